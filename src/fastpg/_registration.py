@@ -1,0 +1,39 @@
+"""Puts the dialect in the place of SQLAlchemy's, and takes it out again.
+
+SQLAlchemy's registry is asked before its own packages, so an entry there wins; nothing of
+SQLAlchemy is changed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy.dialects import registry
+
+NAME = "postgresql.asyncpg"
+MODULE = "fastpg.dialect"
+CLASS = "PGDialect_asyncpg"
+
+
+def _entries() -> dict[str, Any]:
+    entries: dict[str, Any] = registry.impls
+    return entries
+
+
+def install() -> None:
+    """Serve ``postgresql+asyncpg://`` by this dialect in engines made from now on."""
+    registry.register(NAME, MODULE, CLASS)
+
+
+def uninstall() -> None:
+    """Serve ``postgresql+asyncpg://`` by SQLAlchemy's own dialect again."""
+    _entries().pop(NAME, None)
+
+
+def installed() -> bool:
+    """Tell whether ``postgresql+asyncpg://`` is served by this dialect."""
+    loader = _entries().get(NAME)
+    if loader is None:
+        return False
+    cls = loader()
+    return bool(cls.__module__ == MODULE and cls.__name__ == CLASS)

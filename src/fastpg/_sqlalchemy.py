@@ -1,0 +1,33 @@
+"""The names of SQLAlchemy that differ between its lines 2.0 and 2.1, in one place.
+
+Every other room imports them from here, so that a new SQLAlchemy line is met in one file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import sqlalchemy
+from sqlalchemy.dialects.postgresql import asyncpg as builtin_asyncpg
+from sqlalchemy.util import concurrency as _concurrency
+
+
+def _version_tuple(version: str) -> tuple[int, int]:
+    major, minor = version.split(".")[:2]
+    return int(major), int("".join(ch for ch in minor if ch.isdigit()) or 0)
+
+
+SQLALCHEMY_VERSION: tuple[int, int] = _version_tuple(sqlalchemy.__version__)
+
+SQLALCHEMY_2_1: bool = SQLALCHEMY_VERSION >= (2, 1)
+"""True from 2.1 on, where errors raised while connecting are translated to PEP 249 classes too."""
+
+await_only: Callable[[Any], Any] = _concurrency.await_only
+"""Hand an awaitable to the event loop that drives the current greenlet and return its result."""
+
+in_greenlet: Callable[[], bool] = _concurrency.in_greenlet
+"""Tell whether the caller runs inside SQLAlchemy's greenlet, where ``await_only`` may be used."""
+
+builtin_dbapi: Any = builtin_asyncpg.AsyncAdapt_asyncpg_dbapi
+"""The built-in dialect's DBAPI face: ours derives its exception classes from the ones there."""

@@ -1,0 +1,60 @@
+"""json, jsonb, inet and cidr codecs of one connection; called when the dialect has connected."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from . import _impl
+
+_BYTES_MODULES = frozenset({"orjson", "msgspec", "pydantic_core"})
+"""Packages whose JSON decoders take ``bytes`` as they take ``str``."""
+
+
+def takes_bytes(deserializer: Callable[[Any], Any]) -> bool:
+    """Tell whether a JSON deserializer is known to accept UTF-8 bytes, which saves a decode."""
+    while isinstance(deserializer, functools.partial):
+        deserializer = deserializer.func
+    owner = getattr(deserializer, "__self__", None)
+    modules = {
+        getattr(deserializer, "__module__", None),
+        getattr(owner, "__name__", None),
+        type(owner).__module__ if owner is not None else None,
+    }
+    return any(
+        isinstance(module, str) and module.split(".", 1)[0] in _BYTES_MODULES for module in modules
+    )
+
+
+async def set_json_codec(
+    connection: Any, deserializer: Callable[[Any], Any] | None, *, jsonb: bool
+) -> None:
+    """Decode json (or jsonb) by ``deserializer``, by ``json.loads`` semantics when it is None.
+
+    jsonb's binary form starts with a version byte, 1 (``jsonb_recv`` in the server's source).
+    Parameters arrive serialized, as ``str`` or as ``bytes``.
+    """
+    await connection.set_type_codec(
+        "jsonb" if jsonb else "json",
+        schema="pg_catalog",
+        format="binary",
+        encoder=_impl.converters.json_encoder(b"\x01" if jsonb else b""),
+        decoder=_impl.converters.json_decoder(
+            deserializer,
+            takes_bytes=deserializer is not None and takes_bytes(deserializer),
+            prefix=1 if jsonb else 0,
+        ),
+    )
+
+
+def _as_text(value: str) -> str:
+    return value
+
+
+async def set_plain_inet_codecs(connection: Any) -> None:
+    """Exchange inet and cidr values as text instead of :mod:`ipaddress` objects."""
+    for name in ("inet", "cidr"):
+        await connection.set_type_codec(
+            name, schema="pg_catalog", format="text", encoder=_as_text, decoder=_as_text
+        )

@@ -1,0 +1,204 @@
+"""The adapted connection: asyncpg's connection behind PEP 249's synchronous face.
+
+Made by the DBAPI.  Statements live in :mod:`fastpg.statements`, transactions in
+:mod:`fastpg.transaction`, cursors in :mod:`fastpg.cursor`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, NoReturn
+
+from . import errors
+from ._sqlalchemy import SQLALCHEMY_2_1, in_greenlet
+from .cursor import AsyncAdapt_asyncpg_cursor, AsyncAdapt_asyncpg_ss_cursor
+from .statements import ConnectionStatements, drops_statements, is_ddl
+from .transaction import TransactionalConnection
+
+GRACEFUL_CLOSE_SECONDS = 2
+"""How long ``terminate()`` waits for the server's farewell before it drops the socket."""
+
+_READ_ONLY_SETTING = re.compile(r"\bread[\s_]only\b", re.IGNORECASE)
+
+_STALE_CACHE_ERRORS = (
+    errors.InvalidCachedStatementError,
+    errors.InternalServerError,
+    errors.InternalClientError,
+)
+_UNKNOWN_STATEMENT = "26000"
+
+
+class AsyncAdapt_asyncpg_connection(TransactionalConnection):
+    """A PEP 249 connection over one :class:`asyncpg.Connection`.
+
+    ``prepared_statement_cache_size`` statements are kept prepared, 0 for none;
+    ``prepared_statement_name_func`` returns the name of each new one as a string.  Methods that
+    wait run inside SQLAlchemy's greenlet.  Two tasks that use one connection queue.
+    """
+
+    __slots__ = ("dbapi", "_execute_mutex", "_statements", "_held", "_abandoned", "_read_only_set")
+
+    _cursor_cls: type[AsyncAdapt_asyncpg_cursor] = AsyncAdapt_asyncpg_cursor
+    _ss_cursor_cls: type[AsyncAdapt_asyncpg_ss_cursor] = AsyncAdapt_asyncpg_ss_cursor
+
+    def __init__(
+        self,
+        dbapi: Any,
+        connection: Any,
+        prepared_statement_cache_size: int = 100,
+        prepared_statement_name_func: Callable[[], str | None] | None = None,
+    ) -> None:
+        super().__init__(connection)
+        self.dbapi = dbapi
+        self._execute_mutex = asyncio.Lock()
+        self._statements = ConnectionStatements(
+            connection, prepared_statement_cache_size, prepared_statement_name_func
+        )
+        self._held: set[str] = set()
+        self._abandoned: list[str] = []
+        self._read_only_set = False
+
+    @classmethod
+    async def create(
+        cls, dbapi: Any, connection_awaitable: Awaitable[Any], **options: Any
+    ) -> AsyncAdapt_asyncpg_connection:
+        """Await asyncpg's connection and wrap it; ``options`` are the constructor's.
+
+        SQLAlchemy 2.1 expects PEP 249 errors here, 2.0 asyncpg's own.
+        """
+        try:
+            connection = await connection_awaitable
+        except Exception as error:
+            translated = errors.translate(error) if SQLALCHEMY_2_1 else None
+            if translated is None:
+                raise
+            raise translated from error
+        return cls(dbapi, connection, **options)
+
+    def cursor(self, server_side: bool = False) -> AsyncAdapt_asyncpg_cursor:
+        """Return a new cursor, server-side where asked for."""
+        return self._ss_cursor_cls(self) if server_side else self._cursor_cls(self)
+
+    def execute(
+        self, operation: str, parameters: Sequence[Any] | None = None
+    ) -> AsyncAdapt_asyncpg_cursor:
+        """Run one statement on a new cursor and return the cursor."""
+        cursor = self.cursor()
+        cursor.execute(operation, parameters)
+        return cursor
+
+    def _handle_exception(self, error: Exception) -> NoReturn:
+        if self._connection.is_closed():
+            self._transaction = None
+        translated = error if isinstance(error, errors.Error) else errors.translate(error)
+        if translated is None:
+            raise error
+        if isinstance(translated, _STALE_CACHE_ERRORS):
+            self._schema.advance()
+        elif getattr(translated, "sqlstate", None) == _UNKNOWN_STATEMENT:
+            self._statements.clear()
+        if translated is error:
+            raise error
+        raise translated from error
+
+    async def _begin(self) -> None:
+        if self._abandoned:
+            await self._close_abandoned()
+        await self._start_transaction()
+
+    def _note_command(self, status: str | None, operation: str) -> None:
+        """Draw the consequences of a command whose tag carries no row count."""
+        if is_ddl(status):
+            self._note_schema_change()
+        elif drops_statements(status):
+            self._statements.clear()
+        elif status == "SET" and _READ_ONLY_SETTING.search(operation):
+            self._read_only_set = True
+
+    def is_read_only_by_choice(self) -> bool:
+        """Tell whether the program made this session read-only, as far as can be known.
+
+        By ``postgresql_readonly``, by ``SET ... READ ONLY`` or by the setting
+        ``default_transaction_read_only``, which PostgreSQL 14+ reports.
+        """
+        if self.readonly or self._read_only_set:
+            return True
+        settings = self._connection.get_settings()
+        return getattr(settings, "default_transaction_read_only", "off") == "on"
+
+    # cursors declared WITH HOLD outlive everything but the session: never lose one
+
+    async def _close_held(self, name: str) -> None:
+        self._held.discard(name)
+        await self._connection.execute(f'CLOSE "{name}"')
+
+    def _abandon_held(self, name: str, *, wait: bool) -> None:
+        """Close a held cursor now if the caller may ``wait``, else before the next statement."""
+        if name in self._held:
+            self._held.discard(name)
+            self._abandoned.append(name)
+        if wait and self._abandoned and self._can_wait():
+            self.await_(self._close_abandoned_in_turn())
+
+    async def _close_abandoned_in_turn(self) -> None:
+        async with self._execute_mutex:
+            await self._close_abandoned()
+
+    async def _close_abandoned(self) -> None:
+        if self._connection.is_closed() or self._connection.is_in_transaction():
+            return
+        names, self._abandoned = self._abandoned, []
+        if names:
+            await self._connection.execute(";".join(f'CLOSE "{name}"' for name in names))
+
+    def rollback(self) -> None:
+        """Roll the open transaction back, if there is one; streams in AUTOCOMMIT end as well."""
+        super().rollback()
+        if self._held and not self._connection.is_closed():
+            for name in tuple(self._held):
+                self._abandon_held(name, wait=False)
+            self._abandon_held("", wait=True)
+
+    def _can_wait(self) -> bool:
+        return in_greenlet()
+
+    def close(self) -> None:
+        """Roll back and close, waiting for the server."""
+        self.rollback()
+        self.await_(self._connection.close())
+
+    def terminate(self) -> None:
+        """Close without fail: gracefully within two seconds, else by dropping the socket."""
+        if not self._can_wait():
+            self._drop()
+            return
+        try:
+            self.await_(self._close_gracefully())
+        except Exception:  # noqa: BLE001 (whatever went wrong, the socket has to go)
+            self._drop()
+        except asyncio.CancelledError:
+            self._drop()
+            raise
+        else:
+            self._transaction = None
+
+    def _drop(self) -> None:
+        self._connection.terminate()
+        self._transaction = None
+
+    async def _close_gracefully(self) -> None:
+        closing = asyncio.ensure_future(self._connection.close(timeout=GRACEFUL_CLOSE_SECONDS))
+        try:
+            await asyncio.shield(closing)
+        except asyncio.CancelledError:
+            # the socket is dropped next; nobody is left to hear what becomes of the farewell
+            closing.add_done_callback(_retrieve)
+            raise
+
+
+def _retrieve(future: asyncio.Future[None]) -> None:
+    if not future.cancelled():
+        future.exception()
+

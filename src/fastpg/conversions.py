@@ -1,0 +1,114 @@
+"""Value conversions between SQLAlchemy's Python types and asyncpg's; called by the types.
+
+Each function takes one value and lets ``None`` through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import asyncpg
+from sqlalchemy.dialects.postgresql.ranges import MultiRange, Range
+from sqlalchemy.sql import sqltypes
+
+from . import _impl
+
+try:
+    from sqlalchemy.dialects.postgresql.bitstring import BitString
+except ImportError:  # SQLAlchemy 2.0: bit strings are asyncpg's there
+    BitString = None
+
+__all__ = [
+    "Decimal",
+    "bit_from_driver",
+    "bit_to_driver",
+    "json_literal",
+    "json_path_to_driver",
+    "multirange_from_driver",
+    "multirange_to_driver",
+    "range_from_driver",
+    "range_to_driver",
+    "uuid_text",
+]
+
+uuid_text: Callable[[Any], str | None] = _impl.converters.uuid_text
+
+
+def _bit_to_driver(value: Any) -> Any:
+    """Return asyncpg's bit string for text of 0 and 1; ValueError for other characters."""
+    if isinstance(value, str):
+        bits = BitString(value)
+        return asyncpg.BitString.from_int(int(bits), len(bits))
+    return value
+
+
+def _bit_from_driver(value: Any) -> Any:
+    """Return SQLAlchemy's bit string for asyncpg's."""
+    return value if value is None else BitString.from_int(value.to_int(), length=len(value))
+
+
+bit_to_driver = None if BitString is None else _bit_to_driver
+bit_from_driver = None if BitString is None else _bit_from_driver
+
+
+def range_to_driver(value: Any) -> Any:
+    """Return asyncpg's range for SQLAlchemy's; anything else (text, asyncpg's own) as it is."""
+    if not isinstance(value, Range):
+        return value
+    lower, upper = value.bounds
+    return asyncpg.Range(
+        value.lower,
+        value.upper,
+        lower_inc=lower == "[",
+        upper_inc=upper == "]",
+        empty=value.empty,
+    )
+
+
+def range_from_driver(value: Any) -> Any:
+    """Return SQLAlchemy's range for asyncpg's; an empty one has the bounds ``[)``."""
+    if value is None:
+        return None
+    if value.isempty:
+        return Range(value.lower, value.upper, bounds="[)", empty=True)
+    bounds: Any = ("[" if value.lower_inc else "(") + ("]" if value.upper_inc else ")")
+    return Range(value.lower, value.upper, bounds=bounds)
+
+
+def multirange_to_driver(value: Any) -> Any:
+    """Return a list of asyncpg's ranges; text as it is."""
+    if value is None or isinstance(value, str):
+        return value
+    return [range_to_driver(element) for element in value]
+
+
+def multirange_from_driver(value: Any) -> Any:
+    """Return SQLAlchemy's multirange for asyncpg's list of ranges."""
+    return value if value is None else MultiRange(range_from_driver(element) for element in value)
+
+
+def json_path_to_driver(value: Any) -> Any:
+    """Return a path as a list of strings; text is a path expression already."""
+    if isinstance(value, str):
+        return value
+    return [str(element) for element in value] if value else []
+
+
+def json_literal(json_type: sqltypes.JSON[Any], dialect: Any) -> Callable[[Any], str]:
+    """Return the function that renders a JSON value as a SQL literal.
+
+    A serializer that returns bytes is served as one that returns text.
+    """
+    literal = sqltypes.String().literal_processor(dialect)
+    serialize = json_type.bind_processor(dialect)
+
+    def process(value: Any) -> str:
+        text = serialize(value) if serialize is not None else value
+        if isinstance(text, (bytes, bytearray)):
+            text = text.decode()
+        rendered: str = literal(text) if literal is not None else str(text)
+        return rendered
+
+    return process

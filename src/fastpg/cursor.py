@@ -1,0 +1,255 @@
+"""The cursors of an adapted connection: buffered, and server-side.
+
+Made by the connection.  SQLAlchemy's own executions ask for tuples (``_as_tuples``, set by the
+execution context); a program that opens a cursor by itself gets asyncpg's records, as with the
+built-in dialect.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from . import _impl, driver
+from .portal import open_portal
+
+if TYPE_CHECKING:
+    from .connection import AsyncAdapt_asyncpg_connection
+    from .statements import Description
+
+_tuples = _impl.rows.tuples
+_rowcount = _impl.rows.rowcount
+
+
+class AsyncAdapt_asyncpg_cursor:
+    """A PEP 249 cursor over one asyncpg connection that holds its rows in memory.
+
+    Raises the errors of :mod:`fastpg.errors`.  Rows are tuples or asyncpg records of shape
+    ``(number of columns,)``; ``rowcount`` is -1 where the command tag carries no number.
+    """
+
+    __slots__ = (
+        "_adapt_connection",
+        "_connection",
+        "_cursor",
+        "_rows",
+        "_description",
+        "_rowcount",
+        "_as_tuples",
+        "arraysize",
+    )
+
+    server_side = False
+    _awaitable_cursor_close = False  # read by SQLAlchemy 2.0.44+: closing needs no round trip
+
+    _rows: list[Any] | deque[Any]
+    _description: Description | None
+    _cursor: Any
+
+    def __init__(self, adapt_connection: AsyncAdapt_asyncpg_connection) -> None:
+        self._adapt_connection = adapt_connection
+        self._connection = adapt_connection._connection
+        self._cursor = None
+        self._rows = []
+        self._description = None
+        self._rowcount = -1
+        self._as_tuples = False
+        self.arraysize = 1
+
+    @property
+    def description(self) -> Description | None:
+        """PEP 249's seven-item sequence per column, ``None`` for a statement without rows."""
+        return self._description
+
+    @property
+    def rowcount(self) -> int:
+        """Number of rows that the last statement returned or changed, -1 where unknown."""
+        return self._rowcount
+
+    @property
+    def lastrowid(self) -> None:
+        """PostgreSQL has no such number; ``RETURNING`` serves."""
+        return None
+
+    def execute(self, operation: str, parameters: Sequence[Any] | None = None) -> None:
+        """Run one statement with positional parameters."""
+        self._adapt_connection.await_(self._execute(operation, parameters or ()))
+
+    def executemany(self, operation: str, seq_of_parameters: Sequence[Sequence[Any]]) -> None:
+        """Run one statement once per parameter sequence, atomically."""
+        self._adapt_connection.await_(self._executemany(operation, seq_of_parameters))
+
+    def setinputsizes(self, *inputsizes: Any) -> NoReturn:
+        """Refuse: parameter types are rendered into the statement as casts."""
+        raise NotImplementedError("setinputsizes() is not used by this dialect")
+
+    async def _execute(self, operation: str, parameters: Sequence[Any]) -> None:
+        adapted = self._adapt_connection
+        async with adapted._execute_mutex:
+            try:
+                if adapted._transaction is None:
+                    await adapted._begin()
+                entry = await adapted._statements.prepared(operation, adapted._schema.number)
+                self._description = entry.description
+                records, status = await driver.fetch(entry.statement, parameters)
+                self._rows = _tuples(records) if self._as_tuples else records
+                self._rowcount = count = _rowcount(status)
+                if count < 0:
+                    adapted._note_command(status, operation)
+            except Exception as error:
+                self._handle_exception(error)
+
+    async def _executemany(self, operation: str, seq_of_parameters: Any) -> None:
+        adapted = self._adapt_connection
+        self._description = None
+        async with adapted._execute_mutex:
+            try:
+                await adapted._statements.synchronize(adapted._schema.number)
+                if adapted._transaction is None:
+                    await adapted._begin()
+                await self._connection.executemany(operation, seq_of_parameters)
+            except Exception as error:
+                self._handle_exception(error)
+
+    def _handle_exception(self, error: Exception) -> NoReturn:
+        self._adapt_connection._handle_exception(error)
+
+    def fetchone(self) -> Any:
+        """Return the next row, ``None`` after the last."""
+        rows = self._unread()
+        return rows.popleft() if rows else None
+
+    def fetchmany(self, size: int | None = None) -> list[Any]:
+        """Return up to ``size`` rows (``arraysize`` by default)."""
+        rows = self._unread()
+        wanted = self.arraysize if size is None else size
+        return [rows.popleft() for _ in range(min(wanted, len(rows)))]
+
+    def fetchall(self) -> list[Any]:
+        """Return all rows that have not been read yet."""
+        rows = self._rows
+        self._rows = []
+        return rows if isinstance(rows, list) else list(rows)
+
+    def _unread(self) -> deque[Any]:
+        # a queue only where rows are read piecemeal, so that each is freed as it is read
+        rows = self._rows
+        if not isinstance(rows, deque):
+            self._rows = rows = deque(rows)
+        return rows
+
+    def __iter__(self) -> Iterator[Any]:
+        rows = self._unread()
+        while rows:
+            yield rows.popleft()
+
+    def close(self) -> None:
+        """Let go of the rows."""
+        self._rows = []
+
+    async def _async_soft_close(self) -> None:
+        # called by SQLAlchemy's asyncio extension; the rows are in memory already
+        return
+
+    def __enter__(self) -> AsyncAdapt_asyncpg_cursor:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+
+class AsyncAdapt_asyncpg_ss_cursor(AsyncAdapt_asyncpg_cursor):
+    """A cursor whose rows stay on the server until they are fetched (``stream()``, ``yield_per``).
+
+    Works in AUTOCOMMIT, too: see :mod:`fastpg.portal`.
+    """
+
+    __slots__ = ()
+
+    server_side = True
+
+    ROWS_AHEAD = 50
+    """Rows fetched at once by :meth:`fetchone`."""
+    ROWS_PER_BATCH = 1000
+    """Rows fetched at once by :meth:`fetchall`."""
+
+    async def _execute(self, operation: str, parameters: Sequence[Any]) -> None:
+        adapted = self._adapt_connection
+        async with adapted._execute_mutex:
+            try:
+                if adapted._transaction is None:
+                    await adapted._begin()
+                self._cursor = portal = await open_portal(adapted, operation, parameters)
+                self._description = portal.description
+                self._rows = deque()
+                self._rowcount = -1
+            except Exception as error:
+                self._handle_exception(error)
+
+    def executemany(self, operation: str, seq_of_parameters: Any) -> NoReturn:
+        """Refuse: a portal holds the result of one execution."""
+        raise NotImplementedError("a server-side cursor does not offer executemany()")
+
+    async def _read(self, number: int) -> list[Any]:
+        adapted = self._adapt_connection
+        async with adapted._execute_mutex:
+            try:
+                records = await self._cursor.fetch(number)
+            except Exception as error:
+                self._handle_exception(error)
+        return _tuples(records) if self._as_tuples else records
+
+    def _fetch(self, number: int) -> list[Any]:
+        if self._cursor is None:
+            raise self._adapt_connection.dbapi.InterfaceError(
+                "the server-side cursor is closed or has not executed a statement"
+            )
+        rows: list[Any] = self._adapt_connection.await_(self._read(number))
+        return rows
+
+    def fetchone(self) -> Any:
+        """Return the next row, ``None`` after the last."""
+        rows = self._unread()
+        if not rows:
+            rows.extend(self._fetch(self.ROWS_AHEAD))
+        return rows.popleft() if rows else None
+
+    def fetchmany(self, size: int | None = None) -> list[Any]:
+        """Return up to ``size`` rows in one round trip; all of them without a size."""
+        if size is None:
+            return self.fetchall()
+        rows = self._unread()
+        if not rows:
+            return self._fetch(size) if size > 0 else []
+        if size > len(rows):
+            rows.extend(self._fetch(size - len(rows)))
+        return [rows.popleft() for _ in range(min(size, len(rows)))]
+
+    def fetchall(self) -> list[Any]:
+        """Return all rows that have not been read yet."""
+        rows = list(self._rows)
+        self._rows = deque()
+        while batch := self._fetch(self.ROWS_PER_BATCH):
+            rows.extend(batch)
+        return rows
+
+    def __iter__(self) -> Iterator[Any]:
+        while (row := self.fetchone()) is not None:
+            yield row
+
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        rows = self._unread()
+        while True:
+            if not rows:
+                rows.extend(await self._read(self.ROWS_AHEAD))
+            if not rows:
+                return
+            yield rows.popleft()
+
+    def close(self) -> None:
+        """Let go of the rows and close the portal."""
+        portal, self._cursor = self._cursor, None
+        self._rows = []
+        if portal is not None:
+            portal.close()

@@ -1,0 +1,126 @@
+"""The PEP 249 face of asyncpg: what SQLAlchemy takes for the DBAPI module.
+
+Made once per dialect by ``PGDialect_asyncpg.import_dbapi()``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+from sqlalchemy import util
+
+from . import driver, errors
+from ._sqlalchemy import await_only, in_greenlet
+from .connection import AsyncAdapt_asyncpg_connection
+from .sync import AsyncAdaptFallback_asyncpg_connection, LoopThread
+from .url import prepare_connect_kwargs
+
+DEFAULT_STATEMENT_CACHE_SIZE = 100
+
+
+class AsyncAdapt_asyncpg_dbapi:
+    """asyncpg as a PEP 249 module: ``connect()``, the exception classes and the type markers.
+
+    ``asyncpg`` and ``driver`` are the asyncpg module.
+    """
+
+    apilevel = "2.0"
+    threadsafety = 1
+    paramstyle = "numeric_dollar"
+
+    Error = errors.Error
+    Warning = errors.Warning
+    InterfaceError = errors.InterfaceError
+    DatabaseError = errors.DatabaseError
+    InternalError = errors.InternalError
+    OperationalError = errors.OperationalError
+    ProgrammingError = errors.ProgrammingError
+    IntegrityError = errors.IntegrityError
+    DataError = errors.DataError
+    NotSupportedError = errors.NotSupportedError
+    RestrictViolationError = errors.RestrictViolationError
+    NotNullViolationError = errors.NotNullViolationError
+    ForeignKeyViolationError = errors.ForeignKeyViolationError
+    UniqueViolationError = errors.UniqueViolationError
+    CheckViolationError = errors.CheckViolationError
+    ExclusionViolationError = errors.ExclusionViolationError
+    InternalServerError = errors.InternalServerError
+    InternalClientError = errors.InternalClientError
+    InvalidCachedStatementError = errors.InvalidCachedStatementError
+
+    # PEP 249's type objects, and the finer markers that ``_pg_types`` names
+    STRING = util.symbol("STRING")
+    NUMBER = util.symbol("NUMBER")
+    DATETIME = util.symbol("DATETIME")
+    TIMESTAMP = util.symbol("TIMESTAMP")
+    TIMESTAMP_W_TZ = util.symbol("TIMESTAMP_W_TZ")
+    TIME = util.symbol("TIME")
+    DATE = util.symbol("DATE")
+    INTERVAL = util.symbol("INTERVAL")
+    FLOAT = util.symbol("FLOAT")
+    BOOLEAN = util.symbol("BOOLEAN")
+    INTEGER = util.symbol("INTEGER")
+    BIGINTEGER = util.symbol("BIGINTEGER")
+    BYTES = util.symbol("BYTES")
+    DECIMAL = util.symbol("DECIMAL")
+    JSON = util.symbol("JSON")
+    JSONB = util.symbol("JSONB")
+    ENUM = util.symbol("ENUM")
+    UUID = util.symbol("UUID")
+    BYTEA = util.symbol("BYTEA")
+
+    def __init__(self, asyncpg: ModuleType) -> None:
+        self.asyncpg: Any = asyncpg
+        self.driver = asyncpg
+        self.dbapi_module = None
+        self.loop_thread = LoopThread()
+
+    @property
+    def exceptions_module(self) -> ModuleType:
+        """The module whose exceptions are the driver's own: asyncpg."""
+        return self.driver
+
+    def connect(self, *args: Any, **kwargs: Any) -> AsyncAdapt_asyncpg_connection:
+        """Connect and return an adapted connection.
+
+        Takes asyncpg's arguments and the options of :mod:`fastpg.url`, among them
+        ``prepared_statement_cache_size``, ``prepared_statement_name_func``,
+        ``async_creator_fn`` (an async callable used in place of ``asyncpg.connect``) and
+        ``async_fallback``.  Raises ArgumentError for an option that does not exist or has a
+        wrong value.
+        """
+        creator: Callable[..., Any] = kwargs.pop("async_creator_fn", None) or self.asyncpg.connect
+        fallback = util.asbool(kwargs.pop("async_fallback", False))
+        cache_size = kwargs.pop("prepared_statement_cache_size", DEFAULT_STATEMENT_CACHE_SIZE)
+        name_func = kwargs.pop("prepared_statement_name_func", None)
+        prepared = prepare_connect_kwargs(kwargs)
+        options: dict[str, Any] = {
+            "prepared_statement_cache_size": cache_size,
+            "prepared_statement_name_func": name_func,
+        }
+
+        async def open_connection() -> Any:
+            connection = await creator(*args, **prepared.kwargs)
+            if prepared.socket_options:
+                try:
+                    driver.apply_socket_options(connection, prepared.socket_options)
+                except BaseException:
+                    connection.terminate()
+                    raise
+            return connection
+
+        cls: type[AsyncAdapt_asyncpg_connection] = AsyncAdapt_asyncpg_connection
+        await_: Callable[[Any], Any] = await_only
+        if fallback and not in_greenlet():
+            cls, await_ = AsyncAdaptFallback_asyncpg_connection, self.loop_thread.run
+            options["loop_thread"] = self.loop_thread
+        connection: AsyncAdapt_asyncpg_connection = await_(
+            cls.create(self, open_connection(), **options)
+        )
+        return connection
+
+    def Binary(self, value: Any) -> Any:  # noqa: N802 (PEP 249 name)
+        """Return ``value``: asyncpg takes bytes as they are."""
+        return value

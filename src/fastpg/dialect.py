@@ -1,0 +1,311 @@
+"""The dialect: capabilities, isolation, connection set-up, disconnects.
+
+SQLAlchemy loads it for ``postgresql+fastpg://`` and, once installed, for
+``postgresql+asyncpg://``.  Everything that the built-in dialect's documentation names can be
+imported from here; most of it lives in rooms of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from sqlalchemy import event, util
+from sqlalchemy import pool as sqlalchemy_pool
+from sqlalchemy.dialects.postgresql.base import PGDialect
+
+from . import codecs, driver
+from .compiler import PGCompiler_asyncpg, PGIdentifierPreparer_asyncpg
+from .connection import AsyncAdapt_asyncpg_connection
+from .cursor import AsyncAdapt_asyncpg_cursor, AsyncAdapt_asyncpg_ss_cursor
+from .dbapi import AsyncAdapt_asyncpg_dbapi
+from .execution import PGExecutionContext_asyncpg
+from .statements import SchemaGeneration
+from .sync import AsyncAdaptFallback_asyncpg_connection
+from .types import (
+    COLSPECS,
+    AsyncpgARRAY,
+    AsyncpgBigInteger,
+    AsyncpgBit,
+    AsyncpgBoolean,
+    AsyncpgByteA,
+    AsyncpgCHAR,
+    AsyncpgDate,
+    AsyncpgDateTime,
+    AsyncPgEnum,
+    AsyncpgFloat,
+    AsyncpgInteger,
+    AsyncPgInterval,
+    AsyncpgJSON,
+    AsyncpgJSONB,
+    AsyncpgJSONIndexType,
+    AsyncpgJSONIntIndexType,
+    AsyncpgJSONPathType,
+    AsyncpgJSONStrIndexType,
+    AsyncpgNumeric,
+    AsyncpgOID,
+    AsyncpgREGCLASS,
+    AsyncpgREGCONFIG,
+    AsyncpgSmallInteger,
+    AsyncpgString,
+    AsyncpgTime,
+    AsyncpgUUID,
+    _AsyncpgMultiRange,
+    _AsyncpgRange,
+    _pg_types,
+    _python_UUID,
+)
+from .url import connect_arguments
+
+__all__ = [
+    "AsyncAdaptFallback_asyncpg_connection",
+    "AsyncAdapt_asyncpg_connection",
+    "AsyncAdapt_asyncpg_cursor",
+    "AsyncAdapt_asyncpg_dbapi",
+    "AsyncAdapt_asyncpg_ss_cursor",
+    "AsyncPgEnum",
+    "AsyncPgInterval",
+    "AsyncpgARRAY",
+    "AsyncpgBigInteger",
+    "AsyncpgBit",
+    "AsyncpgBoolean",
+    "AsyncpgByteA",
+    "AsyncpgCHAR",
+    "AsyncpgDate",
+    "AsyncpgDateTime",
+    "AsyncpgFloat",
+    "AsyncpgInteger",
+    "AsyncpgJSON",
+    "AsyncpgJSONB",
+    "AsyncpgJSONIndexType",
+    "AsyncpgJSONIntIndexType",
+    "AsyncpgJSONPathType",
+    "AsyncpgJSONStrIndexType",
+    "AsyncpgNumeric",
+    "AsyncpgOID",
+    "AsyncpgREGCLASS",
+    "AsyncpgREGCONFIG",
+    "AsyncpgSmallInteger",
+    "AsyncpgString",
+    "AsyncpgTime",
+    "AsyncpgUUID",
+    "PGCompiler_asyncpg",
+    "PGDialect_asyncpg",
+    "PGDialect_asyncpg_fallback",
+    "PGExecutionContext_asyncpg",
+    "PGIdentifierPreparer_asyncpg",
+    "_AsyncpgMultiRange",
+    "_AsyncpgRange",
+    "_pg_types",
+    "_python_UUID",
+    "dialect",
+]
+
+ISOLATION_LEVELS = {
+    "AUTOCOMMIT": "autocommit",
+    "READ UNCOMMITTED": "read_uncommitted",
+    "READ COMMITTED": "read_committed",
+    "REPEATABLE READ": "repeatable_read",
+    "SERIALIZABLE": "serializable",
+}
+"""SQLAlchemy's names of the isolation levels -> the adapted connection's."""
+
+DISCONNECT_STATES = frozenset({"57P01", "57P02", "57P03"})
+"""admin_shutdown, crash_shutdown, cannot_connect_now."""
+CONNECTION_EXCEPTION_CLASS = "08"
+READ_ONLY_TRANSACTION = "25006"
+
+
+class PGDialect_asyncpg(PGDialect):
+    """PostgreSQL through asyncpg; takes the place of SQLAlchemy's class of the same name."""
+
+    driver = "asyncpg"
+    is_async = True
+    has_terminate = True
+    supports_statement_cache = True
+    supports_server_side_cursors = True
+    supports_sane_multi_rowcount = False
+
+    default_paramstyle = "numeric_dollar"
+    render_bind_cast = True
+
+    # json and jsonb are decoded by the connection's codecs, custom deserializer included
+    supports_native_json_serialization = False
+    supports_native_json_deserialization = True
+    dialect_injects_custom_json_deserializer = True
+
+    execution_ctx_cls = PGExecutionContext_asyncpg
+    statement_compiler = PGCompiler_asyncpg
+    preparer = PGIdentifierPreparer_asyncpg
+    colspecs = COLSPECS
+
+    def __init__(self, **options: Any) -> None:
+        """Take the options of :class:`PGDialect` (json_serializer, native_inet_types...)."""
+        super().__init__(**options)
+        self._schema = SchemaGeneration()
+
+    @classmethod
+    def import_dbapi(cls) -> Any:
+        """Return a PEP 249 face of asyncpg for one dialect."""
+        return AsyncAdapt_asyncpg_dbapi(driver.asyncpg)
+
+    @classmethod
+    def get_pool_class(cls, url: Any) -> type[sqlalchemy_pool.Pool]:
+        """Return the pool that waits in SQLAlchemy's greenlet."""
+        return sqlalchemy_pool.AsyncAdaptedQueuePool
+
+    @classmethod
+    def get_dialect_cls(cls, url: Any) -> type[PGDialect]:
+        """Return the class for ``create_engine()``: the synchronous one where the URL asks."""
+        if util.asbool(url.query.get("async_fallback", False)):
+            return PGDialect_asyncpg_fallback
+        return cls
+
+    @classmethod
+    def get_async_dialect_cls(cls, url: Any) -> type[PGDialect]:
+        """Return the class for ``create_async_engine()``."""
+        return cls
+
+    @classmethod
+    def engine_created(cls, engine: Any) -> None:
+        """Stop the thread of a synchronous engine when the engine is disposed of."""
+        dbapi = engine.dialect.dbapi
+        loop_thread = getattr(dbapi, "loop_thread", None)
+        if isinstance(dbapi, AsyncAdapt_asyncpg_dbapi) and loop_thread is not None:
+            event.listen(engine, "engine_disposed", lambda _engine: loop_thread.close())
+
+    @classmethod
+    def load_provisioning(cls) -> None:
+        """Load SQLAlchemy's own test-suite provisioning for PostgreSQL, which serves here, too."""
+        PGDialect.load_provisioning()
+
+    @util.memoized_property
+    def _dbapi_version(self) -> tuple[int, ...]:
+        version = getattr(getattr(self.dbapi, "driver", None), "__version__", "")
+        return self._parse_version(version) or (99, 99, 99)
+
+    def retrieve_dbapi_version(self, dbapi: Any) -> tuple[int, ...]:
+        """Return asyncpg's version as a tuple of numbers."""
+        return self._parse_version(getattr(getattr(dbapi, "driver", None), "__version__", ""))
+
+    @staticmethod
+    def _parse_version(version: Any) -> tuple[int, ...]:
+        parts = str(version).split(".")
+        return tuple(int(part) for part in parts if part.isdigit())
+
+    def create_connect_args(self, url: Any) -> tuple[Sequence[Any], dict[str, Any]]:
+        """Return the arguments of ``dbapi.connect()`` for ``url``; ArgumentError where it errs."""
+        return [], connect_arguments(url)
+
+    # isolation
+
+    @property
+    def _isolation_lookup(self) -> dict[str, str]:
+        return ISOLATION_LEVELS
+
+    def get_isolation_level_values(self, dbapi_conn: Any) -> list[str]:  # type: ignore[override]
+        """Return the names that ``isolation_level`` accepts."""
+        return list(self._isolation_lookup)
+
+    def set_isolation_level(self, dbapi_connection: Any, level: str) -> None:
+        """Use ``level``, a name of :data:`ISOLATION_LEVELS`, from the next transaction on."""
+        dbapi_connection.set_isolation_level(self._isolation_lookup[level])
+
+    def detect_autocommit_setting(self, dbapi_conn: Any) -> bool:
+        """Tell whether the connection is in AUTOCOMMIT."""
+        return bool(dbapi_conn.autocommit)
+
+    def set_readonly(self, connection: Any, value: bool) -> None:
+        """Begin transactions READ ONLY from now on."""
+        connection.readonly = value
+
+    def get_readonly(self, connection: Any) -> bool:
+        """Tell whether transactions begin READ ONLY."""
+        return bool(connection.readonly)
+
+    def set_deferrable(self, connection: Any, value: bool) -> None:
+        """Begin transactions DEFERRABLE from now on."""
+        connection.deferrable = value
+
+    def get_deferrable(self, connection: Any) -> bool:
+        """Tell whether transactions begin DEFERRABLE."""
+        return bool(connection.deferrable)
+
+    # life and death of connections
+
+    def on_connect(self) -> Callable[[Any], None]:
+        """Return the function that sets a new DBAPI connection up: codecs, engine's generation."""
+        inherited = super().on_connect()
+
+        def connect(conn: Any) -> None:
+            conn._schema = self._schema
+            conn._statements.adopt(self._schema.number)
+            conn.await_(self.setup_asyncpg_json_codec(conn))
+            conn.await_(self.setup_asyncpg_jsonb_codec(conn))
+            if self._native_inet_types is False:
+                conn.await_(self._disable_asyncpg_inet_codecs(conn))
+            if inherited is not None:
+                inherited(conn)
+
+        return connect
+
+    async def setup_asyncpg_json_codec(self, conn: Any) -> None:
+        """Register the json codec on a new connection; third-party dialects override this."""
+        await codecs.set_json_codec(conn._connection, self._json_deserializer, jsonb=False)
+
+    async def setup_asyncpg_jsonb_codec(self, conn: Any) -> None:
+        """Register the jsonb codec on a new connection; third-party dialects override this."""
+        await codecs.set_json_codec(conn._connection, self._json_deserializer, jsonb=True)
+
+    async def _disable_asyncpg_inet_codecs(self, conn: Any) -> None:
+        await codecs.set_plain_inet_codecs(conn._connection)
+
+    def do_ping(self, dbapi_connection: Any) -> bool:
+        """Make a round trip to the server."""
+        dbapi_connection.ping()
+        return True
+
+    def do_terminate(self, dbapi_connection: Any) -> None:
+        """Close a connection that may be broken."""
+        dbapi_connection.terminate()
+
+    def is_disconnect(self, e: Any, connection: Any, cursor: Any) -> bool:
+        """Tell whether an error means that the connection, and so the pool, is of no more use.
+
+        A closed connection; the server's shutdown and connection exceptions; a write refused
+        as read-only (25006) on a session that the program did not make read-only: the server
+        behind the connection is no primary any more.
+        """
+        state = getattr(e, "sqlstate", None) or ""
+        if state in DISCONNECT_STATES or state.startswith(CONNECTION_EXCEPTION_CLASS):
+            return True
+        if not connection:
+            return isinstance(e, self.loaded_dbapi.InterfaceError) and "connection is closed" in str(e)
+        if connection._connection.is_closed():
+            return True
+        return state == READ_ONLY_TRANSACTION and not connection.is_read_only_by_choice()
+
+    def get_driver_connection(self, connection: Any) -> Any:
+        """Return asyncpg's own connection."""
+        return connection._connection
+
+    def _invalidate_schema_cache(self) -> None:
+        self._schema.advance()
+
+
+class PGDialect_asyncpg_fallback(PGDialect_asyncpg):
+    """The dialect of ``create_engine("postgresql+asyncpg://...?async_fallback=true")``.
+
+    To SQLAlchemy it is synchronous: an ordinary pool, usable from any thread.
+    """
+
+    is_async = False
+    supports_statement_cache = True
+
+    @classmethod
+    def get_pool_class(cls, url: Any) -> type[sqlalchemy_pool.Pool]:
+        """Return the pool that waits in threads."""
+        return sqlalchemy_pool.QueuePool
+
+
+dialect = PGDialect_asyncpg

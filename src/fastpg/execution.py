@@ -1,0 +1,103 @@
+"""The execution context: parameters in, result out.
+
+Made by SQLAlchemy's engine for each execution, by way of ``PGDialect_asyncpg.execution_ctx_cls``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy.dialects.postgresql.base import PGExecutionContext
+from sqlalchemy.engine.interfaces import ExecuteStyle
+
+from . import _impl
+
+_PLAN = "_fastpg_param_plan"
+
+
+class PGExecutionContext_asyncpg(PGExecutionContext):
+    """Runs one statement on an adapted connection."""
+
+    @classmethod
+    def _init_compiled(
+        cls,
+        dialect: Any,
+        connection: Any,
+        dbapi_connection: Any,
+        execution_options: Any,
+        compiled: Any,
+        parameters: Any,
+        *rest: Any,
+        **options: Any,
+    ) -> Any:
+        """Build the context; translate many parameter sets with a plan instead of one by one.
+
+        The first set goes through SQLAlchemy, which decides everything that depends on the
+        statement alone; the plan then serves all of them.
+        """
+        if len(parameters) < 2 or not _plannable(compiled):
+            return super()._init_compiled(
+                dialect, connection, dbapi_connection, execution_options, compiled, parameters,
+                *rest, **options,
+            )  # fmt: skip
+        self: Any = super()._init_compiled(
+            dialect, connection, dbapi_connection, execution_options, compiled, parameters[:1],
+            *rest, **options,
+        )  # fmt: skip
+        imv = compiled._insertmanyvalues if self.isinsert else None
+        if imv is not None:
+            self.execute_style = ExecuteStyle.INSERTMANYVALUES
+            if imv.sentinel_columns is not None:
+                self._num_sentinel_cols = imv.num_sentinel_columns
+        else:
+            self.execute_style = ExecuteStyle.EXECUTEMANY
+        extra = {k: v for k, v in options.items() if k == "param_dict" and v is not None}
+        self.compiled_parameters = self.compiled_parameters + [
+            _construct(compiled, row, group, self.extracted_parameters, extra)
+            for group, row in enumerate(parameters[1:], start=1)
+        ]
+        self.parameters = _plan(compiled).rows(self.compiled_parameters)
+        return self
+
+    def pre_exec(self) -> None:
+        """Prepare the cursor, and invalidate the engine's caches in front of DDL."""
+        if self.isddl:
+            self.dialect._invalidate_schema_cache()  # type: ignore[attr-defined]
+        self.cursor._as_tuples = True  # type: ignore[attr-defined]
+
+    def create_server_side_cursor(self) -> Any:
+        """Return a cursor whose rows stay on the server."""
+        return self._dbapi_connection.cursor(server_side=True)  # type: ignore[call-arg]
+
+
+def _plannable(compiled: Any) -> bool:
+    """Tell whether parameters depend on the statement alone: no defaults, no expansion."""
+    return bool(
+        compiled.positional
+        and not compiled.insert_prefetch
+        and not compiled.update_prefetch
+        and not compiled.literal_execute_params
+        and not compiled.post_compile_params
+    )
+
+
+def _construct(
+    compiled: Any,
+    row: Mapping[str, Any],
+    group: int,
+    extracted: Sequence[Any] | None,
+    extra: Mapping[str, Any],
+) -> Any:
+    options = {"_collected_params": extra["param_dict"]} if extra else {}
+    return compiled.construct_params(
+        row, escape_names=False, _group_number=group, extracted_parameters=extracted, **options
+    )
+
+
+def _plan(compiled: Any) -> Any:
+    plan = compiled.__dict__.get(_PLAN)
+    if plan is None:
+        plan = _impl.params.ParamPlan(compiled.positiontup, compiled._bind_processors)
+        compiled.__dict__[_PLAN] = plan
+    return plan

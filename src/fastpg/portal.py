@@ -1,0 +1,162 @@
+"""Where a server-side cursor's rows wait: a portal, a held cursor, or memory.
+
+Used by the server-side cursor.  In a transaction a protocol-level portal serves.  In AUTOCOMMIT
+there is none that a portal could live in, so the rows are kept by ``DECLARE ... WITH HOLD``,
+which leaves no transaction behind; a statement that cannot be declared (INSERT ... RETURNING,
+SHOW, FOR UPDATE) is executed at once and its rows are read from memory.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+from asyncpg import exceptions as driver_errors
+
+from . import driver
+
+if TYPE_CHECKING:
+    from .connection import AsyncAdapt_asyncpg_connection
+    from .statements import Description, PreparedEntry
+
+_names = count(1)
+
+_DECLARABLE = re.compile(
+    r"(?:\s|--[^\n]*\n|/\*.*?\*/|\()*(?:SELECT|VALUES|TABLE|WITH)\b", re.IGNORECASE | re.DOTALL
+)
+
+
+class Portal:
+    """A protocol-level portal of a transaction; it ends with the transaction."""
+
+    __slots__ = ("_cursor", "description")
+
+    def __init__(self, cursor: Any, description: Description | None) -> None:
+        self._cursor = cursor
+        self.description = description
+
+    async def fetch(self, number: int) -> list[Any]:
+        """Return the next ``number`` records, fewer at the end."""
+        records: list[Any] = await self._cursor.fetch(number)
+        return records
+
+    def close(self) -> None:
+        """Let go of the portal: the server drops it with the transaction."""
+        self._cursor = None
+
+
+class BufferedRows:
+    """The records of a statement that was executed at once."""
+
+    __slots__ = ("_records", "_next", "description")
+
+    def __init__(self, records: list[Any], description: Description | None) -> None:
+        self._records = records
+        self._next = 0
+        self.description = description
+
+    async def fetch(self, number: int) -> list[Any]:
+        """Return the next ``number`` records, fewer at the end."""
+        start = self._next
+        self._next = start + number
+        return self._records[start : start + number]
+
+    def close(self) -> None:
+        """Let go of the records."""
+        self._records = []
+
+
+class HeldCursor:
+    """A cursor declared WITH HOLD: the server keeps the whole result, the client a window of it."""
+
+    __slots__ = ("_adapted", "_name", "_size", "_exhausted", "_entry", "description")
+
+    def __init__(self, adapted: AsyncAdapt_asyncpg_connection, name: str) -> None:
+        self._adapted = adapted
+        self._name = name
+        self._size = 0
+        self._exhausted = False
+        self._entry: PreparedEntry | None = None
+        self.description: Description | None = None
+
+    async def open(self) -> None:
+        """Read the description of the rows."""
+        self._entry = await self._statement(50)
+        self.description = self._entry.description
+
+    async def _statement(self, number: int) -> PreparedEntry:
+        entry = self._entry
+        # an unnamed statement is gone as soon as the session prepares another one
+        if entry is None or number != self._size or not entry.statement.get_name():
+            adapted = self._adapted
+            self._size = number
+            self._entry = entry = await adapted._statements.prepare_once(
+                f'FETCH FORWARD {number} FROM "{self._name}"'
+            )
+        return entry
+
+    async def fetch(self, number: int) -> list[Any]:
+        """Return the next ``number`` records, fewer at the end."""
+        if self._exhausted:
+            return []
+        entry = await self._statement(number)
+        records, _ = await driver.fetch(entry.statement, ())
+        if len(records) < number:
+            self._exhausted = True
+            self._entry = None
+            await self._adapted._close_held(self._name)
+        return records
+
+    def close(self) -> None:
+        """Drop the rows on the server, now or before the connection's next statement."""
+        self._entry = None
+        self._adapted._abandon_held(self._name, wait=True)
+
+    def __del__(self) -> None:
+        # a stream that was never closed: no round trip is possible here, the next statement's is
+        self._adapted._abandon_held(self._name, wait=False)
+
+
+async def open_portal(
+    adapted: AsyncAdapt_asyncpg_connection, operation: str, parameters: Sequence[Any]
+) -> Portal | BufferedRows | HeldCursor:
+    """Execute ``operation`` so that its rows can be fetched piecemeal.
+
+    Raises asyncpg's errors; the caller translates them.
+    """
+    if adapted._connection.is_in_transaction():
+        entry = await adapted._statements.prepared(operation, adapted._schema.number)
+        return Portal(await entry.statement.cursor(*parameters), entry.description)
+    if _DECLARABLE.match(operation):
+        held = await _declare(adapted, operation, parameters)
+        if held is not None:
+            return held
+    entry = await adapted._statements.prepared(operation, adapted._schema.number)
+    records, status = await driver.fetch(entry.statement, parameters)
+    adapted._note_command(status, operation)
+    return BufferedRows(records, entry.description)
+
+
+async def _declare(
+    adapted: AsyncAdapt_asyncpg_connection, operation: str, parameters: Sequence[Any]
+) -> HeldCursor | None:
+    name = f"fastpg_held_{next(_names)}"
+    try:
+        entry = await adapted._statements.prepare_once(
+            f'DECLARE "{name}" NO SCROLL CURSOR WITH HOLD FOR {operation}'
+        )
+        await driver.fetch(entry.statement, parameters)
+    except (driver_errors.FeatureNotSupportedError, driver_errors.PostgresSyntaxError) as error:
+        if error.context is not None:  # raised inside a function: it has run, so it is the answer
+            raise
+        return None  # cannot be declared (data-modifying WITH, FOR UPDATE): nothing has run
+    adapted._held.add(name)
+    held = HeldCursor(adapted, name)
+    try:
+        await held.open()
+    except BaseException:
+        adapted._abandon_held(name, wait=False)
+        raise
+    return held

@@ -1,0 +1,145 @@
+"""Prepared statements of one connection: cache, descriptions, invalidation by generation.
+
+Called by the cursors.  A statement is cached only while the server guards it under a name of its
+own: an unnamed one is prepared, and so described, for every execution, because another process
+may have changed its columns' types in between and nothing would tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from . import _impl
+
+DescriptionColumn = tuple[str, int, None, None, None, None, None]
+Description = tuple[DescriptionColumn, ...]
+
+FIRST_USER_OID = 16384
+"""Object identifiers from here on belong to types that users made (``FirstNormalObjectId``)."""
+
+_DDL_TAGS = frozenset({"CREATE", "ALTER", "DROP", "IMPORT"})
+
+
+class SchemaGeneration:
+    """A number that grows whenever an engine's DDL may have made cached statements stale.
+
+    One object per engine; connections compare the number with the one they last saw.
+    """
+
+    __slots__ = ("number",)
+
+    def __init__(self) -> None:
+        self.number = 0
+
+    def advance(self) -> None:
+        """Make every connection of the engine drop its caches before its next statement."""
+        self.number += 1
+
+
+class PreparedEntry:
+    """A prepared statement together with the description taken when it was prepared."""
+
+    __slots__ = ("statement", "description")
+
+    def __init__(self, statement: Any) -> None:
+        self.statement = statement
+        self.description: Description | None = describe(statement.get_attributes())
+
+
+def describe(attributes: Any) -> Description | None:
+    """Return PEP 249's column description of asyncpg's attributes, ``None`` without columns."""
+    if not attributes:
+        return None
+    return tuple(
+        (attribute.name, attribute.type.oid, None, None, None, None, None)
+        for attribute in attributes
+    )
+
+
+def unnamed_default() -> None:
+    """Leave the statement's name to asyncpg."""
+    return None
+
+
+def is_ddl(status: str | None) -> bool:
+    """Tell by its command tag whether a statement changed the schema."""
+    return status is not None and status.split(" ", 1)[0] in _DDL_TAGS
+
+
+def drops_statements(status: str | None) -> bool:
+    """Tell by its command tag whether a statement dropped the session's prepared statements."""
+    return status in ("DEALLOCATE ALL", "DISCARD ALL", "DISCARD PLANS")
+
+
+class ConnectionStatements:
+    """The prepared statements of one connection.
+
+    ``capacity`` is the number of statements kept, 0 for none; ``name_func`` returns the name of
+    the next statement, ``None`` for asyncpg's choice.
+    """
+
+    __slots__ = ("_connection", "_name_func", "_seen", "_known_types", "cache")
+
+    def __init__(
+        self,
+        connection: Any,
+        capacity: int,
+        name_func: Callable[[], str | None] | None,
+    ) -> None:
+        self._connection = connection
+        self._name_func = name_func or unnamed_default
+        self._seen = 0
+        self._known_types: set[int] = set()
+        self.cache: Any = _impl.stmtcache.StatementCache(capacity) if capacity else None
+
+    def adopt(self, generation: int) -> None:
+        """Start a new connection at the engine's generation: nothing is stale in it yet."""
+        self._seen = generation
+
+    def clear(self) -> None:
+        """Forget all statements; asyncpg closes them on the server with its next prepare."""
+        if self.cache is not None:
+            self.cache.clear()
+
+    async def synchronize(self, generation: int) -> None:
+        """Drop statements and asyncpg's type and statement caches if the schema has moved on."""
+        if generation != self._seen:
+            self.clear()
+            self._known_types.clear()
+            await self._connection.reload_schema_state()
+            self._seen = generation
+
+    async def prepared(self, operation: str, generation: int) -> PreparedEntry:
+        """Return the entry for ``operation``, from the cache or by preparing it now."""
+        if generation != self._seen:
+            await self.synchronize(generation)
+        cache = self.cache
+        if cache is not None:
+            entry: PreparedEntry | None = cache.get(operation)
+            if entry is not None:
+                return entry
+        entry = await self._prepare(operation)
+        if cache is not None and entry.statement.get_name():
+            cache.put(operation, entry)
+        return entry
+
+    async def prepare_once(self, operation: str) -> PreparedEntry:
+        """Prepare a statement that will not come again, past the cache."""
+        return PreparedEntry(await self._connection.prepare(operation, name=self._name_func()))
+
+    async def _prepare(self, operation: str) -> PreparedEntry:
+        connection = self._connection
+        statement = await connection.prepare(operation, name=self._name_func())
+        if not statement.get_name() and not connection.is_in_transaction():
+            # asyncpg looks unknown types up between the description and the execution, which
+            # ends the implicit transaction whose locks keep the description true: describe again
+            used = {
+                attribute.type.oid
+                for attribute in statement.get_attributes()
+                if attribute.type.oid >= FIRST_USER_OID
+            }
+            if not used <= self._known_types:
+                self._known_types |= used
+                statement = await connection.prepare(operation, name=self._name_func())
+        return PreparedEntry(statement)

@@ -1,0 +1,143 @@
+"""The unit of work of one adapted connection: BEGIN, COMMIT, ROLLBACK, ping.
+
+A base of the adapted connection, which adds statements and cursors.  asyncpg is always in
+autocommit; the transaction that PEP 249 expects is begun in front of the first statement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from sqlalchemy.engine import AdaptedConnection
+
+from ._sqlalchemy import await_only
+from .statements import SchemaGeneration
+
+AUTOCOMMIT = "autocommit"
+
+
+class TransactionalConnection(AdaptedConnection):
+    """Transactions over asyncpg's connection, with PEP 249's implicit BEGIN.
+
+    ``isolation_level`` is ``None`` (the server's default), ``"autocommit"`` or one of asyncpg's
+    names such as ``"repeatable_read"``; ``readonly`` and ``deferrable`` go into BEGIN.
+    """
+
+    __slots__ = (
+        "isolation_level",
+        "_isolation_setting",
+        "readonly",
+        "deferrable",
+        "_transaction",
+        "_schema",
+        "_schema_changed",
+    )
+
+    await_: Callable[[Any], Any] = staticmethod(await_only)
+
+    isolation_level: str | None
+    readonly: bool
+    deferrable: bool
+    _transaction: Any
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self.isolation_level = self._isolation_setting = None
+        self.readonly = False
+        self.deferrable = False
+        self._transaction = None
+        self._schema = SchemaGeneration()
+        self._schema_changed = False
+
+    def _handle_exception(self, error: Exception) -> Any:
+        raise NotImplementedError
+
+    @property
+    def autocommit(self) -> bool:
+        """Whether each statement commits by itself."""
+        return self.isolation_level == AUTOCOMMIT
+
+    @autocommit.setter
+    def autocommit(self, value: bool) -> None:
+        self.isolation_level = AUTOCOMMIT if value else self._isolation_setting
+
+    def set_isolation_level(self, level: str | None) -> None:
+        """Use ``level`` from the next transaction on; one that is open is rolled back."""
+        self.rollback()
+        self.isolation_level = self._isolation_setting = level
+
+    async def _start_transaction(self) -> None:
+        if self.isolation_level == AUTOCOMMIT:
+            return
+        try:
+            transaction = self._connection.transaction(
+                isolation=self.isolation_level,
+                readonly=self.readonly,
+                deferrable=self.deferrable,
+            )
+            await transaction.start()
+        except Exception as error:
+            self._handle_exception(error)
+        # kept only once BEGIN has succeeded: what never began has nothing to roll back
+        self._transaction = transaction
+
+    async def _end(self, end: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await end()
+        finally:
+            # whatever asyncpg answered, its transaction object is spent
+            self._transaction = None
+            if self._schema_changed:
+                # a neighbour may have prepared against the old schema while ours was unfinished
+                self._schema_changed = False
+                self._schema.advance()
+
+    def commit(self) -> None:
+        """Commit the open transaction, if there is one."""
+        transaction = self._transaction
+        if transaction is not None:
+            self._finish(transaction.commit)
+
+    def rollback(self) -> None:
+        """Roll the open transaction back, if there is one."""
+        transaction = self._transaction
+        if transaction is not None:
+            self._finish(transaction.rollback)
+
+    def _finish(self, end: Callable[[], Awaitable[None]]) -> None:
+        try:
+            self.await_(self._end(end))
+        except Exception as error:
+            # MissingGreenlet comes here before any of _end() has run: the transaction stays
+            self._handle_exception(error)
+
+    def ping(self) -> None:
+        """Make one empty round trip; raise the translated error when the server is gone."""
+        try:
+            self.await_(self._ping())
+        except Exception as error:
+            self._handle_exception(error)
+
+    async def _ping(self) -> None:
+        if self._transaction is None and self.isolation_level != AUTOCOMMIT:
+            # inside a transaction of its own, so that a transaction pooler (pgbouncer) keeps one
+            # server for the prepared round trip (SQLAlchemy issue 10226)
+            transaction = self._connection.transaction()
+            await transaction.start()
+            try:
+                await self._connection.fetchrow(";")
+            finally:
+                await transaction.rollback()
+        else:
+            await self._connection.fetchrow(";")
+
+    def _note_schema_change(self) -> None:
+        """Invalidate the engine's statements now, and again when an open transaction ends."""
+        self._schema.advance()
+        if self._transaction is not None:
+            self._schema_changed = True
+
+    def run_async(self, fn: Callable[[Any], Awaitable[Any]]) -> Any:
+        """Run ``fn`` with asyncpg's connection and return what its awaitable returns."""
+        return self.await_(fn(self._connection))

@@ -1,0 +1,330 @@
+"""The SQL types of the dialect and ``COLSPECS``, which maps SQLAlchemy's types to them.
+
+Most only ask for a cast: asyncpg sends parameters in binary form, so the server has to be told
+each one's type in the statement itself (``$1::INTEGER``).  Value conversions live in
+:mod:`fastpg.conversions`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID as _python_UUID
+
+from sqlalchemy import exc, util
+from sqlalchemy.dialects.postgresql import json as pg_json
+from sqlalchemy.dialects.postgresql import ranges
+from sqlalchemy.dialects.postgresql.array import ARRAY as PGARRAY
+from sqlalchemy.dialects.postgresql.base import (
+    CITEXT,
+    ENUM,
+    INTERVAL,
+    OID,
+    REGCLASS,
+    REGCONFIG,
+    PGDialect,
+)
+from sqlalchemy.dialects.postgresql.types import BIT, BYTEA, PGUuid
+from sqlalchemy.engine import processors
+from sqlalchemy.sql import sqltypes
+
+from . import conversions
+from .dbapi import AsyncAdapt_asyncpg_dbapi as _dbapi
+
+NUMERIC_OIDS = frozenset({1231, 1700})
+"""numeric and its array."""
+FLOAT_OIDS = frozenset({700, 701, 1021, 1022})
+"""real, double precision and their arrays."""
+INTEGER_OIDS = frozenset({20, 21, 23, 26, 1005, 1007, 1016})
+"""bigint, smallint, integer, oid and arrays of the first three."""
+
+
+class AsyncpgARRAY(PGARRAY):  # type: ignore[type-arg]
+    """An array; asyncpg takes and returns nested lists."""
+
+    render_bind_cast = True
+
+
+class AsyncpgString(sqltypes.String):
+    """Character data as ``str``."""
+
+    render_bind_cast = True
+
+
+class AsyncpgCHAR(sqltypes.CHAR):
+    """Blank-padded character data as ``str``."""
+
+    render_bind_cast = True
+
+
+class AsyncpgREGCONFIG(REGCONFIG):
+    """The name of a text search configuration."""
+
+    render_bind_cast = True
+
+
+class AsyncpgREGCLASS(REGCLASS):
+    """The name of a relation."""
+
+    render_bind_cast = True
+
+
+class AsyncpgOID(OID):
+    """An object identifier as ``int``."""
+
+    render_bind_cast = True
+
+
+class AsyncpgBit(BIT):
+    """A bit string: ``str`` of 0 and 1 in; on SQLAlchemy 2.1 a ``BitString`` out."""
+
+    render_bind_cast = True
+
+    def bind_processor(self, dialect: Any) -> Any:
+        """Return the function from ``str`` or ``BitString`` to asyncpg's bit string."""
+        return conversions.bit_to_driver
+
+    def result_processor(self, dialect: Any, coltype: object) -> Any:
+        """Return the function to SQLAlchemy's ``BitString``, ``None`` where it has none."""
+        return conversions.bit_from_driver
+
+
+class AsyncpgByteA(BYTEA):
+    """Binary data as ``bytes``."""
+
+    render_bind_cast = True
+
+
+class AsyncpgDate(sqltypes.Date):
+    """A calendar date as ``datetime.date``."""
+
+    render_bind_cast = True
+
+
+class AsyncpgTime(sqltypes.Time):
+    """A time of day as ``datetime.time``."""
+
+    render_bind_cast = True
+
+
+class AsyncpgDateTime(sqltypes.DateTime):
+    """A point in time as ``datetime.datetime``, with a time zone where the column has one."""
+
+    render_bind_cast = True
+
+
+class AsyncPgInterval(INTERVAL):
+    """A span of time as ``datetime.timedelta``."""
+
+    render_bind_cast = True
+
+    @classmethod
+    def adapt_emulated_to_native(cls, interval: Any, **kw: Any) -> AsyncPgInterval:
+        """Return the native type for a generic ``Interval``, keeping its precision."""
+        return cls(precision=interval.second_precision)
+
+
+class AsyncpgBoolean(sqltypes.Boolean):
+    """A truth value as ``bool``."""
+
+    render_bind_cast = True
+
+
+class AsyncPgEnum(ENUM):
+    """A PostgreSQL ENUM, cast to its type's name."""
+
+    render_bind_cast = True
+
+
+class AsyncpgInteger(sqltypes.Integer):
+    """A 32-bit integer as ``int``."""
+
+    render_bind_cast = True
+
+
+class AsyncpgSmallInteger(sqltypes.SmallInteger):
+    """A 16-bit integer as ``int``."""
+
+    render_bind_cast = True
+
+
+class AsyncpgBigInteger(sqltypes.BigInteger):
+    """A 64-bit integer as ``int``."""
+
+    render_bind_cast = True
+
+
+class AsyncpgUUID(PGUuid):  # type: ignore[type-arg]
+    """A UUID as ``uuid.UUID``, or as text with ``as_uuid=False``."""
+
+    render_bind_cast = True
+    render_literal_cast = True
+
+    def result_processor(self, dialect: Any, coltype: object) -> Any:
+        """Return the function to text where text is asked for; asyncpg's UUID needs none."""
+        if self.native_uuid and dialect.supports_native_uuid:
+            return None if self.as_uuid else conversions.uuid_text
+        return super().result_processor(dialect, coltype)
+
+
+class AsyncpgJSON(pg_json.JSON):
+    """json; decoded by the connection's codec (``json_deserializer``), so never again here."""
+
+    def result_processor(self, dialect: Any, coltype: object) -> Any:
+        """Return ``None``: the value is a Python object already."""
+        return None
+
+    def literal_processor(self, dialect: Any) -> Any:
+        """Return the function to a SQL literal; a serializer may return bytes."""
+        return conversions.json_literal(self, dialect)
+
+
+class AsyncpgJSONB(pg_json.JSONB):
+    """jsonb; decoded by the connection's codec (``json_deserializer``), so never again here."""
+
+    def result_processor(self, dialect: Any, coltype: object) -> Any:
+        """Return ``None``: the value is a Python object already."""
+        return None
+
+    def literal_processor(self, dialect: Any) -> Any:
+        """Return the function to a SQL literal; a serializer may return bytes."""
+        return conversions.json_literal(self, dialect)
+
+
+class AsyncpgJSONIndexType(sqltypes.JSON.JSONIndexType):
+    """The key or position in ``column[...]`` when its kind is not known at compile time."""
+
+
+class AsyncpgJSONIntIndexType(sqltypes.JSON.JSONIntIndexType):
+    """A position in a JSON array."""
+
+    __visit_name__ = "json_int_index"
+    render_bind_cast = True
+
+
+class AsyncpgJSONStrIndexType(sqltypes.JSON.JSONStrIndexType):
+    """A key of a JSON object."""
+
+    __visit_name__ = "json_str_index"
+    render_bind_cast = True
+
+
+class AsyncpgJSONPathType(pg_json.JSONPathType):
+    """A path into a JSON document: a list of keys and positions, or a path expression."""
+
+    def bind_processor(self, dialect: Any) -> Any:
+        """Return the function to asyncpg's list of strings."""
+        return conversions.json_path_to_driver
+
+
+class _Numbers:
+    """Numbers in the form that the column asks for: ``Decimal`` or ``float``."""
+
+    render_bind_cast = True
+    asdecimal: bool
+    _effective_decimal_return_scale: int
+
+    def bind_processor(self, dialect: Any) -> Any:
+        return None  # asyncpg takes int, float and Decimal for each of them
+
+    def result_processor(self, dialect: Any, coltype: object) -> Any:
+        if coltype in FLOAT_OIDS:
+            if not self.asdecimal:
+                return None
+            scale = self._effective_decimal_return_scale
+            return processors.to_decimal_processor_factory(conversions.Decimal, scale)
+        if coltype in NUMERIC_OIDS or coltype in INTEGER_OIDS:
+            return None if self.asdecimal else processors.to_float
+        raise exc.InvalidRequestError(
+            f"Unknown PG numeric type: {coltype}; declare the column with the type that it has"
+        )
+
+
+class AsyncpgNumeric(_Numbers, sqltypes.Numeric):  # type: ignore[misc,type-arg]
+    """An exact number as ``decimal.Decimal`` (``float`` with ``asdecimal=False``)."""
+
+
+class AsyncpgFloat(_Numbers, sqltypes.Float):  # type: ignore[misc,type-arg]
+    """A floating-point number as ``float`` (``decimal.Decimal`` with ``asdecimal=True``)."""
+
+
+class _AsyncpgRange(ranges.AbstractSingleRangeImpl):  # type: ignore[type-arg]
+    """A range as SQLAlchemy's ``Range``."""
+
+    def bind_processor(self, dialect: Any) -> Any:
+        return conversions.range_to_driver
+
+    def result_processor(self, dialect: Any, coltype: object) -> Any:
+        return conversions.range_from_driver
+
+
+class _AsyncpgMultiRange(ranges.AbstractMultiRangeImpl):  # type: ignore[type-arg]
+    """A multirange as SQLAlchemy's ``MultiRange``, a list of ``Range``."""
+
+    def bind_processor(self, dialect: Any) -> Any:
+        return conversions.multirange_to_driver
+
+    def result_processor(self, dialect: Any, coltype: object) -> Any:
+        return conversions.multirange_from_driver
+
+
+COLSPECS: Any = util.update_copy(
+    PGDialect.colspecs,
+    {
+        sqltypes.String: AsyncpgString,
+        sqltypes.ARRAY: AsyncpgARRAY,
+        BIT: AsyncpgBit,
+        CITEXT: CITEXT,
+        REGCONFIG: AsyncpgREGCONFIG,
+        sqltypes.Time: AsyncpgTime,
+        sqltypes.Date: AsyncpgDate,
+        sqltypes.DateTime: AsyncpgDateTime,
+        sqltypes.Interval: AsyncPgInterval,
+        INTERVAL: AsyncPgInterval,
+        sqltypes.Boolean: AsyncpgBoolean,
+        sqltypes.Integer: AsyncpgInteger,
+        sqltypes.SmallInteger: AsyncpgSmallInteger,
+        sqltypes.BigInteger: AsyncpgBigInteger,
+        sqltypes.Numeric: AsyncpgNumeric,
+        sqltypes.Float: AsyncpgFloat,
+        sqltypes.Uuid: AsyncpgUUID,
+        sqltypes.JSON: AsyncpgJSON,
+        pg_json.JSONB: AsyncpgJSONB,
+        sqltypes.LargeBinary: AsyncpgByteA,
+        sqltypes.JSON.JSONPathType: AsyncpgJSONPathType,
+        sqltypes.JSON.JSONIndexType: AsyncpgJSONIndexType,
+        sqltypes.JSON.JSONIntIndexType: AsyncpgJSONIntIndexType,
+        sqltypes.JSON.JSONStrIndexType: AsyncpgJSONStrIndexType,
+        sqltypes.Enum: AsyncPgEnum,
+        OID: AsyncpgOID,
+        REGCLASS: AsyncpgREGCLASS,
+        sqltypes.CHAR: AsyncpgCHAR,
+        ranges.AbstractSingleRange: _AsyncpgRange,
+        ranges.AbstractMultiRange: _AsyncpgMultiRange,
+    },
+)
+"""SQLAlchemy type -> type of this dialect; the dialect's ``colspecs``."""
+
+_pg_types: dict[Any, str] = {
+    _dbapi.STRING: "varchar",
+    _dbapi.TIMESTAMP: "timestamp",
+    _dbapi.TIMESTAMP_W_TZ: "timestamp with time zone",
+    _dbapi.DATE: "date",
+    _dbapi.TIME: "time",
+    _dbapi.INTERVAL: "interval",
+    _dbapi.NUMBER: "numeric",
+    _dbapi.FLOAT: "float",
+    _dbapi.BOOLEAN: "bool",
+    _dbapi.INTEGER: "integer",
+    _dbapi.BIGINTEGER: "bigint",
+    _dbapi.BYTES: "bytes",
+    _dbapi.DECIMAL: "decimal",
+    _dbapi.JSON: "json",
+    _dbapi.JSONB: "jsonb",
+    _dbapi.ENUM: "enum",
+    _dbapi.UUID: "uuid",
+    _dbapi.BYTEA: "bytea",
+}
+"""DBAPI type marker -> name of the PostgreSQL type."""
+
+__all__ = [name for name in globals() if name.startswith(("Async", "_Async"))]
+__all__ += ["COLSPECS", "_pg_types", "_python_UUID"]
