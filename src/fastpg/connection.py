@@ -20,7 +20,7 @@ from .transaction import TransactionalConnection
 GRACEFUL_CLOSE_SECONDS = 2
 """How long ``terminate()`` waits for the server's farewell before it drops the socket."""
 
-_READ_ONLY_SETTING = re.compile(r"\bread[\s_]only\b", re.IGNORECASE)
+_READ_ONLY_SETTING = re.compile(r"read[\s_]+only", re.IGNORECASE)
 
 _STALE_CACHE_ERRORS = (
     errors.InvalidCachedStatementError,

@@ -128,8 +128,13 @@ async def open_portal(
     """
     if adapted._connection.is_in_transaction():
         entry = await adapted._statements.prepared(operation, adapted._schema.number)
-        return Portal(await entry.statement.cursor(*parameters), entry.description)
-    if _DECLARABLE.match(operation):
+        try:
+            return Portal(await entry.statement.cursor(*parameters), entry.description)
+        except driver_errors.NoActiveSQLTransactionError:
+            # asyncpg up to 0.31 does not know of a BEGIN that the program sent as a statement;
+            # it says so before it sends anything
+            pass
+    elif _DECLARABLE.match(operation):
         held = await _declare(adapted, operation, parameters)
         if held is not None:
             return held

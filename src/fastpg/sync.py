@@ -94,6 +94,19 @@ class LoopThread:
         elif loop is not None and not loop.is_closed():
             loop.call_soon_threadsafe(function)
 
+    def abandon(self, terminate: Callable[[], object]) -> None:
+        """Drop a connection that nobody holds any more; called by the garbage collector.
+
+        The collector may have interrupted anything, so no lock is taken here.
+        """
+        loop = self._loop
+        if loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(self._drop_abandoned, terminate)
+
+    def _drop_abandoned(self, terminate: Callable[[], object]) -> None:
+        terminate()
+        self.leave()
+
     def enter(self) -> None:
         """Count one connection more."""
         with self._lock:
@@ -164,6 +177,12 @@ class AsyncAdaptFallback_asyncpg_connection(AsyncAdapt_asyncpg_connection):
             super().terminate()
         finally:
             self._leave()
+
+    def __del__(self) -> None:
+        # a pool that was disposed of while this connection was checked out forgets it on return
+        if not getattr(self, "_left", True):
+            self._left = True
+            self._loop_thread.abandon(self._connection.terminate)
 
     def _drop(self) -> None:
         self._loop_thread.call(self._connection.terminate)

@@ -1,0 +1,180 @@
+"""``create_engine("postgresql+asyncpg://...?async_fallback=true")``: synchronous, on any thread."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+import warnings
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import sqlalchemy.exc
+from sqlalchemy import Column, Engine, Integer, MetaData, Table, create_engine, select, text
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import NullPool
+from sqlalchemy.util.concurrency import greenlet_spawn
+
+from fastpg.sync import LoopThread
+from tests.fixtures.engines import Dialect
+from tests.fixtures.server import Server
+
+THREAD_NAME = "fastpg-async-fallback"
+
+
+def loop_threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == THREAD_NAME]
+
+
+@contextmanager
+def sync_engine(server: Server, **options: Any) -> Iterator[Engine]:
+    url = server.url("postgresql+fastpg").update_query_dict({"async_fallback": "true"})
+    with warnings.catch_warnings():
+        # SQLAlchemy 2.0 announces that its own dialect will lose the option
+        warnings.filterwarnings("ignore", message=".*async_fallback dialect argument")
+        engine = create_engine(url, **options)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+        gc.collect()
+        for thread in loop_threads():
+            thread.join(5)
+        assert loop_threads() == []
+
+
+def test_work_is_done_without_a_greenlet(server: Server) -> None:
+    t = Table("sync_work", MetaData(), Column("id", Integer, primary_key=True))
+    with sync_engine(server) as engine:
+        t.metadata.drop_all(engine)
+        t.metadata.create_all(engine)
+        with engine.begin() as connection:
+            connection.execute(t.insert(), [{"id": n} for n in range(100)])
+        with Session(engine) as session:
+            assert len(session.scalars(select(t.c.id)).all()) == 100
+        with engine.connect() as connection:
+            streamed = connection.execution_options(yield_per=10).execute(select(t.c.id))
+            assert len(list(streamed)) == 100
+        with pytest.raises(sqlalchemy.exc.DataError), engine.connect() as connection:
+            connection.execute(text("SELECT 1 / 0"))
+        t.metadata.drop_all(engine)
+
+
+def test_many_threads_share_the_engine(server: Server) -> None:
+    def one(n: int) -> int:
+        with engine.connect() as connection:
+            return int(connection.scalar(text("SELECT :n * 2"), {"n": n}) or 0)
+
+    with sync_engine(server, pool_size=3, max_overflow=2) as engine:
+        with ThreadPoolExecutor(8) as threads:
+            assert list(threads.map(one, range(200))) == [n * 2 for n in range(200)]
+        assert engine.pool.checkedout() == 0  # type: ignore[attr-defined]
+
+
+def test_a_thread_whose_own_loop_is_running(server: Server) -> None:
+    async def work() -> Any:
+        with engine.connect() as connection:
+            return connection.scalar(text("SELECT 42"))
+
+    with sync_engine(server) as engine:
+        assert asyncio.run(work()) == 42
+
+
+def test_no_pool(server: Server) -> None:
+    with sync_engine(server, poolclass=NullPool) as engine:
+        for n in range(3):
+            with engine.connect() as connection:
+                assert connection.scalar(text(f"SELECT {n}")) == n
+
+
+# asyncpg warns of its connection that nobody closed, as it does under the built-in dialect
+@pytest.mark.filterwarnings("ignore:unclosed connection", "ignore::ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_connection_that_outlives_dispose(server: Server) -> None:
+    with sync_engine(server) as engine:
+        connection = engine.connect()
+        engine.dispose()
+        assert connection.scalar(text("SELECT 1")) == 1
+        connection.close()
+        del connection  # with it goes the pool that was disposed of, and its connection
+        with engine.connect() as again:
+            assert again.scalar(text("SELECT 2")) == 2
+
+
+def test_use_after_dispose_starts_a_new_loop(server: Server) -> None:
+    with sync_engine(server) as engine:
+        for _ in range(3):
+            with engine.connect() as connection:
+                assert connection.scalar(text("SELECT 1")) == 1
+            assert len(loop_threads()) == 1
+            engine.dispose()
+            assert loop_threads() == []
+
+
+def test_run_async_and_the_driver_connection(server: Server) -> None:
+    with sync_engine(server) as engine, engine.connect() as connection:
+        raw: Any = connection.connection.dbapi_connection
+        assert raw.run_async(lambda driver: driver.fetchval("SELECT 7")) == 7
+        assert raw.driver_connection.get_server_pid() == connection.scalar(
+            text("SELECT pg_backend_pid()")
+        )
+
+
+def test_an_async_engine_ignores_the_option(fastpg_dialect: Dialect) -> None:
+    """As with the built-in dialect of SQLAlchemy 2.0."""
+
+    async def work() -> None:
+        url = fastpg_dialect.url().update_query_dict({"async_fallback": "true"})
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*async_fallback dialect argument")
+            engine = fastpg_dialect.engine(url)
+        async with engine.connect() as connection:
+            assert await connection.scalar(text("SELECT 1")) == 1
+        assert loop_threads() == []
+
+    asyncio.run(work())
+
+
+def test_the_loops_own_thread_is_refused() -> None:
+    thread = LoopThread()
+
+    async def inside() -> None:
+        async def nothing() -> None:
+            return None
+
+        with pytest.raises(RuntimeError, match="inside its own event loop's thread"):
+            thread.run(nothing())
+
+    thread.run(inside())
+    assert thread.running
+    thread.close()
+    assert not thread.running
+
+
+def test_an_exception_travels_to_the_caller() -> None:
+    async def failing() -> None:
+        raise KeyError("here")
+
+    thread = LoopThread()
+    with pytest.raises(KeyError, match="here"):
+        thread.run(failing())
+    thread.close()
+
+
+def test_greenlets_wait_in_their_own_loop(server: Server) -> None:
+    """Under greenlet_spawn the connection belongs to the caller's loop, not to the thread's."""
+
+    async def work() -> Any:
+        def body() -> Any:
+            with engine.connect() as connection:
+                return connection.scalar(text("SELECT 5"))
+
+        value = await greenlet_spawn(body)
+        await greenlet_spawn(engine.dispose)
+        return value
+
+    with sync_engine(server, poolclass=NullPool) as engine:
+        assert asyncio.run(work()) == 5
