@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import util
 
 from . import driver, errors
-from ._sqlalchemy import await_only, in_greenlet
+from ._sqlalchemy import await_only, dbapi_module_base, in_greenlet
 from .connection import AsyncAdapt_asyncpg_connection
 from .sync import AsyncAdaptFallback_asyncpg_connection, LoopThread
 from .url import prepare_connect_kwargs
@@ -20,7 +20,7 @@ from .url import prepare_connect_kwargs
 DEFAULT_STATEMENT_CACHE_SIZE = 100
 
 
-class AsyncAdapt_asyncpg_dbapi:
+class AsyncAdapt_asyncpg_dbapi(dbapi_module_base):  # type: ignore[misc]
     """asyncpg as a PEP 249 module: ``connect()``, the exception classes and the type markers.
 
     ``asyncpg`` and ``driver`` are the asyncpg module.
@@ -91,18 +91,19 @@ class AsyncAdapt_asyncpg_dbapi:
         ``async_fallback``.  Raises ArgumentError for an option that does not exist or has a
         wrong value.
         """
-        creator: Callable[..., Any] = kwargs.pop("async_creator_fn", None) or self.asyncpg.connect
-        fallback = util.asbool(kwargs.pop("async_fallback", False))
-        cache_size = kwargs.pop("prepared_statement_cache_size", DEFAULT_STATEMENT_CACHE_SIZE)
-        name_func = kwargs.pop("prepared_statement_name_func", None)
         prepared = prepare_connect_kwargs(kwargs)
+        arguments = prepared.kwargs
+        creator: Callable[..., Any] = arguments.pop("async_creator_fn", self.asyncpg.connect)
+        fallback = util.asbool(arguments.pop("async_fallback", False))
         options: dict[str, Any] = {
-            "prepared_statement_cache_size": cache_size,
-            "prepared_statement_name_func": name_func,
+            "prepared_statement_cache_size": arguments.pop(
+                "prepared_statement_cache_size", DEFAULT_STATEMENT_CACHE_SIZE
+            ),
+            "prepared_statement_name_func": arguments.pop("prepared_statement_name_func", None),
         }
 
         async def open_connection() -> Any:
-            connection = await creator(*args, **prepared.kwargs)
+            connection = await creator(*args, **arguments)
             if prepared.socket_options:
                 try:
                     driver.apply_socket_options(connection, prepared.socket_options)

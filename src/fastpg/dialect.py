@@ -167,14 +167,6 @@ class PGDialect_asyncpg(PGDialect):
         return cls
 
     @classmethod
-    def engine_created(cls, engine: Any) -> None:
-        """Stop the thread of a synchronous engine when the engine is disposed of."""
-        dbapi = engine.dialect.dbapi
-        loop_thread = getattr(dbapi, "loop_thread", None)
-        if isinstance(dbapi, AsyncAdapt_asyncpg_dbapi) and loop_thread is not None:
-            event.listen(engine, "engine_disposed", lambda _engine: loop_thread.close())
-
-    @classmethod
     def load_provisioning(cls) -> None:
         """Load SQLAlchemy's own test-suite provisioning for PostgreSQL, which serves here, too."""
         PGDialect.load_provisioning()
@@ -306,6 +298,13 @@ class PGDialect_asyncpg_fallback(PGDialect_asyncpg):
     def get_pool_class(cls, url: Any) -> type[sqlalchemy_pool.Pool]:
         """Return the pool that waits in threads."""
         return sqlalchemy_pool.QueuePool
+
+    @classmethod
+    def engine_created(cls, engine: Any) -> None:
+        """Stop the loop's thread when the engine is disposed of."""
+        dbapi = engine.dialect.dbapi
+        if isinstance(dbapi, AsyncAdapt_asyncpg_dbapi):
+            event.listen(engine, "engine_disposed", lambda _engine: dbapi.loop_thread.close())
 
 
 dialect = PGDialect_asyncpg
