@@ -176,7 +176,7 @@ class AsyncAdapt_asyncpg_connection(TransactionalConnection):
             return
         try:
             self.await_(self._close_gracefully())
-        except Exception:  # noqa: BLE001 (whatever went wrong, the socket has to go)
+        except Exception:
             self._drop()
         except asyncio.CancelledError:
             self._drop()
@@ -201,4 +201,3 @@ class AsyncAdapt_asyncpg_connection(TransactionalConnection):
 def _retrieve(future: asyncio.Future[None]) -> None:
     if not future.cancelled():
         future.exception()
-

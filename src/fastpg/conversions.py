@@ -5,6 +5,7 @@ Each function takes one value and lets ``None`` through.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -15,8 +16,9 @@ from sqlalchemy.sql import sqltypes
 
 from . import _impl
 
+BitString: Any
 try:
-    from sqlalchemy.dialects.postgresql.bitstring import BitString
+    BitString = importlib.import_module("sqlalchemy.dialects.postgresql.bitstring").BitString
 except ImportError:  # SQLAlchemy 2.0: bit strings are asyncpg's there
     BitString = None
 
@@ -96,12 +98,13 @@ def json_path_to_driver(value: Any) -> Any:
     return [str(element) for element in value] if value else []
 
 
-def json_literal(json_type: sqltypes.JSON[Any], dialect: Any) -> Callable[[Any], str]:
+def json_literal(json_type: Any, dialect: Any) -> Callable[[Any], str]:
     """Return the function that renders a JSON value as a SQL literal.
 
     A serializer that returns bytes is served as one that returns text.
     """
-    literal = sqltypes.String().literal_processor(dialect)
+    text_type: Any = sqltypes.String()
+    literal = text_type.literal_processor(dialect)
     serialize = json_type.bind_processor(dialect)
 
     def process(value: Any) -> str:

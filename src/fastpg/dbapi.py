@@ -122,6 +122,6 @@ class AsyncAdapt_asyncpg_dbapi(dbapi_module_base):  # type: ignore[misc]
         )
         return connection
 
-    def Binary(self, value: Any) -> Any:  # noqa: N802 (PEP 249 name)
+    def Binary(self, value: Any) -> Any:
         """Return ``value``: asyncpg takes bytes as they are."""
         return value

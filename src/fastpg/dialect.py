@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import asyncpg
 from sqlalchemy import event, util
 from sqlalchemy import pool as sqlalchemy_pool
 from sqlalchemy.dialects.postgresql.base import PGDialect
 
-from . import codecs, driver
+from . import codecs
 from .compiler import PGCompiler_asyncpg, PGIdentifierPreparer_asyncpg
 from .connection import AsyncAdapt_asyncpg_connection
 from .cursor import AsyncAdapt_asyncpg_cursor, AsyncAdapt_asyncpg_ss_cursor
@@ -141,13 +142,13 @@ class PGDialect_asyncpg(PGDialect):
 
     def __init__(self, **options: Any) -> None:
         """Take the options of :class:`PGDialect` (json_serializer, native_inet_types...)."""
-        super().__init__(**options)
+        super().__init__(**options)  # type: ignore[no-untyped-call]
         self._schema = SchemaGeneration()
 
     @classmethod
     def import_dbapi(cls) -> Any:
         """Return a PEP 249 face of asyncpg for one dialect."""
-        return AsyncAdapt_asyncpg_dbapi(driver.asyncpg)
+        return AsyncAdapt_asyncpg_dbapi(asyncpg)
 
     @classmethod
     def get_pool_class(cls, url: Any) -> type[sqlalchemy_pool.Pool]:
@@ -169,14 +170,14 @@ class PGDialect_asyncpg(PGDialect):
     @classmethod
     def load_provisioning(cls) -> None:
         """Load SQLAlchemy's own test-suite provisioning for PostgreSQL, which serves here, too."""
-        PGDialect.load_provisioning()
+        PGDialect.load_provisioning()  # type: ignore[no-untyped-call]
 
     @util.memoized_property
     def _dbapi_version(self) -> tuple[int, ...]:
         version = getattr(getattr(self.dbapi, "driver", None), "__version__", "")
         return self._parse_version(version) or (99, 99, 99)
 
-    def retrieve_dbapi_version(self, dbapi: Any) -> tuple[int, ...]:
+    def retrieve_dbapi_version(self, dbapi: Any) -> Any:
         """Return asyncpg's version as a tuple of numbers."""
         return self._parse_version(getattr(getattr(dbapi, "driver", None), "__version__", ""))
 
@@ -272,7 +273,8 @@ class PGDialect_asyncpg(PGDialect):
         if state in DISCONNECT_STATES or state.startswith(CONNECTION_EXCEPTION_CLASS):
             return True
         if not connection:
-            return isinstance(e, self.loaded_dbapi.InterfaceError) and "connection is closed" in str(e)
+            closed = isinstance(e, self.loaded_dbapi.InterfaceError)
+            return closed and "connection is closed" in str(e)
         if connection._connection.is_closed():
             return True
         return state == READ_ONLY_TRANSACTION and not connection.is_read_only_by_choice()

@@ -72,23 +72,17 @@ def capabilities() -> Capabilities:
     return _capabilities
 
 
-async def _fetch_public(
-    statement: Any, args: Sequence[Any]
-) -> tuple[list[Any], str | None]:
+async def _fetch_public(statement: Any, args: Sequence[Any]) -> tuple[list[Any], str | None]:
     records = await statement.fetch(*args)
     return records, statement.get_statusmsg()
 
 
-async def _fetch_private(
-    statement: Any, args: Sequence[Any]
-) -> tuple[list[Any], str | None]:
+async def _fetch_private(statement: Any, args: Sequence[Any]) -> tuple[list[Any], str | None]:
     statement._check_conn_validity("fetch")
     connection = statement._connection
     state = statement._state
     try:
-        records, status, _ = await connection._protocol.bind_execute(
-            state, args, "", 0, True, None
-        )
+        records, status, _ = await connection._protocol.bind_execute(state, args, "", 0, True, None)
     except driver_errors.OutdatedSchemaCacheError:
         # what PreparedStatement.fetch() does: the rows cannot be decoded any more, so neither
         # the types nor this statement may be used again

@@ -69,7 +69,7 @@ class Error(builtin_dbapi.Error):  # type: ignore[misc]
         return _restore, (type(self), self.args, self.__dict__.copy())
 
 
-class Warning(builtin_dbapi.Warning):  # type: ignore[misc]  # noqa: A001 (PEP 249 name)
+class Warning(builtin_dbapi.Warning):  # type: ignore[misc]
     """PEP 249 Warning; never raised by this dialect."""
 
 

@@ -63,12 +63,13 @@ class PGExecutionContext_asyncpg(PGExecutionContext):
     def pre_exec(self) -> None:
         """Prepare the cursor, and invalidate the engine's caches in front of DDL."""
         if self.isddl:
-            self.dialect._invalidate_schema_cache()  # type: ignore[attr-defined]
+            dialect: Any = self.dialect
+            dialect._invalidate_schema_cache()
         self.cursor._as_tuples = True  # type: ignore[attr-defined]
 
     def create_server_side_cursor(self) -> Any:
         """Return a cursor whose rows stay on the server."""
-        return self._dbapi_connection.cursor(server_side=True)  # type: ignore[call-arg]
+        return self._dbapi_connection.cursor(server_side=True)
 
 
 def _plannable(compiled: Any) -> bool:

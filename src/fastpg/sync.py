@@ -49,7 +49,9 @@ class LoopThread:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
                 self._thread = threading.Thread(
-                    target=self._serve, args=(self._loop,), name="fastpg-async-fallback",
+                    target=self._serve,
+                    args=(self._loop,),
+                    name="fastpg-async-fallback",
                     daemon=True,
                 )
                 self._thread.start()

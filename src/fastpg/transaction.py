@@ -37,6 +37,7 @@ class TransactionalConnection(AdaptedConnection):
     await_: Callable[[Any], Any] = staticmethod(await_only)
 
     isolation_level: str | None
+    _isolation_setting: str | None
     readonly: bool
     deferrable: bool
     _transaction: Any

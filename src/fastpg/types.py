@@ -118,7 +118,9 @@ class AsyncPgInterval(INTERVAL):
     render_bind_cast = True
 
     @classmethod
-    def adapt_emulated_to_native(cls, interval: Any, **kw: Any) -> AsyncPgInterval:
+    def adapt_emulated_to_native(  # type: ignore[override]  # SQLAlchemy's bases disagree, too
+        cls, interval: Any, **kw: Any
+    ) -> AsyncPgInterval:
         """Return the native type for a generic ``Interval``, keeping its precision."""
         return cls(precision=interval.second_precision)
 
@@ -163,7 +165,7 @@ class AsyncpgUUID(PGUuid):  # type: ignore[type-arg]
         """Return the function to text where text is asked for; asyncpg's UUID needs none."""
         if self.native_uuid and dialect.supports_native_uuid:
             return None if self.as_uuid else conversions.uuid_text
-        return super().result_processor(dialect, coltype)
+        return super().result_processor(dialect, coltype)  # type: ignore[no-untyped-call]
 
 
 class AsyncpgJSON(pg_json.JSON):
@@ -239,11 +241,11 @@ class _Numbers:
         )
 
 
-class AsyncpgNumeric(_Numbers, sqltypes.Numeric):  # type: ignore[misc,type-arg]
+class AsyncpgNumeric(_Numbers, sqltypes.Numeric):  # type: ignore[type-arg]
     """An exact number as ``decimal.Decimal`` (``float`` with ``asdecimal=False``)."""
 
 
-class AsyncpgFloat(_Numbers, sqltypes.Float):  # type: ignore[misc,type-arg]
+class AsyncpgFloat(_Numbers, sqltypes.Float):  # type: ignore[type-arg]
     """A floating-point number as ``float`` (``decimal.Decimal`` with ``asdecimal=True``)."""
 
 

@@ -26,7 +26,8 @@ def test_the_driver_connection_is_asyncpgs(dialect: Dialect) -> None:
         async with dialect.engine().connect() as connection:
             fairy = await connection.get_raw_connection()
             assert isinstance(fairy.driver_connection, asyncpg.Connection)
-            assert fairy.dbapi_connection.driver_connection is fairy.driver_connection
+            adapted: Any = fairy.dbapi_connection
+            assert adapted.driver_connection is fairy.driver_connection
             pid = await connection.scalar(text("SELECT pg_backend_pid()"))
             assert fairy.driver_connection.get_server_pid() == pid
 
@@ -89,7 +90,7 @@ def test_native_inet_types(dialect: Dialect, native: bool | None) -> None:
     query = text("SELECT '10.0.0.1'::inet, '10.0.0.0/8'::cidr, '10.0.0.1/24'::inet, NULL::inet")
 
     async def work() -> None:
-        options = {} if native is None else {"native_inet_types": native}
+        options: dict[str, Any] = {} if native is None else {"native_inet_types": native}
         async with dialect.engine(**options).connect() as connection:
             row = (await connection.execute(query)).one()
             if native is False:
@@ -130,9 +131,7 @@ def test_a_connection_out_of_asyncpgs_own_pool(dialect: Dialect) -> None:
             async def acquire(*args: Any, **kwargs: Any) -> Any:
                 return await pool.acquire()
 
-            engine = dialect.engine(
-                connect_args={"async_creator_fn": acquire}, poolclass=NullPool
-            )
+            engine = dialect.engine(connect_args={"async_creator_fn": acquire}, poolclass=NullPool)
             for _ in range(3):
                 async with engine.connect() as connection:
                     assert await connection.scalar(text("SELECT 1")) == 1
@@ -159,9 +158,7 @@ def test_one_port_for_several_hosts(fastpg_dialect: Dialect) -> None:
 
     async def work() -> None:
         url = fastpg_dialect.url().set(host=None, port=None)
-        url = url.update_query_dict(
-            {"host": f"127.0.0.99,{server.host}", "port": str(server.port)}
-        )
+        url = url.update_query_dict({"host": f"127.0.0.99,{server.host}", "port": str(server.port)})
         async with fastpg_dialect.engine(url).connect() as connection:
             assert await connection.scalar(text("SELECT 1")) == 1
 
@@ -196,9 +193,7 @@ def test_settings_from_the_url_reach_the_session(fastpg_dialect: Dialect) -> Non
 
 def test_a_wrong_option_is_an_error_before_anything_is_tried(fastpg_dialect: Dialect) -> None:
     with pytest.raises(sqlalchemy.exc.ArgumentError, match="statement_cache_size"):
-        fastpg_dialect.engine(
-            fastpg_dialect.url().update_query_dict({"statment_cache_size": "5"})
-        )
+        fastpg_dialect.engine(fastpg_dialect.url().update_query_dict({"statment_cache_size": "5"}))
 
     async def work() -> None:
         engine = fastpg_dialect.engine(connect_args={"statment_cache_size": 5})

@@ -118,9 +118,7 @@ def test_states_that_invalidate(fastpg_dialect: Dialect, sqlstate: str) -> None:
         async with engine.connect() as connection:
             pid = await connection.scalar(PID)
             with pytest.raises(sqlalchemy.exc.OperationalError) as caught:
-                await connection.exec_driver_sql(
-                    f"DO $$ BEGIN RAISE SQLSTATE '{sqlstate}'; END $$"
-                )
+                await connection.exec_driver_sql(f"DO $$ BEGIN RAISE SQLSTATE '{sqlstate}'; END $$")
             assert caught.value.connection_invalidated
         assert await pid_of(engine) != pid
 
@@ -134,9 +132,7 @@ def test_states_that_do_not(dialect: Dialect, sqlstate: str) -> None:
         async with engine.connect() as connection:
             pid = await connection.scalar(PID)
             with pytest.raises(sqlalchemy.exc.DBAPIError) as caught:
-                await connection.exec_driver_sql(
-                    f"DO $$ BEGIN RAISE SQLSTATE '{sqlstate}'; END $$"
-                )
+                await connection.exec_driver_sql(f"DO $$ BEGIN RAISE SQLSTATE '{sqlstate}'; END $$")
             assert not caught.value.connection_invalidated
         assert await pid_of(engine) == pid
 
@@ -154,7 +150,7 @@ async def after_a_refused_write(dialect: Dialect, engine: AsyncEngine, *before: 
             await connection.exec_driver_sql(statement)
         with pytest.raises(sqlalchemy.exc.InternalError) as caught:
             await connection.exec_driver_sql(READ_ONLY)
-        invalidated = caught.value.connection_invalidated
+        invalidated: bool = caught.value.connection_invalidated
     assert (await pid_of(engine) != pid) is invalidated
     return invalidated
 

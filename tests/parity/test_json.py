@@ -129,7 +129,7 @@ def test_a_serializer_that_returns_bytes(
         "msgspec": (msgspec.json.encode, msgspec.json.decode),
     }[package]
     documents = [{"a": [1, "é"]}, [], {"deep": {"er": None}}]
-    options = {"json_serializer": serializer, "json_deserializer": deserializer}
+    options: dict[str, Any] = {"json_serializer": serializer, "json_deserializer": deserializer}
 
     async def work() -> None:
         values = await round_trip(fastpg_dialect, column_type, documents, **options)

@@ -39,7 +39,7 @@ async def alter(server: Server, *commands: str) -> None:
 
 async def read_twice(dialect: Dialect, connect_args: dict[str, Any], autocommit: bool) -> Any:
     """Read a value before and after its column became ``real``; return the second one."""
-    options = {"isolation_level": "AUTOCOMMIT"} if autocommit else {}
+    options: dict[str, Any] = {"isolation_level": "AUTOCOMMIT"} if autocommit else {}
     engine = dialect.engine(connect_args=connect_args, pool_size=1, max_overflow=0, **options)
     await alter(
         dialect.server,
@@ -117,7 +117,7 @@ def test_unnamed_statements_do_not_mix(fastpg_dialect: Dialect) -> None:
 @pytest.mark.parametrize("autocommit", [False, True])
 def test_a_user_type_is_looked_up_in_between(fastpg_dialect: Dialect, autocommit: bool) -> None:
     """asyncpg asks for an unknown type between description and execution: described again."""
-    options = {"isolation_level": "AUTOCOMMIT"} if autocommit else {}
+    options: dict[str, Any] = {"isolation_level": "AUTOCOMMIT"} if autocommit else {}
 
     async def work() -> None:
         await alter(
@@ -129,8 +129,8 @@ def test_a_user_type_is_looked_up_in_between(fastpg_dialect: Dialect, autocommit
         async with engine.connect() as connection:
             for _ in range(3):
                 assert await connection.scalar(text("SELECT 'fine'::changing_mood")) == "fine"
-                assert await connection.scalar(
-                    text("SELECT array['well'::changing_mood]")
-                ) == ["well"]
+                assert await connection.scalar(text("SELECT array['well'::changing_mood]")) == [
+                    "well"
+                ]
 
     asyncio.run(work())

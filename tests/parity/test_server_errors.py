@@ -98,9 +98,7 @@ def test_a_hint_is_in_the_text(fastpg_dialect: Dialect) -> None:
     assert "HINT:  look" in str(error)
 
 
-def test_a_serialization_failure_is_operational(
-    builtin: Dialect, fastpg_dialect: Dialect
-) -> None:
+def test_a_serialization_failure_is_operational(builtin: Dialect, fastpg_dialect: Dialect) -> None:
     """The one that every retry loop waits for; the built-in dialect raises a bare DBAPIError."""
 
     async def conflict(dialect: Dialect) -> sqlalchemy.exc.DBAPIError:
@@ -154,11 +152,12 @@ def test_a_value_of_the_wrong_type(builtin: Dialect, fastpg_dialect: Dialect) ->
 
 @pytest.mark.parametrize("wrong", ["password", "database", "port"])
 def test_errors_while_connecting(builtin: Dialect, fastpg_dialect: Dialect, wrong: str) -> None:
-    changes: dict[str, Any] = {
+    changes_by_case: dict[str, dict[str, Any]] = {
         "password": {"password": "not it"},
         "database": {"database": "no_such_database"},
         "port": {"port": 1},
-    }[wrong]
+    }
+    changes = changes_by_case[wrong]
 
     async def refused(dialect: Dialect) -> BaseException:
         engine = dialect.engine(dialect.url().set(**changes))

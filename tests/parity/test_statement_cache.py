@@ -31,9 +31,7 @@ async def run_distinct(connection: AsyncConnection, number: int) -> None:
 
 
 @pytest.mark.parametrize(("size", "kept"), [(None, 100), (7, 7), (0, 0)])
-def test_at_most_so_many_statements_are_kept(
-    dialect: Dialect, size: int | None, kept: int
-) -> None:
+def test_at_most_so_many_statements_are_kept(dialect: Dialect, size: int | None, kept: int) -> None:
     async def work() -> None:
         url = dialect.url()
         if size is not None:
@@ -85,7 +83,7 @@ def test_statistics_of_the_cache(fastpg_dialect: Dialect) -> None:
             await run_distinct(connection, 1)  # evicted meanwhile
             await connection.scalar(text("SELECT 0 /* kept here */"))
             after = (cache.hits, cache.misses, cache.evictions)
-            assert [b - a for a, b in zip(before, after, strict=True)][0] == 1
+            assert after[0] - before[0] == 1
             assert after[1] - before[1] == 4
             assert len(cache) == 2
 

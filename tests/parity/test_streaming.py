@@ -194,9 +194,7 @@ def test_a_stream_that_is_not_read_to_its_end(fastpg_dialect: Dialect, ending: s
     """The held rows go with the stream, at the latest when the connection is used again."""
 
     async def work() -> None:
-        engine = fastpg_dialect.engine(
-            isolation_level="AUTOCOMMIT", pool_size=1, max_overflow=0
-        )
+        engine = fastpg_dialect.engine(isolation_level="AUTOCOMMIT", pool_size=1, max_overflow=0)
         async with engine.connect() as connection:
             result = await connection.stream(SERIES, execution_options={"yield_per": 10})
             assert await result.fetchone() == (1, 2)

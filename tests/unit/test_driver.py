@@ -45,7 +45,7 @@ def test_a_missing_name_leads_to_the_public_level() -> None:
     chosen = driver._choose("auto", ("Connection._protocol",))
     assert chosen.level == "public"
     assert "lacks Connection._protocol" in chosen.reason
-    with pytest.raises(ImportError, match="lacks Connection._protocol; set it to auto"):
+    with pytest.raises(ImportError, match=r"lacks Connection\._protocol; set it to auto"):
         driver._choose("private", ("Connection._protocol",))
 
 

@@ -40,7 +40,7 @@ def server_error(sqlstate: str, **fields: str) -> asyncpg.PostgresError:
 
 def builtin_class(error: BaseException) -> type[Any]:
     """Return the class that the built-in dialect of this SQLAlchemy raises for `error`."""
-    dbapi = BuiltinDBAPI(asyncpg)
+    dbapi: Any = BuiltinDBAPI(asyncpg)  # type: ignore[no-untyped-call]
     for cls in type(error).__mro__:
         if cls in dbapi._asyncpg_error_translate:
             found: type[Any] = dbapi._asyncpg_error_translate[cls]
@@ -107,6 +107,7 @@ def test_what_is_not_asyncpgs_is_left_alone() -> None:
 )
 def test_the_class_follows_the_sqlstate(sqlstate: str, expected: str) -> None:
     translated = errors.translate(server_error(sqlstate))
+    assert translated is not None
     assert type(translated).__name__ == expected
     assert getattr(translated, "pgcode", None) == sqlstate
     wrapped = sqlalchemy.exc.DBAPIError.instance("SELECT 1", {}, translated, errors.Error)
@@ -152,7 +153,7 @@ def test_errors_pickle(sqlstate: str) -> None:
     assert str(copy) == str(error)
     assert (copy.pgcode, copy.detail, str(copy.orig)) == (sqlstate, "because", str(error.orig))
     wrapped = sqlalchemy.exc.DBAPIError.instance("SELECT 1", {"a": 1}, error, errors.Error)
-    again = pickle.loads(pickle.dumps(wrapped))
+    again: Any = pickle.loads(pickle.dumps(wrapped))
     assert type(again) is type(wrapped)
     assert again.orig.pgcode == sqlstate
 
@@ -166,4 +167,4 @@ def test_an_error_made_by_hand() -> None:
     error = errors.InterfaceError("by hand")
     assert error.pgcode is None and error.detail is None
     with pytest.raises(ValueError, match="without an asyncpg exception"):
-        error.driver_exception
+        _ = error.driver_exception
