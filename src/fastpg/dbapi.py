@@ -9,7 +9,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from sqlalchemy import util
+from sqlalchemy import exc, util
 
 from . import driver, errors
 from ._sqlalchemy import await_only, dbapi_module_base, in_greenlet
@@ -92,6 +92,10 @@ class AsyncAdapt_asyncpg_dbapi(dbapi_module_base):  # type: ignore[misc]
         wrong value.
         """
         prepared = prepare_connect_kwargs(kwargs)
+        try:
+            driver.check_socket_options(prepared.socket_options)
+        except ValueError as error:
+            raise exc.ArgumentError(str(error)) from None
         arguments = prepared.kwargs
         creator: Callable[..., Any] = arguments.pop("async_creator_fn", self.asyncpg.connect)
         fallback = util.asbool(arguments.pop("async_fallback", False))

@@ -98,19 +98,22 @@ fetch: Callable[[Any, Sequence[Any]], Awaitable[tuple[list[Any], str | None]]] =
 """Execute a prepared statement; return its records and its command tag."""
 
 
+def check_socket_options(options: Mapping[str, int]) -> None:
+    """Raise ValueError when :func:`apply_socket_options` cannot serve ``options`` here."""
+    if options and _capabilities.level != "private":
+        raise ValueError(
+            f"{', '.join(sorted(options))} cannot be set: the driver level is public "
+            f"({_capabilities.reason}); remove the option or unset FASTPG_DRIVER"
+        )
+
+
 def apply_socket_options(connection: Any, options: Mapping[str, int]) -> None:
     """Set keep-alive and user-timeout options on a connection's TCP socket.
 
     ``options`` are libpq's names: ``keepalives`` (0 or 1), ``keepalives_idle``,
     ``keepalives_interval`` (seconds), ``keepalives_count``, ``tcp_user_timeout``
     (milliseconds).  They mean nothing on a unix socket, where libpq ignores them, too.
-    Raises ValueError when asyncpg's transport cannot be reached.
     """
-    if _capabilities.level != "private":
-        raise ValueError(
-            f"{', '.join(sorted(options))} cannot be set: the driver level is public "
-            f"({_capabilities.reason}); remove the option or unset FASTPG_DRIVER"
-        )
     sock = connection._transport.get_extra_info("socket")
     if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
         return

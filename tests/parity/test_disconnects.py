@@ -150,9 +150,9 @@ async def after_a_refused_write(dialect: Dialect, engine: AsyncEngine, *before: 
             await connection.exec_driver_sql(statement)
         with pytest.raises(sqlalchemy.exc.InternalError) as caught:
             await connection.exec_driver_sql(READ_ONLY)
-        invalidated: bool = caught.value.connection_invalidated
+        invalidated = bool(caught.value.connection_invalidated)
     assert (await pid_of(engine) != pid) is invalidated
-    return invalidated
+    return bool(invalidated)
 
 
 def test_a_demoted_primary_invalidates_the_pool(fastpg_dialect: Dialect) -> None:

@@ -62,7 +62,7 @@ async def failure(dialect: Dialect, statement: str, **options: Any) -> sqlalchem
 def test_class_and_sqlstate(
     builtin: Dialect, fastpg_dialect: Dialect, statement: str, sqlstate: str, pep249: str
 ) -> None:
-    async def work() -> tuple[Any, Any]:
+    async def work() -> Any:
         return await failure(builtin, statement), await failure(fastpg_dialect, statement)
 
     theirs, ours = asyncio.run(work())
@@ -116,13 +116,13 @@ def test_a_serialization_failure_is_operational(builtin: Dialect, fastpg_dialect
                 await two.exec_driver_sql("UPDATE err_counter SET n = n + 1")
             return caught.value
 
-    async def work() -> tuple[Any, Any]:
+    async def work() -> Any:
         return await conflict(builtin), await conflict(fastpg_dialect)
 
     theirs, ours = asyncio.run(work())
     assert type(theirs) is sqlalchemy.exc.DBAPIError
     assert type(ours) is sqlalchemy.exc.OperationalError
-    assert ours.orig.pgcode == theirs.orig.pgcode == "40001"
+    assert {getattr(e.orig, "pgcode", None) for e in (theirs, ours)} == {"40001"}
 
 
 def test_a_statement_timeout_is_operational(fastpg_dialect: Dialect) -> None:
@@ -140,7 +140,7 @@ def test_a_value_of_the_wrong_type(builtin: Dialect, fastpg_dialect: Dialect) ->
                 await connection.exec_driver_sql("SELECT $1::int", ("one",))
             return caught.value
 
-    async def work() -> tuple[Any, Any]:
+    async def work() -> Any:
         return await refused(builtin), await refused(fastpg_dialect)
 
     theirs, ours = asyncio.run(work())
@@ -165,14 +165,14 @@ def test_errors_while_connecting(builtin: Dialect, fastpg_dialect: Dialect, wron
             await engine.connect()
         return caught.value
 
-    async def work() -> tuple[Any, Any]:
+    async def work() -> Any:
         return await refused(builtin), await refused(fastpg_dialect)
 
     theirs, ours = asyncio.run(work())
     assert isinstance(ours, type(theirs))
     if isinstance(theirs, sqlalchemy.exc.DBAPIError):
         assert isinstance(ours.orig, type(theirs.orig))
-        assert ours.orig.pgcode == theirs.orig.pgcode
+        assert getattr(ours.orig, "pgcode", None) == getattr(theirs.orig, "pgcode", None)
 
 
 def test_the_server_of_these_tests_is_new_enough(server: Server) -> None:
