@@ -6,6 +6,7 @@ SQLAlchemy is changed.
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 from sqlalchemy.dialects import registry
@@ -21,7 +22,13 @@ def _entries() -> dict[str, Any]:
 
 
 def install() -> None:
-    """Serve ``postgresql+asyncpg://`` by this dialect in engines made from now on."""
+    """Serve ``postgresql+asyncpg://`` by this dialect in engines made from now on.
+
+    Raises ImportError or ValueError when ``FASTPG_IMPL`` or ``FASTPG_DRIVER`` asks for what
+    cannot be had, here rather than in the first engine.
+    """
+    importlib.import_module("fastpg._impl")
+    importlib.import_module("fastpg.driver")
     registry.register(NAME, MODULE, CLASS)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
+from uuid import UUID as _python_UUID  # noqa: F401 (a name that the documentation lists)
 
 import asyncpg
 from sqlalchemy import event, util
@@ -16,91 +17,46 @@ from sqlalchemy import pool as sqlalchemy_pool
 from sqlalchemy.dialects.postgresql.base import PGDialect
 
 from . import codecs
-from .compiler import PGCompiler_asyncpg, PGIdentifierPreparer_asyncpg
-from .connection import AsyncAdapt_asyncpg_connection
-from .cursor import AsyncAdapt_asyncpg_cursor, AsyncAdapt_asyncpg_ss_cursor
-from .dbapi import AsyncAdapt_asyncpg_dbapi
-from .execution import PGExecutionContext_asyncpg
+from .compiler import PGCompiler_asyncpg as PGCompiler_asyncpg
+from .compiler import PGIdentifierPreparer_asyncpg as PGIdentifierPreparer_asyncpg
+from .connection import AsyncAdapt_asyncpg_connection as AsyncAdapt_asyncpg_connection
+from .cursor import AsyncAdapt_asyncpg_cursor as AsyncAdapt_asyncpg_cursor
+from .cursor import AsyncAdapt_asyncpg_ss_cursor as AsyncAdapt_asyncpg_ss_cursor
+from .dbapi import AsyncAdapt_asyncpg_dbapi as AsyncAdapt_asyncpg_dbapi
+from .execution import PGExecutionContext_asyncpg as PGExecutionContext_asyncpg
 from .statements import SchemaGeneration
-from .sync import AsyncAdaptFallback_asyncpg_connection
-from .types import (
-    COLSPECS,
-    AsyncpgARRAY,
-    AsyncpgBigInteger,
-    AsyncpgBit,
-    AsyncpgBoolean,
-    AsyncpgByteA,
-    AsyncpgCHAR,
-    AsyncpgDate,
-    AsyncpgDateTime,
-    AsyncPgEnum,
-    AsyncpgFloat,
-    AsyncpgInteger,
-    AsyncPgInterval,
-    AsyncpgJSON,
-    AsyncpgJSONB,
-    AsyncpgJSONIndexType,
-    AsyncpgJSONIntIndexType,
-    AsyncpgJSONPathType,
-    AsyncpgJSONStrIndexType,
-    AsyncpgNumeric,
-    AsyncpgOID,
-    AsyncpgREGCLASS,
-    AsyncpgREGCONFIG,
-    AsyncpgSmallInteger,
-    AsyncpgString,
-    AsyncpgTime,
-    AsyncpgUUID,
-    _AsyncpgMultiRange,
-    _AsyncpgRange,
-    _pg_types,
-    _python_UUID,
-)
+from .sync import AsyncAdaptFallback_asyncpg_connection as AsyncAdaptFallback_asyncpg_connection
+from .typemap import COLSPECS as COLSPECS
+from .typemap import _pg_types as _pg_types
+from .types import AsyncpgARRAY as AsyncpgARRAY
+from .types import AsyncpgBigInteger as AsyncpgBigInteger
+from .types import AsyncpgBit as AsyncpgBit
+from .types import AsyncpgBoolean as AsyncpgBoolean
+from .types import AsyncpgByteA as AsyncpgByteA
+from .types import AsyncpgCHAR as AsyncpgCHAR
+from .types import AsyncpgDate as AsyncpgDate
+from .types import AsyncpgDateTime as AsyncpgDateTime
+from .types import AsyncPgEnum as AsyncPgEnum
+from .types import AsyncpgFloat as AsyncpgFloat
+from .types import AsyncpgInteger as AsyncpgInteger
+from .types import AsyncPgInterval as AsyncPgInterval
+from .types import AsyncpgJSON as AsyncpgJSON
+from .types import AsyncpgJSONB as AsyncpgJSONB
+from .types import AsyncpgJSONIndexType as AsyncpgJSONIndexType
+from .types import AsyncpgJSONIntIndexType as AsyncpgJSONIntIndexType
+from .types import AsyncpgJSONPathType as AsyncpgJSONPathType
+from .types import AsyncpgJSONStrIndexType as AsyncpgJSONStrIndexType
+from .types import AsyncpgNumeric as AsyncpgNumeric
+from .types import AsyncpgOID as AsyncpgOID
+from .types import AsyncpgREGCLASS as AsyncpgREGCLASS
+from .types import AsyncpgREGCONFIG as AsyncpgREGCONFIG
+from .types import AsyncpgSmallInteger as AsyncpgSmallInteger
+from .types import AsyncpgString as AsyncpgString
+from .types import AsyncpgTime as AsyncpgTime
+from .types import AsyncpgUUID as AsyncpgUUID
+from .types import _AsyncpgMultiRange as _AsyncpgMultiRange
+from .types import _AsyncpgRange as _AsyncpgRange
 from .url import connect_arguments
-
-__all__ = [
-    "AsyncAdaptFallback_asyncpg_connection",
-    "AsyncAdapt_asyncpg_connection",
-    "AsyncAdapt_asyncpg_cursor",
-    "AsyncAdapt_asyncpg_dbapi",
-    "AsyncAdapt_asyncpg_ss_cursor",
-    "AsyncPgEnum",
-    "AsyncPgInterval",
-    "AsyncpgARRAY",
-    "AsyncpgBigInteger",
-    "AsyncpgBit",
-    "AsyncpgBoolean",
-    "AsyncpgByteA",
-    "AsyncpgCHAR",
-    "AsyncpgDate",
-    "AsyncpgDateTime",
-    "AsyncpgFloat",
-    "AsyncpgInteger",
-    "AsyncpgJSON",
-    "AsyncpgJSONB",
-    "AsyncpgJSONIndexType",
-    "AsyncpgJSONIntIndexType",
-    "AsyncpgJSONPathType",
-    "AsyncpgJSONStrIndexType",
-    "AsyncpgNumeric",
-    "AsyncpgOID",
-    "AsyncpgREGCLASS",
-    "AsyncpgREGCONFIG",
-    "AsyncpgSmallInteger",
-    "AsyncpgString",
-    "AsyncpgTime",
-    "AsyncpgUUID",
-    "PGCompiler_asyncpg",
-    "PGDialect_asyncpg",
-    "PGDialect_asyncpg_fallback",
-    "PGExecutionContext_asyncpg",
-    "PGIdentifierPreparer_asyncpg",
-    "_AsyncpgMultiRange",
-    "_AsyncpgRange",
-    "_pg_types",
-    "_python_UUID",
-    "dialect",
-]
 
 ISOLATION_LEVELS = {
     "AUTOCOMMIT": "autocommit",

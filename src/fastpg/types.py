@@ -1,4 +1,4 @@
-"""The SQL types of the dialect and ``COLSPECS``, which maps SQLAlchemy's types to them.
+"""The SQL types of the dialect; :mod:`fastpg.typemap` maps SQLAlchemy's types to them.
 
 Most only ask for a cast: asyncpg sends parameters in binary form, so the server has to be told
 each one's type in the statement itself (``$1::INTEGER``).  Value conversions live in
@@ -8,27 +8,23 @@ each one's type in the statement itself (``$1::INTEGER``).  Value conversions li
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID as _python_UUID
 
-from sqlalchemy import exc, util
+from sqlalchemy import exc
 from sqlalchemy.dialects.postgresql import json as pg_json
 from sqlalchemy.dialects.postgresql import ranges
 from sqlalchemy.dialects.postgresql.array import ARRAY as PGARRAY
 from sqlalchemy.dialects.postgresql.base import (
-    CITEXT,
     ENUM,
     INTERVAL,
     OID,
     REGCLASS,
     REGCONFIG,
-    PGDialect,
 )
 from sqlalchemy.dialects.postgresql.types import BIT, BYTEA, PGUuid
 from sqlalchemy.engine import processors
 from sqlalchemy.sql import sqltypes
 
 from . import conversions
-from .dbapi import AsyncAdapt_asyncpg_dbapi as _dbapi
 
 NUMERIC_OIDS = frozenset({1231, 1700})
 """numeric and its array."""
@@ -267,66 +263,3 @@ class _AsyncpgMultiRange(ranges.AbstractMultiRangeImpl):  # type: ignore[type-ar
 
     def result_processor(self, dialect: Any, coltype: object) -> Any:
         return conversions.multirange_from_driver
-
-
-COLSPECS: Any = util.update_copy(
-    PGDialect.colspecs,
-    {
-        sqltypes.String: AsyncpgString,
-        sqltypes.ARRAY: AsyncpgARRAY,
-        BIT: AsyncpgBit,
-        CITEXT: CITEXT,
-        REGCONFIG: AsyncpgREGCONFIG,
-        sqltypes.Time: AsyncpgTime,
-        sqltypes.Date: AsyncpgDate,
-        sqltypes.DateTime: AsyncpgDateTime,
-        sqltypes.Interval: AsyncPgInterval,
-        INTERVAL: AsyncPgInterval,
-        sqltypes.Boolean: AsyncpgBoolean,
-        sqltypes.Integer: AsyncpgInteger,
-        sqltypes.SmallInteger: AsyncpgSmallInteger,
-        sqltypes.BigInteger: AsyncpgBigInteger,
-        sqltypes.Numeric: AsyncpgNumeric,
-        sqltypes.Float: AsyncpgFloat,
-        sqltypes.Uuid: AsyncpgUUID,
-        sqltypes.JSON: AsyncpgJSON,
-        pg_json.JSONB: AsyncpgJSONB,
-        sqltypes.LargeBinary: AsyncpgByteA,
-        sqltypes.JSON.JSONPathType: AsyncpgJSONPathType,
-        sqltypes.JSON.JSONIndexType: AsyncpgJSONIndexType,
-        sqltypes.JSON.JSONIntIndexType: AsyncpgJSONIntIndexType,
-        sqltypes.JSON.JSONStrIndexType: AsyncpgJSONStrIndexType,
-        sqltypes.Enum: AsyncPgEnum,
-        OID: AsyncpgOID,
-        REGCLASS: AsyncpgREGCLASS,
-        sqltypes.CHAR: AsyncpgCHAR,
-        ranges.AbstractSingleRange: _AsyncpgRange,
-        ranges.AbstractMultiRange: _AsyncpgMultiRange,
-    },
-)
-"""SQLAlchemy type -> type of this dialect; the dialect's ``colspecs``."""
-
-_pg_types: dict[Any, str] = {
-    _dbapi.STRING: "varchar",
-    _dbapi.TIMESTAMP: "timestamp",
-    _dbapi.TIMESTAMP_W_TZ: "timestamp with time zone",
-    _dbapi.DATE: "date",
-    _dbapi.TIME: "time",
-    _dbapi.INTERVAL: "interval",
-    _dbapi.NUMBER: "numeric",
-    _dbapi.FLOAT: "float",
-    _dbapi.BOOLEAN: "bool",
-    _dbapi.INTEGER: "integer",
-    _dbapi.BIGINTEGER: "bigint",
-    _dbapi.BYTES: "bytes",
-    _dbapi.DECIMAL: "decimal",
-    _dbapi.JSON: "json",
-    _dbapi.JSONB: "jsonb",
-    _dbapi.ENUM: "enum",
-    _dbapi.UUID: "uuid",
-    _dbapi.BYTEA: "bytea",
-}
-"""DBAPI type marker -> name of the PostgreSQL type."""
-
-__all__ = [name for name in globals() if name.startswith(("Async", "_Async"))]
-__all__ += ["COLSPECS", "_pg_types", "_python_UUID"]

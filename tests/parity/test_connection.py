@@ -217,7 +217,6 @@ def test_every_class_of_the_documentation_can_be_imported() -> None:
         " AsyncpgCHAR AsyncpgREGCONFIG AsyncpgSmallInteger AsyncpgString dialect"
     ).split():
         found = getattr(fastpg.dialect, name)
-        assert name in fastpg.dialect.__all__
         if isinstance(found, type) and name not in ("_python_UUID", "dialect"):
             assert found.__name__ == name
             assert found.__doc__ and found.__doc__.strip()
