@@ -1,0 +1,100 @@
+"""List the extensions and packages of fastpg; everything else stands in pyproject.toml.
+
+Two environment switches, each empty, 0 or 1:
+
+FASTPG_NO_EXTENSIONS=1       build pure Python on purpose
+FASTPG_REQUIRE_EXTENSIONS=1  fail when an extension cannot be built
+
+With neither, a machine without a C compiler installs the Python form.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+
+from setuptools import Extension, setup
+
+# One source each in src/_speedups; a test checks this list against that directory.
+SPEEDUPS = ("converters", "params", "rows", "stmtcache")
+
+
+def switch(name: str) -> bool:
+    """Read the environment switch `name`; exit when its value is not empty, 0 or 1."""
+    value = os.environ.get(name, "")
+    if value not in ("", "0", "1"):
+        raise SystemExit(f"{name}={value!r} is not understood: set it to 1 or 0, or leave it unset")
+    return value == "1"
+
+
+def own_build_ext(build_ext: type) -> type:
+    """Return `build_ext` with two answers to a failure: a clear sentence, or going without."""
+
+    class BuildExt(build_ext):
+        def build_extension(self, ext: Extension) -> None:
+            try:
+                super().build_extension(ext)
+            except Exception as error:
+                if ext.optional:
+                    raise  # setuptools prints it as a warning
+                raise SystemExit(
+                    f"FASTPG_REQUIRE_EXTENSIONS=1, but {ext.name} cannot be compiled ({error}): "
+                    "install a C compiler and Python's headers, or unset the switch"
+                ) from error
+
+        def build_extensions(self) -> None:
+            super().build_extensions()
+            # A strict editable install links whatever is listed and fails where it is missing.
+            self.extensions = [
+                ext for ext in self.extensions if os.path.exists(self.get_ext_fullpath(ext.name))
+            ]
+
+    return BuildExt
+
+
+def extension_arguments() -> dict[str, object]:
+    """Return the arguments of setup() that concern the extensions, as the switches ask."""
+    forbidden = switch("FASTPG_NO_EXTENSIONS")
+    required = switch("FASTPG_REQUIRE_EXTENSIONS")
+    if forbidden and required:
+        raise SystemExit(
+            "FASTPG_NO_EXTENSIONS=1 and FASTPG_REQUIRE_EXTENSIONS=1 exclude each other: unset one"
+        )
+    if forbidden:
+        return {}
+    obstacle = None
+    if platform.python_implementation() != "CPython":
+        obstacle = f"this is {platform.python_implementation()}, not CPython"
+    else:
+        try:
+            # cythonize() would drop `optional`; this Extension keeps it.
+            from Cython.Distutils.extension import Extension as CythonExtension
+
+            # Cython's own build_ext underneath; its subclass here knows strict editable installs.
+            from setuptools.command.build_ext import build_ext
+        except ImportError as error:
+            obstacle = f"Cython cannot be imported ({error}): install cython>=3.1"
+    if obstacle is not None:
+        if required:
+            raise SystemExit(f"FASTPG_REQUIRE_EXTENSIONS=1, but {obstacle}; or unset the switch")
+        return {}
+    return {
+        "ext_modules": [
+            CythonExtension(
+                f"fastpg._speedups.{name}_c",
+                [f"src/_speedups/{name}.py"],
+                cython_directives={"language_level": "3"},
+                cython_c_in_temp=True,
+                optional=not required,
+            )
+            for name in SPEEDUPS
+        ],
+        "cmdclass": {"build_ext": own_build_ext(build_ext)},
+    }
+
+
+setup(
+    packages=["fastpg", "fastpg.cli", "fastpg._speedups"],
+    package_dir={"": "src", "fastpg._speedups": "src/_speedups"},
+    **extension_arguments(),
+)

@@ -1,0 +1,39 @@
+"""Stand-ins for the few names of `cython` that the hot paths evaluate when interpreted.
+
+Importing the real module costs 5 ms where Cython is installed and fails where it is not. The
+compiler never looks here: it resolves the same names from the `import cython` that only it reads,
+and which must not stand under a constant condition (it would be dropped, and every C type with it,
+silently). Type checkers look here too, since Cython's own module carries no types for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+compiled: bool = False
+
+# C types of local variables and attributes.
+Py_ssize_t = int
+bint = bool
+
+
+def cclass(decorated: T) -> T:
+    """Mark a class whose attributes are C fields."""
+    return decorated
+
+
+def cfunc(decorated: T) -> T:
+    """Mark a function that only its own module can call."""
+    return decorated
+
+
+def annotation_typing(enabled: bool) -> Callable[[T], T]:
+    """Mark a public function whose annotations are promises, not C types checked by Cython."""
+    return _unchanged
+
+
+def _unchanged(decorated: T) -> T:
+    return decorated

@@ -1,0 +1,69 @@
+"""The one place that chooses between the compiled and the Python form of the hot paths.
+
+The rooms above import `rows`, `converters`, `params` and `stmtcache` from here; fastpg itself
+re-exports implementation(). The choice is made once, at import, for all four pieces together.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from types import ModuleType
+from typing import Any, Literal, NamedTuple, cast
+
+from fastpg._contracts import Converters, Params, Rows, StmtCache
+
+VARIABLE = "FASTPG_IMPL"
+PIECES = ("rows", "converters", "params", "stmtcache")
+
+
+class Implementation(NamedTuple):
+    """Which form runs, and why."""
+
+    name: Literal["compiled", "python"]
+    reason: str
+
+
+def _load(suffix: str) -> dict[str, ModuleType]:
+    """Import all pieces in one form: suffix "_c" is compiled, "" is Python."""
+    return {piece: importlib.import_module(f"fastpg._speedups.{piece}{suffix}") for piece in PIECES}
+
+
+def _choose(wanted: str) -> tuple[dict[str, ModuleType], Implementation]:
+    """Return the modules and the choice for the value of FASTPG_IMPL.
+
+    ImportError when `wanted` is "compiled" and a module is missing, ValueError when it is none of
+    the three values.
+    """
+    if wanted not in ("auto", "compiled", "python"):
+        raise ValueError(f"{VARIABLE}={wanted!r} is not one of: auto, compiled, python")
+    if wanted == "python":
+        return _load(""), Implementation("python", f"{VARIABLE}=python asks for it")
+    try:
+        modules = _load("_c")
+    except ImportError as error:
+        if wanted == "compiled":
+            raise ImportError(
+                f"{VARIABLE}=compiled, but an extension cannot be imported: {error}; install a "
+                f"fastpg wheel for this interpreter, or set {VARIABLE}=auto",
+                name=error.name,
+                path=error.path,
+            ) from error
+        return _load(""), Implementation("python", f"an extension cannot be imported: {error}")
+    if wanted == "compiled":
+        return modules, Implementation("compiled", f"{VARIABLE}=compiled asks for it")
+    return modules, Implementation("compiled", "all extensions are importable")
+
+
+# Set but empty means unset, as for the build switches.
+_modules, _chosen = _choose(os.environ.get(VARIABLE) or "auto")
+
+rows = cast(Rows, cast(Any, _modules["rows"]))
+converters = cast(Converters, cast(Any, _modules["converters"]))
+params = cast(Params, cast(Any, _modules["params"]))
+stmtcache = cast(StmtCache, cast(Any, _modules["stmtcache"]))
+
+
+def implementation() -> Implementation:
+    """Return the form in use and the reason for it."""
+    return _chosen
