@@ -21,7 +21,8 @@ __all__ = ["__version__", "implementation", "install", "installed", "uninstall"]
 def implementation() -> Implementation:
     """Return which form of the hot paths this process uses, ``compiled`` or ``python``, and why.
 
-    Raises ImportError when ``FASTPG_IMPL`` asks for what cannot be had.
+    Raises ImportError when ``FASTPG_IMPL=compiled`` cannot be served, ValueError when
+    ``FASTPG_IMPL`` has a value that does not exist.
     """
     from . import _impl
 

@@ -209,7 +209,7 @@ def error_class(error: BaseException) -> type[Error] | None:
     if isinstance(error, driver_errors.InvalidCachedStatementError):
         return InvalidCachedStatementError
     if isinstance(error, driver_errors.PostgresError):
-        state = error.sqlstate or ""
+        state: str = getattr(error, "sqlstate", None) or ""
         return BY_SQLSTATE.get(state) or BY_SQLSTATE_CLASS.get(state[:2]) or DatabaseError
     if isinstance(error, driver_errors.InterfaceError):
         return InterfaceError

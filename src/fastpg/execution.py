@@ -34,7 +34,7 @@ class PGExecutionContext_asyncpg(PGExecutionContext):
         """Build the context; translate many parameter sets with a plan instead of one by one.
 
         The first set goes through SQLAlchemy, which decides everything that depends on the
-        statement alone; the plan then serves all of them.
+        statement alone; the plan then serves the others.
         """
         if len(parameters) < 2 or not _plannable(compiled):
             return super()._init_compiled(
@@ -53,11 +53,13 @@ class PGExecutionContext_asyncpg(PGExecutionContext):
         else:
             self.execute_style = ExecuteStyle.EXECUTEMANY
         extra = {k: v for k, v in options.items() if k == "param_dict" and v is not None}
-        self.compiled_parameters = self.compiled_parameters + [
+        rest_of_parameters = [
             _construct(compiled, row, group, self.extracted_parameters, extra)
             for group, row in enumerate(parameters[1:], start=1)
         ]
-        self.parameters = _plan(compiled).rows(self.compiled_parameters)
+        self.compiled_parameters = self.compiled_parameters + rest_of_parameters
+        # the first set is not processed again: a bind processor may have side effects
+        self.parameters = [*self.parameters, *_plan(compiled).rows(rest_of_parameters)]
         return self
 
     def pre_exec(self) -> None:

@@ -34,7 +34,7 @@ class Portal:
     __slots__ = ("_cursor", "description")
 
     def __init__(self, cursor: Any, description: Description | None) -> None:
-        self._cursor = cursor
+        self._cursor: Any = cursor
         self.description = description
 
     async def fetch(self, number: int) -> list[Any]:
@@ -154,7 +154,7 @@ async def _declare(
         )
         await driver.fetch(entry.statement, parameters)
     except (driver_errors.FeatureNotSupportedError, driver_errors.PostgresSyntaxError) as error:
-        if error.context is not None:  # raised inside a function: it has run, so it is the answer
+        if getattr(error, "context", None) is not None:  # raised inside a function: it has run, so it is the answer
             raise
         return None  # cannot be declared (data-modifying WITH, FOR UPDATE): nothing has run
     adapted._held.add(name)

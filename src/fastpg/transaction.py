@@ -7,7 +7,7 @@ autocommit; the transaction that PEP 249 expects is begun in front of the first 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, NoReturn
 
 from sqlalchemy.engine import AdaptedConnection
 
@@ -51,7 +51,7 @@ class TransactionalConnection(AdaptedConnection):
         self._schema = SchemaGeneration()
         self._schema_changed = False
 
-    def _handle_exception(self, error: Exception) -> Any:
+    def _handle_exception(self, error: Exception) -> NoReturn:
         raise NotImplementedError
 
     @property

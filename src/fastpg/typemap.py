@@ -25,7 +25,7 @@ from . import types
 from .dbapi import AsyncAdapt_asyncpg_dbapi as _dbapi
 
 COLSPECS: Any = util.update_copy(
-    PGDialect.colspecs,
+    dict(PGDialect.colspecs),
     {
         sqltypes.String: types.AsyncpgString,
         sqltypes.ARRAY: types.AsyncpgARRAY,
