@@ -1,0 +1,1 @@
+"""The commands of `python -m fastpg`; imported by `fastpg.__main__` and never by the dialect."""

@@ -1,0 +1,176 @@
+"""Runs the workload on both dialects in turn, times and counts it, and compares the results.
+
+`demo` calls compare(). Every pass has an engine of its own, as each leaves and finds an empty
+schema: a statement prepared in one pass would refer to tables that the other side dropped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import gc
+import time
+from collections.abc import AsyncIterator, Sequence
+from typing import Protocol
+
+from sqlalchemy import select
+from sqlalchemy.engine import URL
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from fastpg.cli.core_steps import POOL_SIZE
+from fastpg.cli.dataset import Dataset
+from fastpg.cli.digest import digest
+from fastpg.cli.environment import is_ours
+from fastpg.cli.report import BUILTIN, FASTPG, SIDES, Measurement
+from fastpg.cli.roundtrips import RoundTripProxy, Upstream
+from fastpg.cli.schema import demo_schema
+from fastpg.cli.target import BUILTIN_DRIVER, OUR_DRIVER, CommandError, one_line
+from fastpg.cli.workload import Step
+
+_DRIVERS = {BUILTIN: BUILTIN_DRIVER, FASTPG: OUR_DRIVER}
+_LABELS = {BUILTIN: "the built-in dialect", FASTPG: "fastpg"}
+# The smallest distance of a network between client and server; see RoundTripProxy.
+_PROXY_DELAY = 0.001
+_PROXY_SECONDS = 20.0
+
+
+class Disagreement(Exception):
+    """A step failed, or did not return what it returns on the built-in dialect."""
+
+
+class Listener(Protocol):
+    """Is told how far the comparison is."""
+
+    def begin(self, what: str) -> None: ...
+    def advance(self, step: str) -> None: ...
+
+
+@dataclasses.dataclass
+class Plan:
+    """What to run, and what came out of it so far."""
+
+    data: Dataset
+    rounds: int
+    steps: Sequence[Step]
+    measured: list[Measurement] = dataclasses.field(default_factory=list)
+    digests: dict[str, str] = dataclasses.field(default_factory=dict)
+
+    @property
+    def passes(self) -> int:
+        """How often the whole workload runs."""
+        return len(SIDES) * (1 + self.rounds)
+
+
+async def compare(url: URL, plan: Plan, listener: Listener) -> tuple[str, str]:
+    """Run `plan` on the server at `url`; its `measured` and `digests` are filled in.
+
+    Returns the server's version and, where round trips could not be counted, why (else "").
+    Raises Disagreement naming step and dialect; CommandError when the server cannot be used.
+    """
+    async with demo_schema(url) as version:
+        plan.measured[:] = [Measurement(step.name, 0) for step in plan.steps]
+        async with _counted(url) as (proxy, not_counted):
+            for side in SIDES:
+                listener.begin(f"{side}: " + ("warming up" if proxy is None else "counting"))
+                target = url if proxy is None else _through(url, proxy)
+                await _run_pass(target, side, plan, listener, proxy=proxy, timed=False)
+        for number in range(plan.rounds):
+            # Who goes first changes every round: neither always finds the warmer machine.
+            for side in SIDES if number % 2 == 0 else reversed(SIDES):
+                listener.begin(f"{side}: round {number + 1} of {plan.rounds}")
+                await _run_pass(url, side, plan, listener, proxy=None, timed=True)
+    return version, not_counted
+
+
+async def _run_pass(
+    url: URL,
+    side: str,
+    plan: Plan,
+    listener: Listener,
+    *,
+    proxy: RoundTripProxy | None,
+    timed: bool,
+) -> None:
+    engine = _engine(url, side)
+    gc.collect()
+    try:
+        for step, measured in zip(plan.steps, plan.measured, strict=True):
+            trips = proxy.trips if proxy else 0
+            started, cpu = time.perf_counter(), time.process_time()
+            try:
+                outcome = await step.run(engine, plan.data)
+            except Exception as error:
+                raise Disagreement(
+                    f"step {step.name!r} failed on {_LABELS[side]}: {one_line(error)}"
+                ) from error
+            seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
+            measured.rows = outcome.rows
+            if timed:
+                measured.seconds[side].append(seconds)
+                measured.cpu_seconds[side].append(cpu)
+            if proxy:
+                measured.round_trips[side] = proxy.trips - trips
+            _check(step.name, side, digest(outcome.value), plan)
+            listener.advance(step.name)
+    finally:
+        await engine.dispose()
+
+
+def _check(step: str, side: str, found: str, plan: Plan) -> None:
+    expected = plan.digests.setdefault(step, found)
+    if found != expected:
+        other = "did before" if side == BUILTIN else f"does on {_LABELS[BUILTIN]}"
+        raise Disagreement(
+            f"step {step!r} returned on {_LABELS[side]} something else than it {other} "
+            f"(digest {found[:12]} instead of {expected[:12]})"
+        )
+
+
+def _engine(url: URL, side: str) -> AsyncEngine:
+    engine = create_async_engine(
+        url.set(drivername=_DRIVERS[side]), pool_size=POOL_SIZE, max_overflow=0
+    )
+    served_by = type(engine.dialect).__module__
+    # The whole comparison hangs on this: two names, two dialects.
+    if is_ours(served_by) != (side == FASTPG):
+        raise CommandError(f"{_DRIVERS[side]} is served by {served_by}: remove what registers it")
+    return engine
+
+
+@contextlib.asynccontextmanager
+async def _counted(url: URL) -> AsyncIterator[tuple[RoundTripProxy | None, str]]:
+    """Yield a proxy in front of the server, or None and the reason why that does not work."""
+    upstream = upstream_of(url)
+    if upstream is None:
+        yield None, "--url names no single host"
+        return
+    async with RoundTripProxy(upstream, delay=_PROXY_DELAY) as proxy:
+        engine = create_async_engine(_through(url, proxy))
+        reason = ""
+        try:
+            async with engine.connect() as connection:
+                await asyncio.wait_for(connection.scalar(select(1)), _PROXY_SECONDS)
+        except Exception as error:  # TLS that verifies the host name, for one
+            reason = f"the server does not work through a proxy ({one_line(error)})"
+        finally:
+            await engine.dispose()
+        yield (None, reason) if reason else (proxy, "")
+
+
+def _through(url: URL, proxy: RoundTripProxy) -> URL:
+    return url.difference_update_query(["host", "port"]).set(host="127.0.0.1", port=proxy.port)
+
+
+def upstream_of(url: URL) -> Upstream | None:
+    """Return where `url` points, or None when that is not one place that the URL itself names."""
+    host = url.host or url.query.get("host")
+    port = url.port or url.query.get("port") or 5432
+    if not isinstance(host, str) or isinstance(port, tuple) or "," in f"{host}{port}":
+        return None
+    if host.startswith("/"):
+        return Upstream(path=f"{host}/.s.PGSQL.{port}")
+    name, colon, own_port = host.rpartition(":")
+    if colon and url.host is None:  # ?host=name:5432
+        return Upstream(name, int(own_port))
+    return Upstream(host, int(port))

@@ -1,0 +1,190 @@
+"""`demo`: the same real work on the built-in dialect and on fastpg, compared and measured.
+
+Called by `fastpg.__main__`. Order of events: arguments, data, a server (embedded or `--url`), the
+schema, one pass per dialect through the counting proxy, timed passes that take turns, the table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import datetime
+import json
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import fastpg
+from fastpg.cli import dataset, environment
+from fastpg.cli.target import CommandError, one_line, server_url
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from sqlalchemy.engine import URL
+
+    from fastpg.cli.comparison import Plan
+    from fastpg.cli.report import Report
+
+_SECONDS = 900.0
+
+
+def add_demo_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `demo` to its parser."""
+    parser.add_argument(
+        "--url",
+        help="use this server, in a schema fastpg_demo that is dropped at the end (default: an "
+        "embedded PostgreSQL is started): postgresql://user:password@host/database",
+    )
+    parser.add_argument(
+        "--rows", type=_positive, metavar="N", help="at most N rows per table (default: all)"
+    )
+    parser.add_argument(
+        "--rounds", type=_positive, default=5, metavar="N", help="timed rounds (default: 5)"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write what was measured here")
+    parser.add_argument("--svg", type=Path, metavar="FILE", help="draw what was measured here")
+
+
+def demo(arguments: argparse.Namespace) -> int:
+    """Run the demonstration; 0 when both dialects gave the same results, else 1.
+
+    Raises CommandError when it cannot run as asked.
+    """
+    url = None if arguments.url is None else server_url(arguments.url)
+    dataset.require_packages(embedded=url is None)
+    for path in (arguments.json, arguments.svg):
+        if path is not None and not path.absolute().parent.is_dir():
+            raise CommandError(f"{path} cannot be written: create {path.absolute().parent} first")
+    from rich.console import Console
+
+    from fastpg.cli import workload
+    from fastpg.cli.comparison import Plan
+
+    console = Console(soft_wrap=True)
+    console.print("Loading cities, countries and airports ...")
+    plan = Plan(dataset.load(arguments.rows), arguments.rounds, workload.STEPS)
+    with _builtin_dialect_in_place(), _server(url, console) as target:
+        report = _run(target, plan, console)
+    if report is None:
+        return 1
+    _deliver(report, arguments, console)
+    return 0
+
+
+def _run(url: URL, plan: Plan, console: Console) -> Report | None:
+    """Compare on the server at `url`; None, having said why, when the dialects disagree."""
+    from fastpg.cli.comparison import Disagreement, compare
+    from fastpg.cli.progress import Progress
+    from fastpg.cli.report import Report
+
+    async def bounded() -> tuple[str, str]:
+        _cancel_on_ctrl_c()
+        try:
+            with Progress(console, plan) as progress:
+                return await asyncio.wait_for(compare(url, plan, progress), _SECONDS)
+        except (asyncio.CancelledError, asyncio.TimeoutError):
+            # What the driver was waiting for at that moment fails now, which is no news.
+            asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
+            raise
+
+    try:
+        server, not_counted = asyncio.run(bounded())
+    except Disagreement as error:
+        console.print(f"[bold red]FAILED[/] {error}", highlight=False)
+        return None
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+    except asyncio.TimeoutError:
+        raise CommandError(
+            f"the demonstration was not done after {_SECONDS:g} seconds: try --rows 1000"
+        ) from None
+    count = len(plan.steps)
+    console.print(f"[bold green]All {count} steps gave the same results on both dialects.[/]\n")
+    return Report(
+        date=datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d"),
+        server=f"PostgreSQL {server}",
+        cpu=environment.cpu_name(),
+        versions=environment.versions(),
+        implementation=fastpg.implementation().name,
+        driver=environment.driver_fact().text,
+        rounds=plan.rounds,
+        row_limit=plan.data.limit,
+        steps=plan.measured,
+        not_counted=not_counted,
+    )
+
+
+def _cancel_on_ctrl_c() -> None:
+    """Have Ctrl-C cancel the running task, as asyncio.run() itself does from Python 3.11 on.
+
+    Before, KeyboardInterrupt is raised wherever the interpreter stands, and may get lost there.
+    """
+    if sys.version_info < (3, 11) and sys.platform != "win32":
+        task = asyncio.current_task()
+        assert task is not None, "called inside a coroutine"
+        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, task.cancel)
+
+
+def _deliver(report: Report, arguments: argparse.Namespace, console: Console) -> None:
+    from fastpg.cli.chart import draw
+    from fastpg.cli.report import show
+
+    show(report, console)
+    files: list[tuple[Path | None, str]] = [
+        (arguments.json, json.dumps(report.to_json(), indent=1) + "\n"),
+        (arguments.svg, draw(report)),
+    ]
+    for path, content in files:
+        if path is not None:
+            try:
+                path.write_text(content, "utf-8")
+            except OSError as error:
+                raise CommandError(f"{path} cannot be written: {error.strerror}") from error
+            console.print(f"wrote {path}", highlight=False)
+
+
+@contextlib.contextmanager
+def _builtin_dialect_in_place() -> Iterator[None]:
+    """Let postgresql+asyncpg mean the built-in dialect, whatever the environment is set to."""
+    before = fastpg.installed()
+    fastpg.uninstall()
+    try:
+        yield
+    finally:
+        if before:
+            fastpg.install()
+
+
+@contextlib.contextmanager
+def _server(url: URL | None, console: Console) -> Iterator[URL]:
+    """Yield `url`, or the URL of an embedded PostgreSQL that lives as long as the context."""
+    if url is not None:
+        yield url
+        return
+    from fastpg.cli.cluster import TempCluster, embedded_binaries
+
+    try:
+        cluster = TempCluster(embedded_binaries())
+        console.print("Starting an embedded PostgreSQL ...")
+        cluster.start()
+    except (RuntimeError, OSError) as error:
+        raise CommandError(
+            f"no embedded PostgreSQL ({one_line(error)}); name a server with --url"
+        ) from error
+    try:
+        yield server_url(cluster.url())
+    finally:
+        cluster.stop()
+
+
+def _positive(text: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number, such as 1000")
+    return number

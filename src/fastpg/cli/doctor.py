@@ -1,0 +1,101 @@
+"""`doctor`: is this environment sound, and does fastpg work with that server?
+
+Called by `fastpg.__main__`. Prints one line per finding and returns 1 when one of them is wrong;
+interpreted Python or the public driver level are slower, not wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from importlib import import_module
+
+from fastpg.cli import environment
+from fastpg.cli.environment import Fact
+from fastpg.cli.target import OUR_DRIVER, one_line, server_url, shown
+
+_SECONDS_PER_CHECK = 20.0
+
+
+def add_doctor_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `doctor` to its parser."""
+    parser.add_argument(
+        "--url", help="connect to this server as well: postgresql://user:password@host/database"
+    )
+
+
+def doctor(arguments: argparse.Namespace) -> int:
+    """Print what was found and return the exit code.
+
+    Raises CommandError when --url is no URL of a PostgreSQL server.
+    """
+    url = None if arguments.url is None else server_url(arguments.url)
+    facts = environment_facts()
+    for fact in facts:
+        _print(fact)
+    if url is not None and all(fact.good for fact in facts):
+        print(f"\nserver: {shown(url)}")
+        # Only when the packages are there can the checks be imported.
+        from fastpg.cli.checks import CHECKS, run_check
+
+        for check in CHECKS:
+            fact = asyncio.run(run_check(check, url.set(drivername=OUR_DRIVER), _SECONDS_PER_CHECK))
+            _print(fact)
+            facts.append(fact)
+            if check is CHECKS[0] and not fact.good:
+                break  # the others would only repeat that it cannot be reached
+    wrong = sum(not fact.good for fact in facts)
+    print(f"\n{wrong} of {len(facts)} wrong" if wrong else f"\nall {len(facts)} good")
+    return 1 if wrong else 0
+
+
+def environment_facts() -> list[Fact]:
+    """Look at versions, form, driver level and the dialect itself."""
+    facts: list[Fact] = []
+    try:
+        for name, version in environment.versions().items():
+            known = name in environment.SUPPORTED
+            facts.append(
+                environment.version_fact(name, version) if known else Fact(name, True, version)
+            )
+    except (ImportError, ValueError) as error:
+        facts.append(Fact("versions", False, f"cannot be read: {one_line_of_import(error)}"))
+        return facts
+    facts.append(environment.implementation_fact())
+    facts.append(environment.driver_fact())
+    facts.append(_dialect_fact())
+    return facts
+
+
+def _dialect_fact() -> Fact:
+    from sqlalchemy.dialects import registry
+    from sqlalchemy.exc import NoSuchModuleError
+
+    try:
+        found = registry.load("postgresql.fastpg")
+        expected = import_module("fastpg.dialect").PGDialect_asyncpg
+    except NoSuchModuleError:
+        return Fact(
+            "dialect",
+            False,
+            f"{OUR_DRIVER} is not registered: install the package (pip install fastpg) instead of "
+            "running it from its source tree",
+        )
+    except (ImportError, ValueError) as error:
+        return Fact("dialect", False, f"cannot be loaded: {one_line(error)}")
+    name = f"{found.__module__}.{found.__qualname__}"
+    if found is not expected:
+        return Fact("dialect", False, f"{OUR_DRIVER} is served by {name}: remove what registers it")
+    return Fact("dialect", True, f"{OUR_DRIVER} is served by {name}")
+
+
+def one_line_of_import(error: BaseException) -> str:
+    """Return what `error` says as one line; SQLAlchemy may be the package that is missing."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _print(fact: Fact) -> None:
+    print(f"{'ok   ' if fact.good else 'WRONG'} {fact.name}: {fact.text}")
+
+
+__all__ = ["add_doctor_arguments", "doctor"]

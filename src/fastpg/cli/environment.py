@@ -1,0 +1,119 @@
+"""Facts about the running Python environment: versions, form in use, driver level, CPU.
+
+`status`, `doctor` and the report of `demo` ask here.
+"""
+
+from __future__ import annotations
+
+import platform
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+SUPPORTED: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
+    "sqlalchemy": ((2, 0, 40), (2, 2)),
+    "asyncpg": ((0, 30), (0, 33)),
+}
+"""Package -> (oldest version that is supported, first version that is not)."""
+
+# In a process of its own, started the way a program is: what serves the URL there?
+_PROBE = (
+    "from sqlalchemy.dialects import registry\n"
+    "cls = registry.load('postgresql.asyncpg')\n"
+    "print(cls.__module__ + '.' + cls.__qualname__)\n"
+)
+
+
+class Fact(NamedTuple):
+    """One thing that was looked at: `good` is False when it is wrong, not merely slower."""
+
+    name: str
+    good: bool
+    text: str
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python, SQLAlchemy, asyncpg and fastpg; ImportError if one is gone."""
+    import asyncpg
+    import sqlalchemy
+
+    import fastpg
+
+    return {
+        "python": platform.python_version(),
+        "sqlalchemy": sqlalchemy.__version__,
+        "asyncpg": str(asyncpg.__version__),
+        "fastpg": fastpg.__version__,
+    }
+
+
+def version_fact(package: str, version: str) -> Fact:
+    """Say whether `version` of `package` is within SUPPORTED."""
+    oldest, beyond = SUPPORTED[package]
+    found = tuple(int(part) for part in re.findall(r"\d+", version)[:3])
+    if oldest <= found < beyond:
+        return Fact(package, True, version)
+    span = f">={'.'.join(map(str, oldest))},<{'.'.join(map(str, beyond))}"
+    return Fact(package, False, f"{version} is not supported: pip install '{package}{span}'")
+
+
+def implementation_fact() -> Fact:
+    """Say which form of the hot paths runs, and why."""
+    try:
+        import fastpg
+
+        name, reason = fastpg.implementation()
+    except (ImportError, ValueError) as error:
+        return Fact("implementation", False, f"cannot be loaded: {error}")
+    return Fact("implementation", True, f"{name} ({reason})")
+
+
+def driver_fact() -> Fact:
+    """Say how much of asyncpg is used, and why."""
+    try:
+        from fastpg.driver import capabilities
+
+        level, reason, missing = capabilities()
+    except (ImportError, ValueError) as error:
+        return Fact("driver level", False, f"cannot be loaded: {error}")
+    lacking = f"; not there: {', '.join(missing)}" if missing else ""
+    return Fact("driver level", True, f"{level} ({reason}{lacking})")
+
+
+def serving_class(directory: Path) -> Fact:
+    """Start a Python of this environment and say which class serves postgresql+asyncpg there.
+
+    It runs in `directory` (site-packages), so that fastpg is not found by the luck of standing
+    in its source tree.
+    """
+    try:
+        probe = subprocess.run(
+            [sys.executable, "-c", _PROBE],
+            cwd=directory,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        return Fact("postgresql+asyncpg", False, f"cannot be asked: {error}")
+    if probe.returncode:
+        lines = probe.stderr.strip().splitlines() or [f"exit code {probe.returncode}"]
+        return Fact("postgresql+asyncpg", False, f"cannot be loaded: {lines[-1]}")
+    return Fact("postgresql+asyncpg", True, probe.stdout.strip())
+
+
+def is_ours(class_name: str) -> bool:
+    """Tell whether the dotted `class_name` is fastpg's."""
+    return class_name.partition(".")[0] == "fastpg"
+
+
+def cpu_name() -> str:
+    """Return the processor's name as the system gives it."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(errors="replace")
+    except OSError:
+        text = ""
+    found = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
+    return found[1].strip() if found else platform.processor() or platform.machine()

@@ -1,0 +1,57 @@
+"""The server that a command was pointed at: `--url`, checked before anything connects.
+
+`demo` and `doctor` call server_url(); `fastpg.__main__` turns CommandError into exit code 2.
+This module imports SQLAlchemy only when a URL is parsed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import URL
+
+BUILTIN_DRIVER = "postgresql+asyncpg"
+OUR_DRIVER = "postgresql+fastpg"
+_ACCEPTED = ("postgresql", "postgres", BUILTIN_DRIVER, OUR_DRIVER)
+
+
+class CommandError(Exception):
+    """A command cannot run as asked; the text is one sentence with the fix."""
+
+
+def server_url(text: str) -> URL:
+    """Parse `text` as a PostgreSQL URL; the driver in it, if any, becomes the built-in one.
+
+    Raises CommandError, naming no password, when it is not one or names another driver.
+    """
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):
+        # The exception's text may carry the password.
+        raise CommandError(
+            "--url is not a database URL: write postgresql://user:password@host:5432/database"
+        ) from None
+    if url.drivername not in _ACCEPTED:
+        raise CommandError(
+            f"--url names the driver {url.drivername!r}, and only PostgreSQL through asyncpg is "
+            f"compared: write {BUILTIN_DRIVER}://... or postgresql://..."
+        )
+    return url.set(drivername=BUILTIN_DRIVER)
+
+
+def shown(url: URL) -> str:
+    """Return `url` without its password, for messages."""
+    return url.render_as_string(hide_password=True)
+
+
+def one_line(error: BaseException) -> str:
+    """Return what `error` says as one line; a driver's error is taken out of SQLAlchemy's."""
+    from sqlalchemy.exc import DBAPIError
+
+    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    text = " ".join(str(cause).split())
+    return f"{type(cause).__name__}: {text}" if text else type(cause).__name__

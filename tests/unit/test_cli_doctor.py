@@ -1,0 +1,110 @@
+"""`python -m fastpg doctor`: what it finds sound, and what it finds wrong."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from sqlalchemy.engine import make_url
+
+from fastpg.__main__ import main
+from fastpg.cli import checks
+from tests.fixtures.server import Server
+from tests.unit.environments import import_path, run, succeed
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> list[str]:
+    """Where a new process finds fastpg."""
+    return import_path(tmp_path)
+
+
+def test_sound_environment(path: list[str]) -> None:
+    said = succeed(run(["-m", "fastpg", "doctor"], path))
+    for name in ("python", "sqlalchemy", "asyncpg", "fastpg", "implementation", "driver level"):
+        assert f"ok    {name}: " in said
+    assert "ok    dialect: postgresql+fastpg is served by fastpg.dialect.PGDialect_asyncpg" in said
+    assert said.endswith("all 7 good")
+
+
+@pytest.mark.parametrize(
+    ("switch", "name"),
+    [("FASTPG_IMPL", "implementation"), ("FASTPG_DRIVER", "driver level")],
+)
+def test_switch_with_an_unknown_value(path: list[str], switch: str, name: str) -> None:
+    done = run(["-m", "fastpg", "doctor"], path, **{switch: "fastest"})
+    assert done.returncode == 1
+    assert f"WRONG {name}: cannot be loaded: " in done.stdout
+    assert "fastest" in done.stdout
+    assert done.stderr == ""
+
+
+def test_slower_is_not_wrong(path: list[str]) -> None:
+    switches = {"FASTPG_IMPL": "python", "FASTPG_DRIVER": "public"}
+    said = succeed(run(["-m", "fastpg", "doctor"], path, **switches))
+    assert "ok    implementation: python (FASTPG_IMPL=python asks for it)" in said
+    assert "ok    driver level: public (FASTPG_DRIVER=public asks for it" in said
+
+
+def test_source_tree_without_entry_points(path: list[str]) -> None:
+    without = "import importlib.metadata as m; m.entry_points = lambda **kw: m.EntryPoints()\n"
+    code = f"{without}from fastpg.__main__ import main; raise SystemExit(main(['doctor']))"
+    done = run(["-c", code], path)
+    assert done.returncode == 1
+    assert "WRONG dialect: postgresql+fastpg is not registered: install the package" in done.stdout
+
+
+def test_server(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "--url", server.text()]) == 0
+    said = capsys.readouterr().out
+    assert f"ok    connect: PostgreSQL {server.version[0]}." in said
+    for check in checks.CHECKS:
+        assert f"ok    {check.name}: " in said
+    assert server.address.password is None or str(server.address.password) not in said
+
+
+def test_server_that_is_not_there(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    url = server.url(port=1).render_as_string(hide_password=False)
+    assert main(["doctor", "--url", url]) == 1
+    said = capsys.readouterr().out
+    assert "WRONG connect: " in said
+    assert "encryption" not in said
+    assert said.rstrip().endswith("1 of 8 wrong")
+
+
+def test_wrong_password(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    wrong = server.address.set(password="not the password")
+    assert main(["doctor", "--url", wrong.render_as_string(hide_password=False)]) == 1
+    said = capsys.readouterr().out
+    assert "password authentication failed for user" in said
+    assert "not the password" not in said
+
+
+def test_wrong_answer_is_found(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "_expect", _expect_anything_else)
+    for check in checks.CHECKS[2:]:
+        fact = asyncio.run(checks.run_check(check, server.url("postgresql+fastpg"), 20))
+        assert (fact.name, fact.good) == (check.name, False)
+        assert "gave" in fact.text
+
+
+def _expect_anything_else(what: str, found: object, expected: object) -> None:
+    raise checks.Wrong(f"{what} gave {found!r}")
+
+
+def test_server_that_does_not_answer() -> None:
+    async def silent() -> str:
+        async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.read()
+            writer.close()
+
+        listener = await asyncio.start_server(accept, "127.0.0.1", 0)
+        async with listener:
+            port = listener.sockets[0].getsockname()[1]
+            url = make_url(f"postgresql+fastpg://u:p@127.0.0.1:{port}/d")
+            fact = await checks.run_check(checks.CHECKS[0], url, 0.3)
+        assert not fact.good
+        return fact.text
+
+    assert asyncio.run(silent()) == "no answer within 0.3 seconds"
