@@ -108,6 +108,10 @@ class AsyncAdapt_asyncpg_connection(TransactionalConnection):
             await self._close_abandoned()
         await self._start_transaction()
 
+    def _note_own_change(self, before: int, after: int) -> None:
+        if self._statements.seen == before:
+            self._statements.adopt(after)
+
     def _note_command(self, status: str | None, operation: str) -> None:
         """Draw the consequences of a command whose tag carries no row count."""
         if is_ddl(status):

@@ -63,11 +63,15 @@ class PGExecutionContext_asyncpg(PGExecutionContext):
         return self
 
     def pre_exec(self) -> None:
-        """Prepare the cursor, and invalidate the engine's caches in front of DDL."""
-        if self.isddl:
-            dialect: Any = self.dialect
-            dialect._invalidate_schema_cache()
+        """Have the cursor return tuples, which is what SQLAlchemy's rows are filled from."""
         self.cursor._as_tuples = True  # type: ignore[attr-defined]
+
+    def post_exec(self) -> None:
+        """Invalidate the engine's caches after DDL, whatever the server calls it."""
+        super().post_exec()  # type: ignore[no-untyped-call]
+        if self.isddl:
+            cursor: Any = self.cursor
+            cursor._adapt_connection._note_schema_change()
 
     def create_server_side_cursor(self) -> Any:
         """Return a cursor whose rows stay on the server."""

@@ -154,8 +154,8 @@ async def _declare(
         )
         await driver.fetch(entry.statement, parameters)
     except (driver_errors.FeatureNotSupportedError, driver_errors.PostgresSyntaxError) as error:
-        if getattr(error, "context", None) is not None:  # raised inside a function: it has run, so it is the answer
-            raise
+        if getattr(error, "context", None) is not None:
+            raise  # from inside a function: the statement has run, and this is its answer
         return None  # cannot be declared (data-modifying WITH, FOR UPDATE): nothing has run
     adapted._held.add(name)
     held = HeldCursor(adapted, name)

@@ -38,13 +38,19 @@ class SchemaGeneration:
 
 
 class PreparedEntry:
-    """A prepared statement together with the description taken when it was prepared."""
+    """A prepared statement together with the description taken when it was prepared.
 
-    __slots__ = ("statement", "description")
+    ``epoch`` is the connection's at that time; ``timeless`` statements (DDL, SET) have neither
+    columns nor parameters whose types could change.
+    """
 
-    def __init__(self, statement: Any) -> None:
+    __slots__ = ("statement", "description", "epoch", "timeless")
+
+    def __init__(self, statement: Any, epoch: int) -> None:
         self.statement = statement
         self.description: Description | None = describe(statement.get_attributes())
+        self.epoch = epoch
+        self.timeless = self.description is None and not statement.get_parameters()
 
 
 def describe(attributes: Any) -> Description | None:
@@ -79,7 +85,15 @@ class ConnectionStatements:
     the next statement, ``None`` for asyncpg's choice.
     """
 
-    __slots__ = ("_connection", "_name_func", "_seen", "_known_types", "cache")
+    __slots__ = (
+        "_connection",
+        "_name_func",
+        "seen",
+        "_epoch",
+        "_known_types",
+        "cache",
+        "invalidations",
+    )
 
     def __init__(
         self,
@@ -89,13 +103,19 @@ class ConnectionStatements:
     ) -> None:
         self._connection = connection
         self._name_func = name_func or unnamed_default
-        self._seen = 0
+        self.seen = 0
+        self._epoch = 0  # grows when what was prepared so far has become stale here
         self._known_types: set[int] = set()
         self.cache: Any = _impl.stmtcache.StatementCache(capacity) if capacity else None
+        self.invalidations = 0
+        """How many cached statements were prepared again because the schema had moved on."""
 
     def adopt(self, generation: int) -> None:
-        """Start a new connection at the engine's generation: nothing is stale in it yet."""
-        self._seen = generation
+        """Take ``generation`` for the one that this connection's caches stand for.
+
+        For a new connection, and for the one whose own COMMIT is the reason of the advance.
+        """
+        self.seen = generation
 
     def clear(self) -> None:
         """Forget all statements; asyncpg closes them on the server with its next prepare."""
@@ -103,22 +123,28 @@ class ConnectionStatements:
             self.cache.clear()
 
     async def synchronize(self, generation: int) -> None:
-        """Drop statements and asyncpg's type and statement caches if the schema has moved on."""
-        if generation != self._seen:
-            self.clear()
+        """Drop asyncpg's type and statement caches if the schema has moved on.
+
+        Our own statements are prepared again when they are next used: to close those that will
+        not be is not worth a round trip each.
+        """
+        if generation != self.seen:
             self._known_types.clear()
             await self._connection.reload_schema_state()
-            self._seen = generation
+            self.seen = generation
+            self._epoch += 1
 
     async def prepared(self, operation: str, generation: int) -> PreparedEntry:
         """Return the entry for ``operation``, from the cache or by preparing it now."""
-        if generation != self._seen:
+        if generation != self.seen:
             await self.synchronize(generation)
         cache = self.cache
         if cache is not None:
             entry: PreparedEntry | None = cache.get(operation)
             if entry is not None:
-                return entry
+                if entry.timeless or entry.epoch == self._epoch:
+                    return entry
+                self.invalidations += 1
         entry = await self._prepare(operation)
         if cache is not None and entry.statement.get_name():
             cache.put(operation, entry)
@@ -126,10 +152,13 @@ class ConnectionStatements:
 
     async def prepare_once(self, operation: str) -> PreparedEntry:
         """Prepare a statement that will not come again, past the cache."""
-        return PreparedEntry(await self._connection.prepare(operation, name=self._name_func()))
+        epoch = self._epoch
+        statement = await self._connection.prepare(operation, name=self._name_func())
+        return PreparedEntry(statement, epoch)
 
     async def _prepare(self, operation: str) -> PreparedEntry:
         connection = self._connection
+        epoch = self._epoch
         statement = await connection.prepare(operation, name=self._name_func())
         if not statement.get_name() and not connection.is_in_transaction():
             # asyncpg looks unknown types up between the description and the execution, which
@@ -142,4 +171,4 @@ class ConnectionStatements:
             if not used <= self._known_types:
                 self._known_types |= used
                 statement = await connection.prepare(operation, name=self._name_func())
-        return PreparedEntry(statement)
+        return PreparedEntry(statement, epoch)

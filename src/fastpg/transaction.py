@@ -94,21 +94,34 @@ class TransactionalConnection(AdaptedConnection):
                 self._schema_changed = False
                 self._schema.advance()
 
+    async def _commit(self) -> None:
+        """Commit; what this connection prepared since its DDL saw the schema as it is now."""
+        schema = self._schema
+        before = schema.number
+        changed = self._schema_changed
+        await self._end(self._transaction.commit)
+        if changed and schema.number == before + 1:
+            self._note_own_change(before, schema.number)
+
+    def _note_own_change(self, before: int, after: int) -> None:
+        raise NotImplementedError
+
     def commit(self) -> None:
         """Commit the open transaction, if there is one."""
-        transaction = self._transaction
-        if transaction is not None:
-            self._finish(transaction.commit)
+        if self._transaction is not None:
+            self._finish(self._commit)
 
     def rollback(self) -> None:
         """Roll the open transaction back, if there is one."""
-        transaction = self._transaction
-        if transaction is not None:
-            self._finish(transaction.rollback)
+        if self._transaction is not None:
+            self._finish(self._rollback)
+
+    async def _rollback(self) -> None:
+        await self._end(self._transaction.rollback)
 
     def _finish(self, end: Callable[[], Awaitable[None]]) -> None:
         try:
-            self.await_(self._end(end))
+            self.await_(end())
         except Exception as error:
             # MissingGreenlet comes here before any of _end() has run: the transaction stays
             self._handle_exception(error)
