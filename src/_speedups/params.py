@@ -7,6 +7,7 @@ through fastpg._impl.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 from fastpg._speedups import _pure as cython
@@ -19,9 +20,9 @@ if cython.compiled:  # never at run time; the compiler has to see the import to 
 class ParamPlan:
     """The order of a statement's parameters and the bind processor of each."""
 
-    _keys: tuple[Any, ...]  # Any: SQLAlchemy names parameters by subclasses of str, too
-    _processors: tuple[Callable[[Any], Any] | None, ...]
-    _plain: cython.bint
+    # Any: SQLAlchemy names parameters by subclasses of str, too
+    _steps: list[tuple[Any, Any]]
+    _getter: Any
 
     @cython.annotation_typing(False)
     def __init__(self, keys: Sequence[str], processors: Mapping[str, Callable[[Any], Any]]) -> None:
@@ -32,9 +33,11 @@ class ParamPlan:
         """
         if isinstance(keys, str):
             raise TypeError(f"keys={keys!r}: pass a sequence of names, such as [{keys!r}]")
-        self._keys = tuple(keys)
-        self._processors = tuple([processors.get(key) for key in self._keys])
-        self._plain = self._processors.count(None) == len(self._processors)
+        names = tuple(keys)
+        self._steps = [(name, processors.get(name)) for name in names]
+        # Without processors one call looks all names up; it returns a tuple from two names on.
+        plain = len(names) > 1 and not any(processor for _, processor in self._steps)
+        self._getter = itemgetter(*names) if plain else None
 
     def row(self, values: Mapping[str, Any]) -> tuple[Any, ...]:
         """Return the parameters of one execution; KeyError for a name that `values` lacks."""
@@ -42,17 +45,18 @@ class ParamPlan:
 
     def rows(self, many: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
         """Return the parameters of an execution per mapping, in order; KeyError as in row()."""
+        if self._getter is not None:
+            return list(map(self._getter, many))
         return [self._row(values) for values in many]
 
     @cython.cfunc
     def _row(self, values: Any) -> tuple[Any, ...]:
         """Look up every key and process its value where the key has a processor."""
-        if self._plain:
-            return tuple([values[key] for key in self._keys])
+        if self._getter is not None:
+            found: tuple[Any, ...] = self._getter(values)
+            return found
         row: list[Any] = []
-        i: cython.Py_ssize_t
-        for i in range(len(self._keys)):
-            value = values[self._keys[i]]
-            processor = self._processors[i]
+        for name, processor in self._steps:
+            value = values[name]
             row.append(value if processor is None else processor(value))
         return tuple(row)

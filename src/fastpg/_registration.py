@@ -15,6 +15,9 @@ NAME = "postgresql.asyncpg"
 MODULE = "fastpg.dialect"
 CLASS = "PGDialect_asyncpg"
 
+# the entry point does the same; it is missing where the package runs without its metadata
+registry.register("postgresql.fastpg", MODULE, CLASS)
+
 
 def _entries() -> dict[str, Any]:
     entries: dict[str, Any] = registry.impls

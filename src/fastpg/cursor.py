@@ -16,7 +16,7 @@ from .portal import open_portal
 
 if TYPE_CHECKING:
     from .connection import AsyncAdapt_asyncpg_connection
-    from .statements import Description
+    from .statements import Description, DescriptionColumn
 
 _tuples = _impl.rows.tuples
 _rowcount = _impl.rows.rowcount
@@ -58,9 +58,9 @@ class AsyncAdapt_asyncpg_cursor:
         self.arraysize = 1
 
     @property
-    def description(self) -> Description | None:
+    def description(self) -> list[DescriptionColumn] | None:
         """PEP 249's seven-item sequence per column, ``None`` for a statement without rows."""
-        return self._description
+        return None if self._description is None else list(self._description)
 
     @property
     def rowcount(self) -> int:
@@ -216,14 +216,13 @@ class AsyncAdapt_asyncpg_ss_cursor(AsyncAdapt_asyncpg_cursor):
         return rows.popleft() if rows else None
 
     def fetchmany(self, size: int | None = None) -> list[Any]:
-        """Return up to ``size`` rows in one round trip; all of them without a size."""
+        """Return up to ``size`` rows in at most one round trip; all of them without a size."""
         if size is None:
             return self.fetchall()
         rows = self._unread()
-        if not rows:
-            return self._fetch(size) if size > 0 else []
         if size > len(rows):
-            rows.extend(self._fetch(size - len(rows)))
+            # SQLAlchemy starts with windows of 1, 5 and 25 rows: one round trip serves them all
+            rows.extend(self._fetch(max(size - len(rows), self.ROWS_AHEAD)))
         return [rows.popleft() for _ in range(min(size, len(rows)))]
 
     def fetchall(self) -> list[Any]:

@@ -5,7 +5,6 @@ Made by SQLAlchemy's engine for each execution, by way of ``PGDialect_asyncpg.ex
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy.dialects.postgresql.base import PGExecutionContext
@@ -36,7 +35,7 @@ class PGExecutionContext_asyncpg(PGExecutionContext):
         The first set goes through SQLAlchemy, which decides everything that depends on the
         statement alone; the plan then serves the others.
         """
-        if len(parameters) < 2 or not _plannable(compiled):
+        if len(parameters) < 2 or options.get("param_dict") or not _plannable(compiled):
             return super()._init_compiled(
                 dialect, connection, dbapi_connection, execution_options, compiled, parameters,
                 *rest, **options,
@@ -52,9 +51,10 @@ class PGExecutionContext_asyncpg(PGExecutionContext):
                 self._num_sentinel_cols = imv.num_sentinel_columns
         else:
             self.execute_style = ExecuteStyle.EXECUTEMANY
-        extra = {k: v for k, v in options.items() if k == "param_dict" and v is not None}
+        construct = compiled.construct_params
+        extracted = self.extracted_parameters
         rest_of_parameters = [
-            _construct(compiled, row, group, self.extracted_parameters, extra)
+            construct(row, extracted, escape_names=False, _group_number=group)
             for group, row in enumerate(parameters[1:], start=1)
         ]
         self.compiled_parameters = self.compiled_parameters + rest_of_parameters
@@ -86,19 +86,6 @@ def _plannable(compiled: Any) -> bool:
         and not compiled.update_prefetch
         and not compiled.literal_execute_params
         and not compiled.post_compile_params
-    )
-
-
-def _construct(
-    compiled: Any,
-    row: Mapping[str, Any],
-    group: int,
-    extracted: Sequence[Any] | None,
-    extra: Mapping[str, Any],
-) -> Any:
-    options = {"_collected_params": extra["param_dict"]} if extra else {}
-    return compiled.construct_params(
-        row, escape_names=False, _group_number=group, extracted_parameters=extracted, **options
     )
 
 

@@ -38,7 +38,11 @@ from . import tls_files
 from .coercion import SSL_MODES
 
 _CLIENT_OPTIONS = (
-    "sslcert", "sslkey", "sslpassword", "ssl_min_protocol_version", "ssl_max_protocol_version",
+    "sslcert",
+    "sslkey",
+    "sslpassword",
+    "ssl_min_protocol_version",
+    "ssl_max_protocol_version",
 )
 """What asyncpg can be told under ``allow`` and ``prefer``, through a DSN only."""
 
@@ -168,8 +172,7 @@ def _check_agreement(tls: TLSOptions) -> None:
         _check_context(tls, tls.ssl)
     elif tls.ssl is not None and tls.sslmode not in (None, tls.mode):
         raise ArgumentError(
-            f"ssl={tls.ssl} asks for {tls.mode} and sslmode asks for {tls.sslmode}; "
-            "leave one out"
+            f"ssl={tls.ssl} asks for {tls.mode} and sslmode asks for {tls.sslmode}; leave one out"
         )
 
 
