@@ -35,8 +35,13 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def url(endpoint: Endpoint, query: dict[str, str], host: str = "localhost") -> URL:
     given = endpoint.arguments()
     return URL.create(
-        "postgresql+fastpg", given["user"], given["password"], host, given["port"],
-        given["database"], query,
+        "postgresql+fastpg",
+        given["user"],
+        given["password"],
+        host,
+        given["port"],
+        given["database"],
+        query,
     )
 
 
@@ -66,10 +71,16 @@ def visit(address: URL, **connect_args: Any) -> tuple[str, ssl.SSLObject | None,
 
 def test_a_vendor_s_url(endpoint: Endpoint) -> None:
     query = {
-        "sslmode": "verify-full", "sslrootcert": endpoint.material.roots,
-        "channel_binding": "prefer", "gssencmode": "disable", "application_name": "web.1",
-        "connect_timeout": "10", "options": "-c jit=off", "target_session_attrs": "read-write",
-        "statement_cache_size": "0", "prepared_statement_cache_size": "10",
+        "sslmode": "verify-full",
+        "sslrootcert": endpoint.material.roots,
+        "channel_binding": "prefer",
+        "gssencmode": "disable",
+        "application_name": "web.1",
+        "connect_timeout": "10",
+        "options": "-c jit=off",
+        "target_session_attrs": "read-write",
+        "statement_cache_size": "0",
+        "prepared_statement_cache_size": "10",
     }
     name, tls, _ = visit(url(endpoint, query))
     assert name == "web.1"
@@ -77,10 +88,16 @@ def test_a_vendor_s_url(endpoint: Endpoint) -> None:
 
 
 def test_keepalives_reach_the_socket_under_tls(endpoint: Endpoint) -> None:
-    address = url(endpoint, {
-        "sslmode": "require", "keepalives": "1", "keepalives_idle": "33", "keepalives_count": "4",
-        "tcp_user_timeout": "21000",
-    })
+    address = url(
+        endpoint,
+        {
+            "sslmode": "require",
+            "keepalives": "1",
+            "keepalives_idle": "33",
+            "keepalives_count": "4",
+            "tcp_user_timeout": "21000",
+        },
+    )
     if capabilities().level == "public":  # no way to the socket, and no silence about it
         with pytest.raises(ValueError, match=r"keepalives_idle.* cannot be set"):
             visit(address)

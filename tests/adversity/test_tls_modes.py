@@ -147,7 +147,9 @@ def test_a_server_without_tls(without_tls: Endpoint) -> None:
         assert without_tls.tls_version(sslmode=mode) is None
     roots = {"sslrootcert": without_tls.material.roots}
     demands: list[dict[str, Any]] = [
-        {"sslmode": "require"}, {"ssl": True}, {"sslrootcert": "system"},
+        {"sslmode": "require"},
+        {"ssl": True},
+        {"sslrootcert": "system"},
         *({"sslmode": mode, **roots} for mode in ("require", *VERIFIED)),
     ]
     for options in demands:

@@ -122,9 +122,12 @@ def speaks_tls(bindir: Path) -> bool:
 def plain_cluster() -> Iterator[TempCluster]:
     """A server without TLS, with the roles of `ROLES`."""
     with TempCluster(binaries(), settings=_SETTINGS) as cluster:
-        asyncio.run(_make_roles(cluster, "".join(
-            line for line in RULES.splitlines(keepends=True) if "hostssl" not in line
-        )))
+        asyncio.run(
+            _make_roles(
+                cluster,
+                "".join(line for line in RULES.splitlines(keepends=True) if "hostssl" not in line),
+            )
+        )
         yield cluster
 
 
@@ -151,8 +154,11 @@ def front_endpoint(cluster: TempCluster, material: Material, *, tls: bool) -> It
 
 async def _administrator(cluster: TempCluster) -> asyncpg.Connection:
     return await asyncpg.connect(
-        host=str(cluster.socket_dir), port=cluster.port, user=cluster.user,
-        password=cluster.password, database=cluster.database,
+        host=str(cluster.socket_dir),
+        port=cluster.port,
+        user=cluster.user,
+        password=cluster.password,
+        database=cluster.database,
     )
 
 
@@ -173,7 +179,8 @@ async def _turn_tls_on(endpoint: Endpoint, name: str) -> None:
         directory = Path(await connection.fetchval("SHOW data_directory"))
         owner = directory.stat()
         for setting, file in (
-            ("ssl_cert_file", f"{name}_cert"), ("ssl_key_file", f"{name}_key"),
+            ("ssl_cert_file", f"{name}_cert"),
+            ("ssl_key_file", f"{name}_key"),
             ("ssl_ca_file", "roots"),
         ):
             copy = directory / f"{file}.pem"

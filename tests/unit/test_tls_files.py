@@ -68,7 +68,10 @@ def test_what_is_missing_may_still_come_with_connect_args(material: Material) ->
 
 @pytest.mark.parametrize(("mode", "owner_root"), [(0o644, True), (0o640, False), (0o660, True)])
 def test_a_key_that_others_may_use_is_refused(
-    mode: int, owner_root: bool, material: Material, tmp_path: Path,
+    mode: int,
+    owner_root: bool,
+    material: Material,
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     key = tmp_path / "client.key"
@@ -85,7 +88,10 @@ def test_a_key_that_others_may_use_is_refused(
 
 @pytest.mark.parametrize(("mode", "owner_root"), [(0o600, False), (0o400, False), (0o640, True)])
 def test_a_private_key_is_taken(
-    mode: int, owner_root: bool, material: Material, tmp_path: Path,
+    mode: int,
+    owner_root: bool,
+    material: Material,
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     key = tmp_path / "client.key"
@@ -123,9 +129,7 @@ def test_an_encrypted_key(material: Material) -> None:
 
 def test_a_key_that_belongs_to_another_certificate(material: Material) -> None:
     with pytest.raises(ArgumentError, match="check that they belong together"):
-        when_connecting(
-            sslmode="require", sslcert=material.client_cert, sslkey=material.server_key
-        )
+        when_connecting(sslmode="require", sslcert=material.client_cert, sslkey=material.server_key)
 
 
 def test_a_key_without_a_certificate(material: Material) -> None:
@@ -170,8 +174,11 @@ def test_usual_places_of_the_client_s_files(
 
 def test_client_files_under_prefer_travel_in_a_dsn(material: Material) -> None:
     kwargs = when_connecting(
-        sslmode="prefer", sslcert=material.client_cert, sslkey=material.locked_key,
-        sslpassword="a&b=c d", ssl_max_protocol_version="TLSv1.3",
+        sslmode="prefer",
+        sslcert=material.client_cert,
+        sslkey=material.locked_key,
+        sslpassword="a&b=c d",
+        ssl_max_protocol_version="TLSv1.3",
     )
     assert kwargs["ssl"] == "prefer"
     assert kwargs["dsn"].startswith("postgresql://?sslcert=")

@@ -74,8 +74,9 @@ def test_true_with_files_still_verifies_everything(material: Material) -> None:
     made = context({"ssl": "true", "sslrootcert": material.roots})
     assert (made.verify_mode, made.check_hostname) == (ssl.CERT_REQUIRED, True)
     assert made.cert_store_stats()["x509_ca"] == 1
-    with_client = context({"sslcert": material.client_cert, "sslkey": material.client_key},
-                          ssl=True)
+    with_client = context(
+        {"sslcert": material.client_cert, "sslkey": material.client_key}, ssl=True
+    )
     assert (with_client.verify_mode, with_client.check_hostname) == (ssl.CERT_REQUIRED, True)
     agreed = context({"ssl": "true", "sslmode": "verify-full", "sslcrl": material.crl})
     assert agreed.verify_flags & ssl.VERIFY_CRL_CHECK_CHAIN
@@ -88,13 +89,14 @@ def test_the_system_s_roots() -> None:
 
 
 @pytest.mark.parametrize("mode", ["disable", "allow", "prefer", "require", "verify-ca"])
-def test_the_system_s_roots_need_verify_full(
-    mode: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_system_s_roots_need_verify_full(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
     message = f"sslrootcert=system proves nothing under sslmode={mode}"
     with pytest.raises(ArgumentError, match=message):
-        connect_arguments(URL.create("postgresql+asyncpg", host="h",
-                                     query={"sslmode": mode, "sslrootcert": "system"}))
+        connect_arguments(
+            URL.create(
+                "postgresql+asyncpg", host="h", query={"sslmode": mode, "sslrootcert": "system"}
+            )
+        )
     with pytest.raises(ArgumentError, match=message):
         tls({"sslrootcert": "system"}, ssl=mode)
     monkeypatch.setenv("PGSSLMODE", mode)
@@ -103,8 +105,9 @@ def test_the_system_s_roots_need_verify_full(
 
 
 @pytest.mark.parametrize("mode", ["verify-ca", "verify-full"])
-def test_verifying_needs_roots(mode: str, material: Material, home: Path,
-                               monkeypatch: pytest.MonkeyPatch) -> None:
+def test_verifying_needs_roots(
+    mode: str, material: Material, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(ArgumentError, match=f"sslmode={mode} has nothing to verify with.*system"):
         tls({"sslmode": mode})
     monkeypatch.setenv("PGSSLROOTCERT", material.roots)
@@ -194,8 +197,14 @@ def test_tls_has_no_place_on_a_unix_socket(material: Material) -> None:
     query = {"sslmode": "verify-full", "sslrootcert": material.roots, "direct_tls": "1"}
     assert tls(query, host="/var/run/postgresql") == {"ssl": False}
     assert "direct_tls" in tls(query, host=["/var/run/postgresql", "h"])
-    on_socket = URL.create("postgresql+asyncpg", query={
-        "host": "/var/run/postgresql", "sslmode": "verify-full", "sslrootcert": "/missing.pem"})
+    on_socket = URL.create(
+        "postgresql+asyncpg",
+        query={
+            "host": "/var/run/postgresql",
+            "sslmode": "verify-full",
+            "sslrootcert": "/missing.pem",
+        },
+    )
     assert prepare_connect_kwargs(connect_arguments(on_socket)).kwargs["ssl"] is False
 
 

@@ -53,8 +53,7 @@ def address(rest: str) -> dict[str, Any]:
         ("/db?host=%2Fvar%2Frun%2Fpostgresql&port=5433", "/var/run/postgresql", 5433),
         ("u@%2Fvar%2Frun%2Fpostgresql/db", "/var/run/postgresql", None),
         ("/db?host=/var/run/postgresql,10.0.0.1", ["/var/run/postgresql", "10.0.0.1"], None),
-        ("/db?host=/cloudsql/project:zone:name&host=b", ["/cloudsql/project:zone:name", "b"],
-         None),
+        ("/db?host=/cloudsql/project:zone:name&host=b", ["/cloudsql/project:zone:name", "b"], None),
         # addresses instead of names
         ("/db?hostaddr=10.0.0.1", "10.0.0.1", None),
         ("/db?hostaddr=10.0.0.1,::1&port=1,2", ["10.0.0.1", "::1"], [1, 2]),
@@ -68,8 +67,14 @@ def test_addresses(rest: str, host: object, port: object) -> None:
 
 @pytest.mark.parametrize(
     "rest",
-    ["/db?host=a:1&host=b", "/db?host=a&host=b:2&host=c", "/db?host=a:1,b", "u@a,b:5433/db",
-     "/db?host=a,b&port=1,", "/db?host=a,b,c&port=,2,3"],
+    [
+        "/db?host=a:1&host=b",
+        "/db?host=a&host=b:2&host=c",
+        "/db?host=a:1,b",
+        "u@a,b:5433/db",
+        "/db?host=a,b&port=1,",
+        "/db?host=a,b,c&port=,2,3",
+    ],
 )
 def test_some_ports_are_neither_all_nor_none(rest: str) -> None:
     with pytest.raises(
@@ -115,7 +120,9 @@ def test_errors(rest: str, message: str) -> None:
 def test_connect_args_replace_the_address() -> None:
     given = connect_arguments(make_url("postgresql+asyncpg://a:1/db"))
     assert prepare_connect_kwargs({**given, "host": ("x", "y"), "port": ("1", 2)}).kwargs == {
-        "host": ["x", "y"], "port": [1, 2], "database": "db",
+        "host": ["x", "y"],
+        "port": [1, 2],
+        "database": "db",
     }
     assert prepare_connect_kwargs({"hostaddr": "10.0.0.1"}).kwargs == {"host": "10.0.0.1"}
     with pytest.raises(ArgumentError, match="leave hostaddr out"):

@@ -163,10 +163,21 @@ def test_refused_secrets_are_not_shown() -> None:
 
 @pytest.mark.parametrize(
     "query",
-    ["channel_binding=prefer", "channel_binding=disable", "gssencmode=prefer",
-     "gssencmode=disable", "gssdelegation=0", "client_encoding=utf8", "client_encoding=auto",
-     "replication=off", "sslcompression=0", "sslsni=1", "sslcertmode=allow",
-     "min_protocol_version=3.0", "max_protocol_version=latest"],
+    [
+        "channel_binding=prefer",
+        "channel_binding=disable",
+        "gssencmode=prefer",
+        "gssencmode=disable",
+        "gssdelegation=0",
+        "client_encoding=utf8",
+        "client_encoding=auto",
+        "replication=off",
+        "sslcompression=0",
+        "sslsni=1",
+        "sslcertmode=allow",
+        "min_protocol_version=3.0",
+        "max_protocol_version=latest",
+    ],
 )
 def test_what_asyncpg_does_anyway_is_accepted_and_not_passed_on(query: str) -> None:
     prepared = prepare_connect_kwargs(from_url(query))
@@ -176,9 +187,15 @@ def test_what_asyncpg_does_anyway_is_accepted_and_not_passed_on(query: str) -> N
 
 @pytest.mark.parametrize(
     ("name", "near"),
-    [("sslmod", "sslmode"), ("ssl_mode", "sslmode"), ("ApplicationName", "application_name"),
-     ("sslRootCert", "sslrootcert"), ("statement_cachesize", "statement_cache_size"),
-     ("keepalive_idle", "keepalives_idle"), ("conect_timeout", "connect_timeout")],
+    [
+        ("sslmod", "sslmode"),
+        ("ssl_mode", "sslmode"),
+        ("ApplicationName", "application_name"),
+        ("sslRootCert", "sslrootcert"),
+        ("statement_cachesize", "statement_cache_size"),
+        ("keepalive_idle", "keepalives_idle"),
+        ("conect_timeout", "connect_timeout"),
+    ],
 )
 def test_unknown_option_names_the_nearest(name: str, near: str) -> None:
     assert nearest_option(name) == near
@@ -206,8 +223,15 @@ def test_options_of_other_tools_are_explained(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["dsn", "loop", "connection_class", "record_class", "async_creator_fn",
-             "prepared_statement_name_func"],
+    "name",
+    [
+        "dsn",
+        "loop",
+        "connection_class",
+        "record_class",
+        "async_creator_fn",
+        "prepared_statement_name_func",
+    ],
 )
 def test_objects_cannot_come_from_a_url(name: str) -> None:
     with pytest.raises(ArgumentError, match=f"{name}.*connect_args"):

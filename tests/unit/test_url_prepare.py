@@ -31,10 +31,16 @@ def test_two_fields() -> None:
 
 
 def test_connect_args_win() -> None:
-    kwargs = prepared("timeout=1&application_name=url&statement_cache_size=7",
-                      timeout=2, application_name="code", statement_cache_size="8").kwargs
+    kwargs = prepared(
+        "timeout=1&application_name=url&statement_cache_size=7",
+        timeout=2,
+        application_name="code",
+        statement_cache_size="8",
+    ).kwargs
     assert kwargs == {
-        "host": "h", "timeout": 2, "statement_cache_size": 8,
+        "host": "h",
+        "timeout": 2,
+        "statement_cache_size": 8,
         "server_settings": {"application_name": "code"},
     }
 
@@ -47,8 +53,14 @@ def test_connect_args_may_use_the_other_name() -> None:
 
 def test_none_is_the_default_and_for_ever_for_timeout() -> None:
     kwargs = prepare_connect_kwargs(
-        {"ssl": None, "timeout": None, "command_timeout": None, "server_settings": None,
-         "statement_cache_size": None, "async_creator_fn": None}
+        {
+            "ssl": None,
+            "timeout": None,
+            "command_timeout": None,
+            "server_settings": None,
+            "statement_cache_size": None,
+            "async_creator_fn": None,
+        }
     ).kwargs
     assert kwargs == {"timeout": None}
 
@@ -58,9 +70,14 @@ def test_objects_pass_as_they_are() -> None:
     loop.close()
     context = ssl.create_default_context()
     given = {
-        "connection_class": OwnConnection, "record_class": asyncpg.Record, "loop": loop,
-        "dsn": "postgresql://h/db", "password": lambda: "secret", "ssl": context,
-        "prepared_statement_name_func": lambda: "x", "async_creator_fn": asyncpg.connect,
+        "connection_class": OwnConnection,
+        "record_class": asyncpg.Record,
+        "loop": loop,
+        "dsn": "postgresql://h/db",
+        "password": lambda: "secret",
+        "ssl": context,
+        "prepared_statement_name_func": lambda: "x",
+        "async_creator_fn": asyncpg.connect,
     }
     assert prepare_connect_kwargs(given).kwargs == given
 
@@ -87,9 +104,11 @@ def test_an_argument_of_a_newer_asyncpg_passes(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_the_given_mapping_is_left_alone() -> None:
-    given = connect_arguments(make_url(
-        "postgresql+asyncpg:///d?host=a,b&load_balance_hosts=random&options=-cjit%3Doff&sslmode=allow"
-    ))
+    given = connect_arguments(
+        make_url(
+            "postgresql+asyncpg:///d?host=a,b&load_balance_hosts=random&options=-cjit%3Doff&sslmode=allow"
+        )
+    )
     before = dict(given)
     first = prepare_connect_kwargs(given)
     assert given == before
@@ -102,15 +121,23 @@ def test_preparing_twice_changes_nothing() -> None:
 
 
 def test_socket_options() -> None:
-    query = ("keepalives=1&keepalives_idle=30&keepalives_interval=10&keepalives_count=3"
-             "&tcp_user_timeout=20000")
+    query = (
+        "keepalives=1&keepalives_idle=30&keepalives_interval=10&keepalives_count=3"
+        "&tcp_user_timeout=20000"
+    )
     assert prepared(query).socket_options == {
-        "keepalives": 1, "keepalives_idle": 30, "keepalives_interval": 10,
-        "keepalives_count": 3, "tcp_user_timeout": 20000,
+        "keepalives": 1,
+        "keepalives_idle": 30,
+        "keepalives_interval": 10,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 20000,
     }
     assert prepared(query, keepalives=False, tcp_user_timeout=0).socket_options == {
-        "keepalives": 0, "keepalives_idle": 30, "keepalives_interval": 10,
-        "keepalives_count": 3, "tcp_user_timeout": 0,
+        "keepalives": 0,
+        "keepalives_idle": 30,
+        "keepalives_interval": 10,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 0,
     }
 
 

@@ -55,15 +55,24 @@ def arguments(file: Path | None, service: str = "reports", **query: str) -> dict
 
 def test_options_come_from_the_file_and_in_their_types(file: Path) -> None:
     assert arguments(file) == {
-        "host": ["a.example", "b.example"], "port": [5433, 5433], "database": "sales",
-        "user": "reader", "timeout": 5.0, "application_name": "reports",
-        "options": "-c jit=off", "sslmode": "prefer", "load_balance_hosts": "random",
+        "host": ["a.example", "b.example"],
+        "port": [5433, 5433],
+        "database": "sales",
+        "user": "reader",
+        "timeout": 5.0,
+        "application_name": "reports",
+        "options": "-c jit=off",
+        "sslmode": "prefer",
+        "load_balance_hosts": "random",
     }
 
 
 def test_the_url_wins_and_connect_args_win_over_both(file: Path) -> None:
     url = URL.create(
-        "postgresql+asyncpg", "writer", host="c.example", database="test",
+        "postgresql+asyncpg",
+        "writer",
+        host="c.example",
+        database="test",
         query={"service": "other", "servicefile": str(file), "timeout": "1"},
     )
     found = connect_arguments(url)
@@ -72,7 +81,12 @@ def test_the_url_wins_and_connect_args_win_over_both(file: Path) -> None:
         {"service": "reports", "servicefile": file, "user": "me", "host": "x", "port": 1}
     ).kwargs
     assert kwargs == {
-        "host": "x", "port": 1, "user": "me", "database": "sales", "timeout": 5.0, "ssl": "prefer",
+        "host": "x",
+        "port": 1,
+        "user": "me",
+        "database": "sales",
+        "timeout": 5.0,
+        "ssl": "prefer",
         "server_settings": {"application_name": "reports", "jit": "off"},
     }
 

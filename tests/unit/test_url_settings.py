@@ -98,12 +98,18 @@ def test_the_most_explicit_wins() -> None:
     assert settings(query) == {"application_name": "options", **rest}
     in_code = {"application_name": "code", "jit": "on"}
     assert settings(query, server_settings=in_code) == {
-        "application_name": "code", "jit": "on", "geqo": "off",
+        "application_name": "code",
+        "jit": "on",
+        "geqo": "off",
     }
 
 
 def test_values_of_settings_become_text() -> None:
     given = {"jit": False, "geqo": True, "statement_timeout": 5000, "seq_page_cost": 1.5, "a": "b"}
     assert settings({}, server_settings=given) == {
-        "jit": "off", "geqo": "on", "statement_timeout": "5000", "seq_page_cost": "1.5", "a": "b",
+        "jit": "off",
+        "geqo": "on",
+        "statement_timeout": "5000",
+        "seq_page_cost": "1.5",
+        "a": "b",
     }
