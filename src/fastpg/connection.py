@@ -7,20 +7,20 @@ Made by the DBAPI.  Statements live in :mod:`fastpg.statements`, transactions in
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NoReturn
+
+from asyncpg import exceptions as driver_errors
 
 from . import errors
 from ._sqlalchemy import SQLALCHEMY_2_1, in_greenlet
 from .cursor import AsyncAdapt_asyncpg_cursor, AsyncAdapt_asyncpg_ss_cursor
+from .readonly import ReadOnlyChoice
 from .statements import ConnectionStatements, drops_statements, is_ddl
 from .transaction import TransactionalConnection
 
 GRACEFUL_CLOSE_SECONDS = 2
 """How long ``terminate()`` waits for the server's farewell before it drops the socket."""
-
-_READ_ONLY_SETTING = re.compile(r"read[\s_]+only", re.IGNORECASE)
 
 _STALE_CACHE_ERRORS = (
     errors.InvalidCachedStatementError,
@@ -38,7 +38,7 @@ class AsyncAdapt_asyncpg_connection(TransactionalConnection):
     wait run inside SQLAlchemy's greenlet.  Two tasks that use one connection queue.
     """
 
-    __slots__ = ("dbapi", "_execute_mutex", "_statements", "_held", "_abandoned", "_read_only_set")
+    __slots__ = ("dbapi", "_execute_mutex", "_statements", "_held", "_abandoned", "_read_only")
 
     _cursor_cls: type[AsyncAdapt_asyncpg_cursor] = AsyncAdapt_asyncpg_cursor
     _ss_cursor_cls: type[AsyncAdapt_asyncpg_ss_cursor] = AsyncAdapt_asyncpg_ss_cursor
@@ -58,7 +58,7 @@ class AsyncAdapt_asyncpg_connection(TransactionalConnection):
         )
         self._held: set[str] = set()
         self._abandoned: list[str] = []
-        self._read_only_set = False
+        self._read_only = ReadOnlyChoice(connection)
 
     @classmethod
     async def create(
@@ -108,29 +108,30 @@ class AsyncAdapt_asyncpg_connection(TransactionalConnection):
             await self._close_abandoned()
         await self._start_transaction()
 
+    async def _end(self, end: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await super()._end(end)
+        finally:
+            self._read_only.transaction_ended()
+
     def _note_own_change(self, before: int, after: int) -> None:
         if self._statements.seen == before:
             self._statements.adopt(after)
 
     def _note_command(self, status: str | None, operation: str) -> None:
         """Draw the consequences of a command whose tag carries no row count."""
-        if is_ddl(status):
+        if is_ddl(status, operation):
             self._note_schema_change()
         elif drops_statements(status):
             self._statements.clear()
-        elif status == "SET" and _READ_ONLY_SETTING.search(operation):
-            self._read_only_set = True
+        else:
+            self._read_only.note(status, operation)
+            if status == "ROLLBACK" and self._schema_changed:
+                self._schema.advance()  # to a savepoint: what was prepared since may be stale
 
     def is_read_only_by_choice(self) -> bool:
-        """Tell whether the program made this session read-only, as far as can be known.
-
-        By ``postgresql_readonly``, by ``SET ... READ ONLY`` or by the setting
-        ``default_transaction_read_only``, which PostgreSQL 14+ reports.
-        """
-        if self.readonly or self._read_only_set:
-            return True
-        settings = self._connection.get_settings()
-        return getattr(settings, "default_transaction_read_only", "off") == "on"
+        """Tell whether the program made this session read-only, as far as can be known."""
+        return self.readonly or self._read_only.stands(self._connection)
 
     # cursors declared WITH HOLD outlive everything but the session: never lose one
 
@@ -138,32 +139,40 @@ class AsyncAdapt_asyncpg_connection(TransactionalConnection):
         self._held.discard(name)
         await self._connection.execute(f'CLOSE "{name}"')
 
-    def _abandon_held(self, name: str, *, wait: bool) -> None:
-        """Close a held cursor now if the caller may ``wait``, else before the next statement."""
+    def _abandon_held(self, name: str) -> None:
+        """Have a held cursor closed before the connection's next statement."""
         if name in self._held:
             self._held.discard(name)
             self._abandoned.append(name)
-        if wait and self._abandoned and self._can_wait():
+
+    def _flush_abandoned(self) -> None:
+        """Close abandoned cursors now, if the caller may wait."""
+        if self._abandoned and self._can_wait() and not self._connection.is_closed():
             self.await_(self._close_abandoned_in_turn())
 
     async def _close_abandoned_in_turn(self) -> None:
         async with self._execute_mutex:
-            await self._close_abandoned()
+            try:
+                await self._close_abandoned()
+            except Exception as error:
+                self._handle_exception(error)
 
     async def _close_abandoned(self) -> None:
         if self._connection.is_closed() or self._connection.is_in_transaction():
             return
-        names, self._abandoned = self._abandoned, []
-        if names:
-            await self._connection.execute(";".join(f'CLOSE "{name}"' for name in names))
+        while self._abandoned:
+            try:
+                await self._connection.execute(f'CLOSE "{self._abandoned[-1]}"')
+            except driver_errors.InvalidCursorNameError:
+                pass  # the program closed it itself: CLOSE ALL, DISCARD ALL
+            self._abandoned.pop()
 
     def rollback(self) -> None:
         """Roll the open transaction back, if there is one; streams in AUTOCOMMIT end as well."""
         super().rollback()
-        if self._held and not self._connection.is_closed():
-            for name in tuple(self._held):
-                self._abandon_held(name, wait=False)
-            self._abandon_held("", wait=True)
+        for name in tuple(self._held):
+            self._abandon_held(name)
+        self._flush_abandoned()
 
     def _can_wait(self) -> bool:
         return in_greenlet()

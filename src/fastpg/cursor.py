@@ -37,6 +37,7 @@ class AsyncAdapt_asyncpg_cursor:
         "_description",
         "_rowcount",
         "_as_tuples",
+        "_invalidate_schema_cache_asof",  # set by contexts that derive from the built-in dialect's
         "arraysize",
     )
 
@@ -162,7 +163,8 @@ class AsyncAdapt_asyncpg_cursor:
 class AsyncAdapt_asyncpg_ss_cursor(AsyncAdapt_asyncpg_cursor):
     """A cursor whose rows stay on the server until they are fetched (``stream()``, ``yield_per``).
 
-    Works in AUTOCOMMIT, too: see :mod:`fastpg.portal`.
+    Works in AUTOCOMMIT, too: see :mod:`fastpg.portal`.  Once closed, it raises InterfaceError
+    where a buffered cursor has no more rows.
     """
 
     __slots__ = ()

@@ -14,7 +14,8 @@ from sqlalchemy import exc, util
 from . import driver, errors
 from ._sqlalchemy import await_only, dbapi_module_base, in_greenlet
 from .connection import AsyncAdapt_asyncpg_connection
-from .sync import AsyncAdaptFallback_asyncpg_connection, LoopThread
+from .loopthread import LoopThread
+from .sync import AsyncAdaptFallback_asyncpg_connection
 from .url import prepare_connect_kwargs
 
 DEFAULT_STATEMENT_CACHE_SIZE = 100

@@ -8,6 +8,7 @@ imported from here; most of it lives in rooms of its own.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 from uuid import UUID as _python_UUID  # noqa: F401 (a name that the documentation lists)
 
@@ -91,6 +92,9 @@ class PGDialect_asyncpg(PGDialect):
     supports_native_json_deserialization = True
     dialect_injects_custom_json_deserializer = True
 
+    # read by execution contexts that derive from the built-in dialect's; ours counts generations
+    _invalidate_schema_cache_asof = 0
+
     execution_ctx_cls = PGExecutionContext_asyncpg
     statement_compiler = PGCompiler_asyncpg
     preparer = PGIdentifierPreparer_asyncpg
@@ -115,7 +119,7 @@ class PGDialect_asyncpg(PGDialect):
     def get_dialect_cls(cls, url: Any) -> type[PGDialect]:
         """Return the class for ``create_engine()``: the synchronous one where the URL asks."""
         if util.asbool(url.query.get("async_fallback", False)):
-            return PGDialect_asyncpg_fallback
+            return _synchronous(cls)  # type: ignore[arg-type]  # mypy on classes as keys
         return cls
 
     @classmethod
@@ -126,12 +130,14 @@ class PGDialect_asyncpg(PGDialect):
     @classmethod
     def load_provisioning(cls) -> None:
         """Load SQLAlchemy's own test-suite provisioning for PostgreSQL, which serves here, too."""
-        PGDialect.load_provisioning()  # type: ignore[no-untyped-call]
+        if cls.__module__ == __name__:
+            PGDialect.load_provisioning()  # type: ignore[no-untyped-call]
+        else:
+            super().load_provisioning()  # type: ignore[no-untyped-call]
 
     @util.memoized_property
     def _dbapi_version(self) -> tuple[int, ...]:
-        version = getattr(getattr(self.dbapi, "driver", None), "__version__", "")
-        return self._parse_version(version) or (99, 99, 99)
+        return tuple(self.retrieve_dbapi_version(self.dbapi)) or (99, 99, 99)
 
     def retrieve_dbapi_version(self, dbapi: Any) -> Any:
         """Return asyncpg's version as a tuple of numbers."""
@@ -243,14 +249,10 @@ class PGDialect_asyncpg(PGDialect):
         self._schema.advance()
 
 
-class PGDialect_asyncpg_fallback(PGDialect_asyncpg):
-    """The dialect of ``create_engine("postgresql+asyncpg://...?async_fallback=true")``.
-
-    To SQLAlchemy it is synchronous: an ordinary pool, usable from any thread.
-    """
+class _Synchronous:
+    """What makes a dialect synchronous to SQLAlchemy: an ordinary pool, usable from any thread."""
 
     is_async = False
-    supports_statement_cache = True
 
     @classmethod
     def get_pool_class(cls, url: Any) -> type[sqlalchemy_pool.Pool]:
@@ -263,6 +265,23 @@ class PGDialect_asyncpg_fallback(PGDialect_asyncpg):
         dbapi = engine.dialect.dbapi
         if isinstance(dbapi, AsyncAdapt_asyncpg_dbapi):
             event.listen(engine, "engine_disposed", lambda _engine: dbapi.loop_thread.close())
+
+
+class PGDialect_asyncpg_fallback(_Synchronous, PGDialect_asyncpg):
+    """The dialect of ``create_engine("postgresql+asyncpg://...?async_fallback=true")``."""
+
+    supports_statement_cache = True
+
+
+@cache
+def _synchronous(cls: type[PGDialect_asyncpg]) -> type[PGDialect_asyncpg]:
+    """Return the synchronous form of a dialect class, also of one that a program derived."""
+    if cls is PGDialect_asyncpg:
+        return PGDialect_asyncpg_fallback
+    if issubclass(cls, _Synchronous):
+        return cls
+    own = {"supports_statement_cache": cls.supports_statement_cache, "__module__": cls.__module__}
+    return type(f"{cls.__name__}_fallback", (_Synchronous, cls), own)
 
 
 dialect = PGDialect_asyncpg

@@ -33,7 +33,8 @@ class PGExecutionContext_asyncpg(PGExecutionContext):
         """Build the context; translate many parameter sets with a plan instead of one by one.
 
         The first set goes through SQLAlchemy, which decides everything that depends on the
-        statement alone; the plan then serves the others.
+        statement alone; the plan then serves the others.  So the first set's bind processors have
+        run when a later set is found to lack a parameter.
         """
         if len(parameters) < 2 or options.get("param_dict") or not _plannable(compiled):
             return super()._init_compiled(

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 _names = count(1)
 
 _DECLARABLE = re.compile(
-    r"(?:\s|--[^\n]*\n|/\*.*?\*/|\()*(?:SELECT|VALUES|TABLE|WITH)\b", re.IGNORECASE | re.DOTALL
+    r"(?:\s|--[^\n]*\n|/\*(?:[^*]|\*(?!/))*\*/|\()*(?:SELECT|VALUES|TABLE|WITH)\b",
+    re.IGNORECASE | re.DOTALL,
 )
 
 
@@ -112,11 +113,12 @@ class HeldCursor:
     def close(self) -> None:
         """Drop the rows on the server, now or before the connection's next statement."""
         self._entry = None
-        self._adapted._abandon_held(self._name, wait=True)
+        self._adapted._abandon_held(self._name)
+        self._adapted._flush_abandoned()
 
     def __del__(self) -> None:
         # a stream that was never closed: no round trip is possible here, the next statement's is
-        self._adapted._abandon_held(self._name, wait=False)
+        self._adapted._abandon_held(self._name)
 
 
 async def open_portal(
@@ -148,20 +150,24 @@ async def _declare(
     adapted: AsyncAdapt_asyncpg_connection, operation: str, parameters: Sequence[Any]
 ) -> HeldCursor | None:
     name = f"fastpg_held_{next(_names)}"
+    adapted._held.add(name)  # before it exists: a cancelled DECLARE may yet have been executed
     try:
         entry = await adapted._statements.prepare_once(
             f'DECLARE "{name}" NO SCROLL CURSOR WITH HOLD FOR {operation}'
         )
         await driver.fetch(entry.statement, parameters)
     except (driver_errors.FeatureNotSupportedError, driver_errors.PostgresSyntaxError) as error:
+        adapted._held.discard(name)
         if getattr(error, "context", None) is not None:
             raise  # from inside a function: the statement has run, and this is its answer
         return None  # cannot be declared (data-modifying WITH, FOR UPDATE): nothing has run
-    adapted._held.add(name)
+    except driver_errors.PostgresError:
+        adapted._held.discard(name)
+        raise
     held = HeldCursor(adapted, name)
     try:
         await held.open()
     except BaseException:
-        adapted._abandon_held(name, wait=False)
+        adapted._abandon_held(name)
         raise
     return held

@@ -7,6 +7,7 @@ may have changed its columns' types in between and nothing would tell.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -18,7 +19,8 @@ Description = tuple[DescriptionColumn, ...]
 FIRST_USER_OID = 16384
 """Object identifiers from here on belong to types that users made (``FirstNormalObjectId``)."""
 
-_DDL_TAGS = frozenset({"CREATE", "ALTER", "DROP", "IMPORT"})
+_DDL_TAGS = frozenset({"ALTER", "DROP"})
+_REPLACING = re.compile(r"\bor\s+replace\b", re.IGNORECASE)
 
 
 class SchemaGeneration:
@@ -68,9 +70,15 @@ def unnamed_default() -> None:
     return None
 
 
-def is_ddl(status: str | None) -> bool:
-    """Tell by its command tag whether a statement changed the schema."""
-    return status is not None and status.split(" ", 1)[0] in _DDL_TAGS
+def is_ddl(status: str | None, operation: str) -> bool:
+    """Tell by its command tag whether a statement changed or dropped what others may use.
+
+    What it created anew, nobody has prepared a statement for.
+    """
+    if status is None:
+        return False
+    kind = status.split(" ", 1)[0]
+    return kind in _DDL_TAGS or (kind == "CREATE" and _REPLACING.search(operation) is not None)
 
 
 def drops_statements(status: str | None) -> bool:
@@ -163,11 +171,9 @@ class ConnectionStatements:
         if not statement.get_name() and not connection.is_in_transaction():
             # asyncpg looks unknown types up between the description and the execution, which
             # ends the implicit transaction whose locks keep the description true: describe again
-            used = {
-                attribute.type.oid
-                for attribute in statement.get_attributes()
-                if attribute.type.oid >= FIRST_USER_OID
-            }
+            types = [attribute.type for attribute in statement.get_attributes()]
+            types += statement.get_parameters()
+            used = {each.oid for each in types if each.oid >= FIRST_USER_OID}
             if not used <= self._known_types:
                 self._known_types |= used
                 statement = await connection.prepare(operation, name=self._name_func())

@@ -232,7 +232,7 @@ class _Numbers:
             return processors.to_decimal_processor_factory(conversions.Decimal, scale)
         if coltype in NUMERIC_OIDS or coltype in INTEGER_OIDS:
             return None if self.asdecimal else processors.to_float
-        raise exc.InvalidRequestError(
+        raise exc.InvalidRequestError(  # the first words are those that programs look for
             f"Unknown PG numeric type: {coltype}; declare the column with the type that it has"
         )
 

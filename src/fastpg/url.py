@@ -131,6 +131,8 @@ def _validated(kwargs: Mapping[str, Any]) -> dict[str, Any]:
         elif value is None:
             if name == "timeout":  # asyncpg's default is a minute, None is for ever
                 arguments[name] = None
+            elif name == "prepared_statement_cache_size":  # to the built-in dialect None is none
+                arguments[name] = 0
         elif option.alias_of:
             # connect_arguments leaves no alias, so this one came later and wins
             aliases[option.alias_of] = option.coerce(value, _IN_CONNECT_ARGS)

@@ -181,6 +181,32 @@ def test_a_session_made_read_only_by_statement_does_not(
     asyncio.run(work())
 
 
+def test_a_transaction_begun_read_only_by_hand_does_not(fastpg_dialect: Dialect) -> None:
+    async def work() -> None:
+        engine = fastpg_dialect.engine(isolation_level="AUTOCOMMIT", pool_size=1, max_overflow=0)
+        async with engine.connect() as connection:
+            await connection.exec_driver_sql("BEGIN READ ONLY")
+            with pytest.raises(sqlalchemy.exc.InternalError) as caught:
+                await connection.exec_driver_sql("CREATE TABLE refused (id int)")
+            assert not caught.value.connection_invalidated
+            await connection.exec_driver_sql("ROLLBACK")
+
+    asyncio.run(work())
+
+
+def test_a_choice_for_one_transaction_ends_with_it(fastpg_dialect: Dialect) -> None:
+    async def work() -> None:
+        engine = fastpg_dialect.engine(pool_size=1, max_overflow=0)
+        async with engine.begin() as connection:
+            await connection.exec_driver_sql("SET TRANSACTION READ ONLY")
+        async with engine.begin() as connection:
+            await connection.exec_driver_sql("SET default_transaction_read_only = on")
+            await connection.exec_driver_sql("SET default_transaction_read_only = off")
+        assert await after_a_refused_write(fastpg_dialect, engine)
+
+    asyncio.run(work())
+
+
 def test_a_session_made_read_only_by_option_does_not(fastpg_dialect: Dialect) -> None:
     async def work() -> None:
         engine = fastpg_dialect.engine(

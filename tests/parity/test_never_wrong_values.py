@@ -114,6 +114,60 @@ def test_unnamed_statements_do_not_mix(fastpg_dialect: Dialect) -> None:
     asyncio.run(work())
 
 
+def test_a_parameter_of_a_user_type_is_looked_up_in_between(fastpg_dialect: Dialect) -> None:
+    """The look-up ends the implicit transaction of AUTOCOMMIT: another process may come between."""
+
+    async def work() -> None:
+        server = fastpg_dialect.server
+        await alter(
+            server,
+            "DROP TABLE IF EXISTS changing",
+            "DROP TYPE IF EXISTS changing_mood",
+            "CREATE TYPE changing_mood AS ENUM ('fine', 'well')",
+            "CREATE TABLE changing (value integer, mood changing_mood)",
+            "INSERT INTO changing VALUES (1, 'fine')",
+        )
+        engine = fastpg_dialect.engine(
+            connect_args={"statement_cache_size": 0}, isolation_level="AUTOCOMMIT"
+        )
+        async with engine.connect() as connection:
+            raw: Any = (await connection.get_raw_connection()).driver_connection
+            prepare = raw.prepare
+            times = 0
+
+            async def and_then_another_process(*args: Any, **kwargs: Any) -> Any:
+                nonlocal times
+                times += 1
+                statement = await prepare(*args, **kwargs)
+                if times == 1:
+                    await alter(
+                        server,
+                        "ALTER TABLE changing ALTER COLUMN value TYPE real",
+                        "UPDATE changing SET value = 2.5",
+                    )
+                return statement
+
+            adapted: Any = (await connection.get_raw_connection()).dbapi_connection
+            adapted._statements._connection = Interposed(raw, and_then_another_process)
+            query = "SELECT value FROM changing WHERE mood = $1::changing_mood"
+            result = await connection.exec_driver_sql(query, ("fine",))
+            assert result.scalar() == 2.5
+
+    if UNNAMED_WITHOUT_CACHE:
+        asyncio.run(work())
+
+
+class Interposed:
+    """A connection with another ``prepare``."""
+
+    def __init__(self, connection: Any, prepare: Any) -> None:
+        self.connection = connection
+        self.prepare = prepare
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.connection, name)
+
+
 @pytest.mark.parametrize("autocommit", [False, True])
 def test_a_user_type_is_looked_up_in_between(fastpg_dialect: Dialect, autocommit: bool) -> None:
     """asyncpg asks for an unknown type between description and execution: described again."""
@@ -122,6 +176,7 @@ def test_a_user_type_is_looked_up_in_between(fastpg_dialect: Dialect, autocommit
     async def work() -> None:
         await alter(
             fastpg_dialect.server,
+            "DROP TABLE IF EXISTS changing",
             "DROP TYPE IF EXISTS changing_mood",
             "CREATE TYPE changing_mood AS ENUM ('fine', 'well')",
         )

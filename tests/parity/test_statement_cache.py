@@ -143,8 +143,10 @@ def test_a_neighbour_that_prepares_before_the_ddl_commits(fastpg_dialect: Dialec
         async with engine.begin() as connection:
             await connection.execute(text("DROP VIEW IF EXISTS stale_view"))
             await connection.execute(text("CREATE VIEW stale_view AS SELECT 1 AS a"))
+            await connection.execute(text("DROP TABLE IF EXISTS stale_process"))
+            await connection.execute(text("CREATE TABLE stale_process (id int)"))
         async with engine.connect() as reader, engine.connect() as writer:
-            await writer.execute(text("CREATE TABLE stale_other (id int)"))
+            await writer.execute(text("ALTER TABLE stale_process RENAME TO stale_other"))
             await reader.execute(text("SELECT * FROM stale_view"))
             statements = (await adapted(reader))._statements
             renewed = statements.invalidations
@@ -152,6 +154,50 @@ def test_a_neighbour_that_prepares_before_the_ddl_commits(fastpg_dialect: Dialec
             await writer.rollback()
             await reader.execute(text("SELECT * FROM stale_view"))
             assert statements.invalidations == renewed + 1
+
+    asyncio.run(work())
+
+
+def test_what_is_created_anew_costs_the_others_nothing(fastpg_dialect: Dialect) -> None:
+    async def work() -> None:
+        engine = fastpg_dialect.engine()
+        async with engine.connect() as reader, engine.connect() as writer:
+            await reader.execute(text("SELECT 1"))
+            statements = (await adapted(reader))._statements
+            for _ in range(5):
+                await writer.execute(text("CREATE TEMP TABLE stale_none (id int) ON COMMIT DROP"))
+                await writer.commit()
+                await reader.execute(text("SELECT 1"))
+            assert statements.invalidations == 0
+
+    asyncio.run(work())
+
+
+def test_a_savepoint_with_ddl_that_is_rolled_back(fastpg_dialect: Dialect) -> None:
+    """The built-in dialect raises InvalidCachedStatementError: what it prepared saw the column."""
+
+    async def work() -> None:
+        engine = fastpg_dialect.engine()
+        async with engine.connect() as connection:
+            await connection.execute(text("DROP TABLE IF EXISTS stale_savepoint"))
+            await connection.execute(text("CREATE TABLE stale_savepoint (id int)"))
+            nested = await connection.begin_nested()
+            await connection.execute(text("ALTER TABLE stale_savepoint ADD COLUMN extra int"))
+            await connection.execute(text("SELECT * FROM stale_savepoint"))
+            await nested.rollback()
+            result = await connection.execute(text("SELECT * FROM stale_savepoint"))
+            assert list(result.keys()) == ["id"]
+
+    asyncio.run(work())
+
+
+@pytest.mark.parametrize("size", [0, None])
+def test_no_cache_by_connect_args(dialect: Dialect, size: int | None) -> None:
+    async def work() -> None:
+        engine = dialect.engine(connect_args={"prepared_statement_cache_size": size})
+        async with engine.connect() as connection:
+            await run_distinct(connection, 20)
+            assert await connection.scalar(PREPARED) <= 1
 
     asyncio.run(work())
 

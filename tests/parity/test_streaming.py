@@ -10,6 +10,7 @@ import sqlalchemy.exc
 from sqlalchemy import Column, Integer, MetaData, Table, func, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from fastpg import portal
 from tests.fixtures.engines import Dialect
 from tests.fixtures.proxy import Proxy
 
@@ -207,6 +208,37 @@ def test_a_stream_that_is_not_read_to_its_end(fastpg_dialect: Dialect, ending: s
             assert await connection.scalar(HELD) == 0
 
     asyncio.run(work())
+
+
+@pytest.mark.parametrize("command", ["CLOSE ALL", "DISCARD ALL"])
+def test_the_program_closes_held_cursors_itself(fastpg_dialect: Dialect, command: str) -> None:
+    """Statements that follow do not suffer from cursors that are gone already."""
+
+    async def work() -> None:
+        engine = fastpg_dialect.engine(isolation_level="AUTOCOMMIT", pool_size=1, max_overflow=0)
+        async with engine.connect() as connection:
+            streams = [
+                await connection.stream(SERIES, execution_options={"yield_per": 10})
+                for _ in range(2)
+            ]
+            for stream in streams:
+                assert await stream.fetchone() == (1, 2)
+            await connection.exec_driver_sql(command)
+            another = await connection.stream(SERIES, execution_options={"yield_per": 10})
+            assert await another.fetchone() == (1, 2)
+            for stream in streams:
+                await stream.close()
+            assert await connection.scalar(text("SELECT 1")) == 1
+            await connection.rollback()
+            assert await connection.scalar(HELD) == 0
+
+    asyncio.run(work())
+
+
+def test_what_can_be_declared_is_told_in_linear_time() -> None:
+    comments = "/* c */" * 5000
+    assert portal._DECLARABLE.match(f"{comments} -- line\n ( SELECT 1)")
+    assert not portal._DECLARABLE.match(f"{comments} INSERT INTO t VALUES (1)")
 
 
 def test_a_begun_transaction_in_autocommit_is_respected(fastpg_dialect: Dialect) -> None:

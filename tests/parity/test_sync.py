@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
+import signal
 import threading
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import sqlalchemy.exc
 from sqlalchemy import Column, Engine, Integer, MetaData, Table, create_engine, select, text
+from sqlalchemy.dialects import registry
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 from sqlalchemy.util.concurrency import greenlet_spawn
 
-from fastpg.sync import LoopThread
+from fastpg.dialect import PGDialect_asyncpg
+from fastpg.loopthread import LoopThread
 from tests.fixtures.engines import Dialect
 from tests.fixtures.server import Server
 
@@ -178,3 +182,79 @@ def test_greenlets_wait_in_their_own_loop(server: Server) -> None:
 
     with sync_engine(server, poolclass=NullPool) as engine:
         assert asyncio.run(work()) == 5
+
+
+def test_dispose_while_another_thread_connects(server: Server) -> None:
+    """The loop goes on until the connection is made; nobody waits for ever."""
+    with sync_engine(server) as engine:
+        start = threading.Barrier(2)
+
+        def connect() -> Any:
+            start.wait()
+            with engine.connect() as connection:
+                return connection.scalar(text("SELECT 1"))
+
+        for _ in range(20):
+            with ThreadPoolExecutor(1) as threads:
+                answer = threads.submit(connect)
+                start.wait()
+                engine.dispose()
+                assert answer.result(timeout=30) == 1
+
+
+def test_a_forked_child_has_a_loop_of_its_own(server: Server) -> None:
+    with sync_engine(server) as engine:
+        with engine.connect() as connection:
+            assert connection.scalar(text("SELECT 1")) == 1
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # 3.12+: fork() beside threads
+            child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                signal.alarm(20)
+                engine.dispose(close=False)
+                with engine.connect() as connection:
+                    status = 0 if connection.scalar(text("SELECT 1")) == 1 else 2
+            finally:
+                os._exit(status)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        with engine.connect() as connection:
+            assert connection.scalar(text("SELECT 1")) == 1
+
+
+def test_an_engine_that_is_forgotten_takes_its_thread_along() -> None:
+    async def nothing() -> None:
+        return None
+
+    thread = LoopThread()
+    thread.run(nothing())
+    (serving,) = loop_threads()
+    del thread
+    gc.collect()
+    serving.join(5)
+    assert loop_threads() == []
+
+
+class Derived(PGDialect_asyncpg):
+    """What a third party does: overrides a hook."""
+
+    supports_statement_cache = True
+    calls: ClassVar[list[str]] = []
+
+    async def setup_asyncpg_json_codec(self, conn: Any) -> None:
+        self.calls.append("json")
+        await super().setup_asyncpg_json_codec(conn)
+
+
+def test_a_derived_dialect_stays_itself(server: Server) -> None:
+    registry.register("postgresql.derived", __name__, "Derived")
+    url = server.url("postgresql+derived").update_query_dict({"async_fallback": "true"})
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*async_fallback dialect argument")
+        engine = create_engine(url)
+    assert isinstance(engine.dialect, Derived)
+    with engine.connect() as connection:
+        assert connection.scalar(text("SELECT '1'::json")) == 1
+    assert Derived.calls == ["json"]
+    engine.dispose()

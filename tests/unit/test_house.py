@@ -19,7 +19,8 @@ ROOMS = (
     "__main__ plugin auto __init__ _autostart _registration"
     " dialect execution compiler typemap types dbapi"
     " url service unknown hosts settings tls tls_files options coercion"
-    " sync connection errors cursor portal transaction statements codecs conversions"
+    " sync loopthread connection errors cursor portal transaction readonly"
+    " statements codecs conversions"
     " driver _sqlalchemy _impl _contracts"
 ).split()
 BELOW_SQLALCHEMY = ("driver", "_impl", "_contracts", "_autostart")
