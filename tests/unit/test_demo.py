@@ -239,10 +239,19 @@ def test_file_that_cannot_be_written(server: Server, capsys: pytest.CaptureFixtu
     assert "no-such-directory/x.json cannot be written: create " in capsys.readouterr().err
 
 
+# A shell starts its background jobs deaf to Ctrl-C, and their children inherit that.
+INTERRUPTIBLE = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from fastpg.__main__ import main
+sys.exit(main())
+"""
+
+
 def test_ctrl_c_cleans_up(server: Server, tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(import_path(tmp_path))}
     process = subprocess.Popen(
-        [sys.executable, "-u", "-m", "fastpg", "demo", "--url", server.text()],
+        [sys.executable, "-u", "-c", INTERRUPTIBLE, "demo", "--url", server.text()],
         env=environment,
         cwd=sys.prefix,
         stdout=subprocess.PIPE,

@@ -1,0 +1,61 @@
+"""SQLAlchemy's own PostgreSQL tests cannot tell ours from the built-in dialect.
+
+The runs selected are started together, as many at a time as there are processors, each on a
+server of its own.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.compliance.compare import compare, read_allowed
+from tests.compliance.run import HERE, SuiteRun, run_suite
+from tests.compliance.sources import sqlalchemy_sources
+
+# What is set for each run of ours; "auto" would hide that the compiled form is not there.
+MODES = {
+    "compiled": {"FASTPG_IMPL": "compiled", "FASTPG_DRIVER": "private"},
+    "python": {"FASTPG_IMPL": "python", "FASTPG_DRIVER": "private"},
+    "public": {"FASTPG_IMPL": "compiled", "FASTPG_DRIVER": "public"},
+}
+FEWEST_TESTS = 11_000
+
+Runs = dict[str, Future[SuiteRun]]
+
+
+@pytest.fixture(scope="module")
+def runs(request: pytest.FixtureRequest) -> Iterator[Runs]:
+    """The built-in dialect's run and those of the selected modes, under way."""
+    cache = request.config.cache
+    assert cache is not None
+    sources = sqlalchemy_sources(Path(cache.mkdir("sqlalchemy-sources")))
+    selected = {item.name for item in request.session.items}
+    modes = [mode for mode in MODES if any(name.endswith(f"[{mode}]") for name in selected)]
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        started = {"builtin": pool.submit(run_suite, "builtin", sources)}
+        for mode in modes:
+            started[mode] = pool.submit(run_suite, "fastpg", sources, environment=MODES[mode])
+        yield started
+        pool.shutdown(cancel_futures=True)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_suite_cannot_tell_ours_from_the_builtin_dialect(mode: str, runs: Runs) -> None:
+    # A run takes minutes, which the time-out for hanging tests would report as a hang.
+    faulthandler.cancel_dump_traceback_later()
+    builtin = runs["builtin"].result()
+    ours = runs[mode].result()
+    print(f"built-in dialect: {builtin}\nours, {mode}: {ours}")
+    assert (builtin.implementation, builtin.level) == (None, None)
+    wanted = MODES[mode]
+    assert (ours.implementation, ours.level) == (wanted["FASTPG_IMPL"], wanted["FASTPG_DRIVER"])
+    assert len(builtin.outcomes) >= FEWEST_TESTS
+    differences = compare(builtin.outcomes, ours.outcomes, read_allowed(HERE / "expected.toml"))
+    print(differences)
+    assert differences.acceptable, str(differences)

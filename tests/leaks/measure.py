@@ -1,0 +1,80 @@
+"""What a process holds at one moment: objects, memory blocks, tasks, threads, connections."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import subprocess
+import sys
+import threading
+from collections import Counter
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+_ROUNDS = 3
+
+
+@dataclass
+class Snapshot:
+    """Counts at one moment. `blocks` are Python's own: every object counts, tracked or not."""
+
+    objects: dict[str, int]
+    blocks: int
+    resident_kb: int
+    tasks: int
+    threads: int
+    connections: int
+    cursors: int
+    prepared: int
+
+
+async def snapshot(engine: AsyncEngine, application: str) -> Snapshot:
+    """Collect garbage and count, while no unit of work is under way.
+
+    `application` is the application_name by which the server knows our connections. `cursors` and
+    `prepared` are those of the most recently used connection of the pool.
+    """
+    async with engine.connect() as connection:
+        connections = await connection.scalar(
+            sa.text("SELECT count(*) FROM pg_stat_activity WHERE application_name = :name"),
+            {"name": application},
+        )
+        # The portal of this very statement has no name.
+        cursors = await connection.scalar(
+            sa.text("SELECT count(*) FROM pg_cursors WHERE name <> ''")
+        )
+        prepared = await connection.scalar(sa.text("SELECT count(*) FROM pg_prepared_statements"))
+    # SQLAlchemy's own cache of compiled statements swings by half its size.
+    engine.clear_compiled_cache()
+    await asyncio.sleep(0.05)  # what runs in the background ends
+    for _ in range(_ROUNDS):
+        gc.collect()
+    blocks = sys.getallocatedblocks()
+    return Snapshot(
+        objects=dict(
+            Counter(
+                f"{type(item).__module__}.{type(item).__qualname__}" for item in gc.get_objects()
+            )
+        ),
+        blocks=blocks,
+        resident_kb=resident_kb(),
+        tasks=len(asyncio.all_tasks()),
+        threads=threading.active_count(),
+        connections=int(connections or 0),
+        cursors=int(cursors or 0),
+        prepared=int(prepared or 0),
+    )
+
+
+def resident_kb() -> int:
+    """Return the resident memory of this process in kilobytes, on Linux and macOS."""
+    answer = subprocess.run(
+        ["ps", "-o", "rss=", "-p", str(os.getpid())],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return int(answer.stdout)

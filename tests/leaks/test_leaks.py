@@ -1,0 +1,101 @@
+"""Objects, memory, tasks, threads, cursors and connections level off over many units of work."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+
+import pytest
+
+from tests.fixtures.server import Server
+from tests.leaks.measure import Snapshot
+from tests.leaks.program import POOL_SIZE, STATEMENT_CACHE
+
+UNITS = 10_000
+ENGINES = 400
+# Over all units after warm-up: room for the allocator and for caches that still fill, and far
+# below one object or one hundred bytes per unit.
+MOST_OBJECTS_OF_A_CLASS = 100
+MOST_BLOCKS = 1_000
+MOST_KILOBYTES = 2_000
+_SECONDS = 900
+
+
+@dataclass
+class Run:
+    """What one process of `program.py` printed."""
+
+    dialect: str
+    implementation: str
+    snapshots: list[Snapshot]
+
+    @property
+    def grown(self) -> dict[str, int]:
+        """By class, the objects more at the end than after warm-up, where they are too many."""
+        first, last = self.snapshots[0].objects, self.snapshots[-1].objects
+        more = {name: count - first.get(name, 0) for name, count in last.items()}
+        return {name: count for name, count in more.items() if count > MOST_OBJECTS_OF_A_CLASS}
+
+    def more(self, name: str) -> int:
+        """Return the growth of one count between warm-up and the end."""
+        return int(getattr(self.snapshots[-1], name) - getattr(self.snapshots[0], name))
+
+
+def start(
+    server: Server, kind: str, count: int, implementation: str, *options: str, parts: int = 4
+) -> Run:
+    """Run the program on our dialect in a process of its own."""
+    arguments = [server.text(), kind, "--count", str(count), "--parts", str(parts), *options]
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-m", "tests.leaks.program", *arguments],
+        env={
+            **os.environ,
+            "FASTPG_IMPL": implementation,
+            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+        },
+        capture_output=True,
+        text=True,
+        timeout=_SECONDS,
+    )
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    head, *lines = (json.loads(line) for line in done.stdout.splitlines())
+    return Run(head["dialect"], head["implementation"], [Snapshot(**line) for line in lines])
+
+
+def assert_level(run: Run, implementation: str) -> None:
+    """Fail for what has grown since warm-up."""
+    assert run.dialect == "fastpg.dialect"
+    assert run.implementation == implementation
+    for taken in run.snapshots:
+        assert (taken.tasks, taken.cursors) == (1, 0)
+        assert taken.threads == run.snapshots[0].threads
+        assert taken.connections <= POOL_SIZE
+        assert taken.prepared <= 2 * STATEMENT_CACHE  # ours and asyncpg's own
+    assert run.grown == {}
+    assert run.more("blocks") < MOST_BLOCKS, run.snapshots
+    assert run.more("resident_kb") < MOST_KILOBYTES, run.snapshots
+
+
+@pytest.mark.parametrize("implementation", ["compiled", "python"])
+def test_units_of_work_level_off(implementation: str, server: Server) -> None:
+    run = start(server, "units", UNITS, implementation)
+    print([(taken.blocks, taken.resident_kb) for taken in run.snapshots])
+    assert_level(run, implementation)
+
+
+@pytest.mark.parametrize("implementation", ["compiled", "python"])
+def test_engines_made_and_disposed_level_off(implementation: str, server: Server) -> None:
+    run = start(server, "engines", ENGINES, implementation, parts=1)
+    print([(taken.blocks, taken.resident_kb) for taken in run.snapshots])
+    assert_level(run, implementation)
+
+
+@pytest.mark.parametrize(("kind", "count"), [("units", UNITS // 2), ("engines", ENGINES // 4)])
+def test_a_leak_is_found(kind: str, count: int, server: Server) -> None:
+    run = start(server, kind, count, "compiled", "--leak", parts=1)
+    with pytest.raises(AssertionError):
+        assert_level(run, "compiled")
+    assert run.more("blocks") >= min(count, MOST_BLOCKS)
