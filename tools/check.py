@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -85,13 +86,31 @@ def install(python: Path, *, compiled: bool) -> None:
     ]
     # The tests of the packaging build without isolation: in this environment.
     run("upgrade pip", [*pip, "--upgrade", "pip"])
-    # Without extensions here, so that it needs no compiler; what is tested is built below.
-    run("install fastpg and its tests", [*pip, f"{ROOT}[test]"], {"FASTPG_NO_EXTENSIONS": "1"})
-    if compiled and not has_compiler():
-        os.environ.update(compiler_from_pypi(python, pip))
-    # The version does not change with the sources: install those that are here now.
-    renew: list[str | Path] = [*pip, "--force-reinstall", "--no-deps", "--no-cache-dir"]
-    run("build fastpg", [*renew, ROOT], {switch: "1"})
+    with tempfile.TemporaryDirectory() as directory:
+        tree = copy_sources(Path(directory))
+        # Without extensions here, so that it needs no compiler; what is tested is built below.
+        everything = [*pip, f"{tree}[test]"]
+        run("install fastpg and its tests", everything, {"FASTPG_NO_EXTENSIONS": "1"})
+        if compiled and not has_compiler():
+            os.environ.update(compiler_from_pypi(python, pip))
+        # The version does not change with the sources: install those that are here now.
+        renew: list[str | Path] = [*pip, "--force-reinstall", "--no-deps", "--no-cache-dir"]
+        run("build fastpg", [*renew, tree], {switch: "1"})
+
+
+def copy_sources(directory: Path) -> Path:
+    """Copy what fastpg is built from into `directory` and return the copy.
+
+    In the tree itself, setuptools would pick up what earlier builds left in `build`.
+    """
+    tree = directory / "fastpg"
+    built = shutil.ignore_patterns("*.so", "*.pyd", "*.c", "__pycache__", "*.egg-info")
+    shutil.copytree(ROOT / "src", tree / "src", symlinks=True, ignore=built)
+    (tree / "src" / "fastpg" / "_speedups").unlink(missing_ok=True)  # a developer's link
+    for file in ROOT.iterdir():
+        if file.is_file():
+            shutil.copy(file, tree)
+    return tree
 
 
 def has_headers() -> bool:

@@ -22,6 +22,7 @@ class ParamPlan:
 
     # Any: SQLAlchemy names parameters by subclasses of str, too
     _steps: list[tuple[Any, Any]]
+    _plain: cython.bint
     _getter: Any
 
     @cython.annotation_typing(False)
@@ -36,8 +37,8 @@ class ParamPlan:
         names = tuple(keys)
         self._steps = [(name, processors.get(name)) for name in names]
         # Without processors one call looks all names up; it returns a tuple from two names on.
-        plain = len(names) > 1 and not any(processor for _, processor in self._steps)
-        self._getter = itemgetter(*names) if plain else None
+        self._plain = len(names) > 1 and all(step[1] is None for step in self._steps)
+        self._getter = itemgetter(*names) if self._plain else None
 
     def row(self, values: Mapping[str, Any]) -> tuple[Any, ...]:
         """Return the parameters of one execution; KeyError for a name that `values` lacks."""
@@ -45,14 +46,14 @@ class ParamPlan:
 
     def rows(self, many: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
         """Return the parameters of an execution per mapping, in order; KeyError as in row()."""
-        if self._getter is not None:
+        if self._plain:
             return list(map(self._getter, many))
         return [self._row(values) for values in many]
 
     @cython.cfunc
     def _row(self, values: Any) -> tuple[Any, ...]:
         """Look up every key and process its value where the key has a processor."""
-        if self._getter is not None:
+        if self._plain:
             found: tuple[Any, ...] = self._getter(values)
             return found
         row: list[Any] = []
