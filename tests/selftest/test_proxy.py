@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 
 import asyncpg
 import pytest
@@ -110,7 +111,7 @@ def test_a_reset_breaks_the_connection(proxy: Proxy, server: Server) -> None:
         assert proxy.reset() == 1
         with pytest.raises((asyncpg.PostgresConnectionError, OSError)):
             await connection.execute("SELECT 1")
-        assert proxy.live == 0
+        await until(lambda: proxy.live == 0)  # the proxy runs in a thread of its own
         proxy.refuse()
         with pytest.raises((asyncpg.PostgresConnectionError, OSError)):
             await connect(proxy, server)
@@ -148,3 +149,11 @@ def test_statements_are_read_off_the_wire(
         await connection.close()
 
     asyncio.run(work())
+
+
+async def until(true: Callable[[], bool]) -> None:
+    """Wait until the condition holds, five seconds at the most."""
+    end = asyncio.get_running_loop().time() + 5
+    while not true():
+        assert asyncio.get_running_loop().time() < end
+        await asyncio.sleep(0.01)
