@@ -55,12 +55,6 @@ def parse() -> argparse.Namespace:
         action="store_true",
         help="do not build the extensions, and test the interpreted form alone",
     )
-    parser.add_argument(
-        "--jobs",
-        type=int,
-        default=os.cpu_count() or 1,
-        help="test files at a time, each process with a server of its own; default: processors",
-    )
     parser.add_argument("arguments", nargs="*", metavar="...", help="for pytest, after --")
     return parser.parse_args()
 
@@ -142,8 +136,6 @@ def compiler_from_pypi(python: Path, pip: list[str | Path]) -> dict[str, str]:
 def test(python: Path, form: str, options: argparse.Namespace) -> int:
     """Run the suite in one form and return pytest's exit status."""
     command: list[str | Path] = [python, "-m", "pytest", *options.arguments]
-    if options.jobs > 1:
-        command += ["--numprocesses", str(options.jobs), "--dist", "loadfile"]
     if options.python_only:
         command += ["-k", "not compiled"]
     elif form == "python":
