@@ -15,8 +15,14 @@ import platform
 
 from setuptools import Extension, setup
 
-# One source each in src/_speedups; a test checks this list against that directory.
+# Sources in src/_speedups; a test checks this list against that directory.
 SPEEDUPS = ("converters", "params", "rows", "stmtcache")
+
+
+def source(name: str) -> str:
+    """Return the file that is compiled: a Cython source of its own where the piece has one."""
+    own = f"src/_speedups/{name}_c.pyx"
+    return own if os.path.exists(own) else f"src/_speedups/{name}.py"
 
 
 def switch(name: str) -> bool:
@@ -82,7 +88,7 @@ def extension_arguments() -> dict[str, object]:
         "ext_modules": [
             CythonExtension(
                 f"fastpg._speedups.{name}_c",
-                [f"src/_speedups/{name}.py"],
+                [source(name)],
                 cython_directives={"language_level": "3"},
                 cython_c_in_temp=True,
                 optional=not required,

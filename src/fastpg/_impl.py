@@ -1,7 +1,7 @@
 """The one place that chooses between the compiled and the Python form of the hot paths.
 
-The rooms above import `rows`, `converters`, `params` and `stmtcache` from here; fastpg itself
-re-exports implementation(). The choice is made once, at import, for all four pieces together.
+The rooms above import the pieces from here, such as `_impl.rows`; fastpg itself
+re-exports implementation(). The choice is made once, at import, for all pieces together.
 """
 
 from __future__ import annotations

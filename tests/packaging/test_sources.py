@@ -18,6 +18,8 @@ from tests.packaging.checkout import ROOT
 
 SPEEDUPS = ROOT / "src" / "_speedups"
 PIECES = sorted(path.stem for path in SPEEDUPS.glob("*.py") if not path.name.startswith("_"))
+TWINS = sorted(path.stem.removesuffix("_c") for path in SPEEDUPS.glob("*.pyx"))
+SINGLE_SOURCES = [piece for piece in PIECES if piece not in TWINS]
 
 
 def constant(name: str) -> Any:
@@ -37,7 +39,8 @@ def argument(name: str) -> Any:
 
 
 def test_every_source_is_compiled_and_chosen() -> None:
-    assert PIECES == ["converters", "params", "rows", "stmtcache"]
+    assert PIECES
+    assert set(TWINS) < set(PIECES)
     assert sorted(constant("SPEEDUPS")) == PIECES
     assert sorted(_impl.PIECES) == PIECES
     assert sorted(load("compiled")._fields[1:]) == PIECES
@@ -72,14 +75,23 @@ def test_compiled_modules_are_leaves(piece: str) -> None:
     assert not list(SPEEDUPS.glob("*.pxd"))
 
 
-@pytest.mark.parametrize("piece", PIECES)
+@pytest.mark.parametrize("piece", SINGLE_SOURCES)
 def test_no_check_of_cython_is_switched_off(piece: str) -> None:
     source = (SPEEDUPS / f"{piece}.py").read_text()
     assert not re.search(r"boundscheck|wraparound|initializedcheck|nonecheck|# *cython:", source)
     assert not [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Assert)]
 
 
-@pytest.mark.parametrize("piece", PIECES)
+@pytest.mark.parametrize("piece", TWINS)
+def test_a_twin_keeps_cythons_checks_and_is_a_leaf(piece: str) -> None:
+    text = (SPEEDUPS / f"{piece}_c.pyx").read_text()
+    assert not re.search(r"boundscheck|wraparound|initializedcheck|nonecheck|# *cython:", text)
+    imported = re.findall(r"^\s*(?:from|c?import) +([\w.]+)", text, re.MULTILINE)
+    assert not [name for name in imported if name.startswith((".", "fastpg"))]
+    assert text.startswith('"""'), "a twin's docstring says why it is not one source"
+
+
+@pytest.mark.parametrize("piece", SINGLE_SOURCES)
 def test_c_types_are_in_force(piece: str, tmp_path: Path) -> None:
     """An annotation that Cython does not understand is an object to it, without a word."""
     source = SPEEDUPS / f"{piece}.py"

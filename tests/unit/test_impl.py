@@ -15,14 +15,14 @@ from tests.fixtures.impl import FORMS, Impl, load
 SHOW = """
 import sys
 from fastpg import _impl
-pieces = (_impl.rows, _impl.converters, _impl.params, _impl.stmtcache)
+pieces = [getattr(_impl, name) for name in _impl.PIECES]
 print(_impl.implementation().name)
 print(" ".join(sorted(piece.__name__.rpartition(".")[2] for piece in pieces)))
 print(_impl.implementation().reason)
 """
 NAMES = {
-    "compiled": "converters_c params_c rows_c stmtcache_c",
-    "python": "converters params rows stmtcache",
+    "compiled": " ".join(sorted(f"{piece}_c" for piece in _impl.PIECES)),
+    "python": " ".join(sorted(_impl.PIECES)),
 }
 
 
