@@ -22,6 +22,7 @@ if cython.compiled:
 
 _Record: type = Record
 _SLICE = 1024
+_COUNTED = frozenset({"SELECT ", "UPDATE ", "DELETE "})
 
 
 @cython.annotation_typing(False)
@@ -91,16 +92,21 @@ def _from_record(record: Any) -> tuple[Any, ...]:
 
 
 @cython.annotation_typing(False)
-def rowcount(status: str | None) -> int:
+def rowcount(status: str | bytes | None) -> int:
     """Return the row count in the command tag `status`, -1 where it has none that counts.
 
     SELECT n, UPDATE n, DELETE n and INSERT oid n count; whatever follows the number is ignored.
-    TypeError when `status` is neither text nor None.
+    TypeError when `status` is neither text, nor bytes, nor None; UnicodeDecodeError when the
+    bytes are not UTF-8.
     """
     if status is None:
         return -1
-    if not isinstance(status, str):
-        raise TypeError(f"a command tag is text or None, not {type(status).__name__}: {status!r}")
+    if isinstance(status, bytes):
+        status = status.decode()
+    elif not isinstance(status, str):
+        raise TypeError(
+            f"a command tag is text, bytes or None, not {type(status).__name__}: {status!r}"
+        )
     count: int = _count(str(status))
     return count
 
@@ -108,6 +114,9 @@ def rowcount(status: str | None) -> int:
 @cython.cfunc
 def _count(tag: str) -> Any:
     """Return the number in `tag`, -1 where it has none that counts."""
+    number: str = tag[7:]
+    if tag[:7] in _COUNTED and number.isdecimal():
+        return int(number)
     size: cython.Py_ssize_t = len(tag)
     start: cython.Py_ssize_t = 7
     if tag.startswith("INSERT "):

@@ -6,7 +6,8 @@ checks both forms.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 
@@ -17,9 +18,89 @@ class Rows(Protocol):
         """Replace every element that is not a tuple by a tuple of its values, in place."""
         ...
 
-    def rowcount(self, status: str | None) -> int:
+    def rowcount(self, status: str | bytes | None) -> int:
         """Return the row count in a command tag, -1 where it has none that counts."""
         ...
+
+
+class RowFactory(Protocol):
+    """The class `RowFactory` of the module `results`."""
+
+    def __init__(
+        self,
+        row_class: Callable[..., Any],
+        parent: Any,
+        processors: Iterable[Callable[[Any], Any] | None] | None,
+        key_to_index: Any,
+    ) -> None: ...
+
+    @property
+    def parent(self) -> Any: ...
+
+    def __call__(self, record: Any) -> Any:
+        """Return the row of one record."""
+        ...
+
+    def many(self, records: Iterable[Any]) -> list[Any]:
+        """Return the rows of a sequence of records, as a new list."""
+        ...
+
+    def fill(self, records: list[Any]) -> list[Any]:
+        """Replace the records in a list by their rows, and return the list."""
+        ...
+
+    def interim(self, records: Iterable[Any]) -> list[Any]:
+        """Return processed tuples of a sequence of records, as a new list."""
+        ...
+
+    def tuples(self, records: list[Any]) -> list[Any]:
+        """Replace the records in a list by processed tuples, and return the list."""
+        ...
+
+    def column(self, records: list[Any], position: int) -> list[Any]:
+        """Replace the records in a list by one value of each; return the list."""
+        ...
+
+    def iterate(
+        self, result: Any, cursor: Any, rows: deque[Any], stock: Callable[[], Iterator[Any]]
+    ) -> Iterator[Any]:
+        """Return an iterator that takes rows from the deque of an open cursor."""
+        ...
+
+
+class Results(Protocol):
+    """The module `results`."""
+
+    @property
+    def OWN_ROWS(self) -> bool: ...
+    @property
+    def RowFactory(self) -> type[RowFactory]: ...
+
+    def layout_found(self, row_class: Any) -> bool:
+        """Tell whether instances of a class can be filled without calling it."""
+        ...
+
+
+class Receiver(Protocol):
+    """The class `Receiver` of the module `receiving`."""
+
+    def __init__(self, protocol: Any) -> None: ...
+
+    @property
+    def protocol(self) -> Any: ...
+
+    def data_received(self, data: bytes) -> None:
+        """Pass on bytes, without a collection in between where they are many."""
+        ...
+
+
+class Receiving(Protocol):
+    """The module `receiving`."""
+
+    @property
+    def WORTH_HOLDING(self) -> int: ...
+    @property
+    def Receiver(self) -> type[Receiver]: ...
 
 
 class Converters(Protocol):

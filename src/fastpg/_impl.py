@@ -11,10 +11,10 @@ import os
 from types import ModuleType
 from typing import Any, Literal, NamedTuple, cast
 
-from fastpg._contracts import Converters, Params, Rows, StmtCache
+from fastpg._contracts import Converters, Params, Receiving, Results, Rows, StmtCache
 
 VARIABLE = "FASTPG_IMPL"
-PIECES = ("rows", "converters", "params", "stmtcache")
+PIECES = ("rows", "results", "receiving", "converters", "params", "stmtcache")
 
 
 class Implementation(NamedTuple):
@@ -59,6 +59,8 @@ def _choose(wanted: str) -> tuple[dict[str, ModuleType], Implementation]:
 _modules, _chosen = _choose(os.environ.get(VARIABLE) or "auto")
 
 rows = cast(Rows, cast(Any, _modules["rows"]))
+results = cast(Results, cast(Any, _modules["results"]))
+receiving = cast(Receiving, cast(Any, _modules["receiving"]))
 converters = cast(Converters, cast(Any, _modules["converters"]))
 params = cast(Params, cast(Any, _modules["params"]))
 stmtcache = cast(StmtCache, cast(Any, _modules["stmtcache"]))

@@ -12,9 +12,10 @@ from typing import Any, NoReturn
 
 from asyncpg import exceptions as driver_errors
 
-from . import errors
+from . import driver, errors
 from ._sqlalchemy import SQLALCHEMY_2_1, in_greenlet
 from .cursor import AsyncAdapt_asyncpg_cursor, AsyncAdapt_asyncpg_ss_cursor
+from .mutex import ExecuteMutex
 from .readonly import ReadOnlyChoice
 from .statements import ConnectionStatements, drops_statements, is_ddl
 from .transaction import TransactionalConnection
@@ -52,7 +53,7 @@ class AsyncAdapt_asyncpg_connection(TransactionalConnection):
     ) -> None:
         super().__init__(connection)
         self.dbapi = dbapi
-        self._execute_mutex = asyncio.Lock()
+        self._execute_mutex = ExecuteMutex()
         self._statements = ConnectionStatements(
             connection, prepared_statement_cache_size, prepared_statement_name_func
         )
@@ -75,6 +76,7 @@ class AsyncAdapt_asyncpg_connection(TransactionalConnection):
             if translated is None:
                 raise
             raise translated from error
+        driver.receive_in_bulk(connection)
         return cls(dbapi, connection, **options)
 
     def cursor(self, server_side: bool = False) -> AsyncAdapt_asyncpg_cursor:

@@ -22,6 +22,10 @@ _tuples = _impl.rows.tuples
 _rowcount = _impl.rows.rowcount
 
 
+def _text(status: str | bytes | None) -> str | None:
+    return status.decode() if isinstance(status, bytes) else status
+
+
 class AsyncAdapt_asyncpg_cursor:
     """A PEP 249 cursor over one asyncpg connection that holds its rows in memory.
 
@@ -87,19 +91,39 @@ class AsyncAdapt_asyncpg_cursor:
 
     async def _execute(self, operation: str, parameters: Sequence[Any]) -> None:
         adapted = self._adapt_connection
-        async with adapted._execute_mutex:
-            try:
-                if adapted._transaction is None:
-                    await adapted._begin()
-                entry = await adapted._statements.prepared(operation, adapted._schema.number)
-                self._description = entry.description
-                records, status = await driver.fetch(entry.statement, parameters)
-                self._rows = _tuples(records) if self._as_tuples else records
-                self._rowcount = count = _rowcount(status)
-                if count < 0:
-                    adapted._note_command(status, operation)
-            except Exception as error:
-                self._handle_exception(error)
+        mutex = adapted._execute_mutex
+        if mutex.taken:
+            await mutex.acquire()
+        else:
+            mutex.taken = True
+        entry = None
+        try:
+            if adapted._transaction is None:
+                await adapted._begin()
+            statements = adapted._statements
+            generation = adapted._schema.number
+            # looked up here and not in prepared(): a coroutine less where it is found
+            entry = statements.cached(operation, generation)
+            if entry is None:
+                if generation != statements.seen:
+                    entry = await statements.prepared(operation, generation)
+                else:
+                    entry = await statements.prepare(operation)
+            self._description = entry.description
+            reply = await entry.execute(parameters)
+            self._rows, status = reply[0], reply[1]
+            self._rowcount = count = _rowcount(status)
+            if count < 0:
+                adapted._note_command(_text(status), operation)
+        except Exception as error:
+            if entry is not None:
+                await driver.settle(entry.statement, error)
+            self._handle_exception(error)
+        finally:
+            if mutex.waiting:
+                mutex.release()
+            else:
+                mutex.taken = False
 
     async def _executemany(self, operation: str, seq_of_parameters: Any) -> None:
         adapted = self._adapt_connection
@@ -129,15 +153,29 @@ class AsyncAdapt_asyncpg_cursor:
 
     def fetchall(self) -> list[Any]:
         """Return all rows that have not been read yet."""
+        rows = self._take()
+        return _tuples(rows) if self._as_tuples else rows
+
+    def _take(self) -> list[Any]:
+        """Return what has not been read yet, as the driver gave it, in a list of the caller's."""
         rows = self._rows
         self._rows = []
         return rows if isinstance(rows, list) else list(rows)
 
-    def _unread(self) -> deque[Any]:
-        # a queue only where rows are read piecemeal, so that each is freed as it is read
+    def _queue(self) -> deque[Any]:
+        """Return what has not been read yet, as the driver gave it, to be read piecemeal.
+
+        In a queue, so that each row is freed as it is read.
+        """
         rows = self._rows
         if not isinstance(rows, deque):
             self._rows = rows = deque(rows)
+        return rows
+
+    def _unread(self) -> deque[Any]:
+        rows = self._rows
+        if not isinstance(rows, deque):
+            self._rows = rows = deque(_tuples(rows) if self._as_tuples else rows)
         return rows
 
     def __iter__(self) -> Iterator[Any]:

@@ -10,10 +10,13 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import asyncpg
 from asyncpg import exceptions as driver_errors
+
+from . import _impl
 
 LEVELS = ("auto", "private", "public")
 
@@ -96,6 +99,54 @@ fetch: Callable[[Any, Sequence[Any]], Awaitable[tuple[list[Any], str | None]]] =
     _fetch_private if _capabilities.level == "private" else _fetch_public
 )
 """Execute a prepared statement; return its records and its command tag."""
+
+
+def _executor_public(statement: Any) -> Callable[[Sequence[Any]], Awaitable[Any]]:
+    return partial(_fetch_public, statement)
+
+
+def _executor_private(statement: Any) -> Callable[[Sequence[Any]], Awaitable[Any]]:
+    connection = statement._connection
+    bind_execute = connection._protocol.bind_execute
+    state = statement._state
+
+    def execute(args: Sequence[Any]) -> Awaitable[Any]:
+        if state.closed or connection.is_closed():
+            statement._check_conn_validity("fetch")  # raises the error that fits
+        return bind_execute(state, args, "", 0, True, None)  # type: ignore[no-any-return]
+
+    return execute
+
+
+executor: Callable[[Any], Callable[[Sequence[Any]], Awaitable[Any]]] = (
+    _executor_private if _capabilities.level == "private" else _executor_public
+)
+"""Return the function that executes a prepared statement, without a coroutine of its own.
+
+Awaiting what it returns gives a sequence that begins with the records and the command tag (text or
+bytes); what it raises has to be shown to :func:`settle`.
+"""
+
+
+async def settle(statement: Any, error: Exception) -> None:
+    """Do what asyncpg's own ``fetch()`` does about an error of :data:`executor`'s function."""
+    if _capabilities.level == "private" and isinstance(
+        error, driver_errors.OutdatedSchemaCacheError
+    ):
+        await statement._connection.reload_schema_state()
+        statement._state.mark_closed()
+
+
+def receive_in_bulk(connection: Any) -> None:
+    """Have the garbage collector held while a connection decodes many rows at once.
+
+    Nothing happens at level ``public``, nor when the connection's transport does not talk to
+    asyncpg's protocol directly.
+    """
+    if _capabilities.level == "private" and isinstance(connection, asyncpg.Connection):
+        transport, protocol = connection._transport, connection._protocol
+        if transport is not None and transport.get_protocol() is protocol:
+            transport.set_protocol(_impl.receiving.Receiver(protocol))
 
 
 def check_socket_options(options: Mapping[str, int]) -> None:

@@ -11,8 +11,11 @@ from sqlalchemy.dialects.postgresql.base import PGExecutionContext
 from sqlalchemy.engine.interfaces import ExecuteStyle
 
 from . import _impl
+from ._sqlalchemy import default_fetch
+from .result import FastpgCursorResult
 
 _PLAN = "_fastpg_param_plan"
+_STREAMING = frozenset({"preserve_rowcount", "stream_results", "yield_per"})
 
 
 class PGExecutionContext_asyncpg(PGExecutionContext):
@@ -66,6 +69,27 @@ class PGExecutionContext_asyncpg(PGExecutionContext):
     def pre_exec(self) -> None:
         """Have the cursor return tuples, which is what SQLAlchemy's rows are filled from."""
         self.cursor._as_tuples = True  # type: ignore[attr-defined]
+
+    def _setup_result_proxy(self) -> Any:
+        """Return the result; of our own class wherever it is a cursor's."""
+        options = self.execution_options
+        compiled: Any = self.compiled
+        if (
+            self.isddl
+            or self.is_crud
+            or self.is_text
+            or self._is_server_side
+            or self.cursor_fetch_strategy is not default_fetch
+            or compiled is None
+            or (options and not _STREAMING.isdisjoint(options))
+            or compiled.has_out_parameters
+        ):
+            return FastpgCursorResult.adopt(super()._setup_result_proxy())  # type: ignore[no-untyped-call]
+        description: Any = self.cursor.description
+        if description is None:
+            return super()._setup_result_proxy()  # type: ignore[no-untyped-call]
+        self._soft_closed = False
+        return FastpgCursorResult(self, default_fetch, description)
 
     def post_exec(self) -> None:
         """Invalidate the engine's caches after DDL, whatever the server calls it."""

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from . import _impl
+from . import _impl, driver
 
 DescriptionColumn = tuple[str, int, None, None, None, None, None]
 Description = tuple[DescriptionColumn, ...]
@@ -46,10 +46,11 @@ class PreparedEntry:
     columns nor parameters whose types could change.
     """
 
-    __slots__ = ("statement", "description", "epoch", "timeless")
+    __slots__ = ("statement", "execute", "description", "epoch", "timeless")
 
     def __init__(self, statement: Any, epoch: int) -> None:
         self.statement = statement
+        self.execute = driver.executor(statement)
         self.description: Description | None = describe(statement.get_attributes())
         self.epoch = epoch
         self.timeless = self.description is None and not statement.get_parameters()
@@ -142,20 +143,27 @@ class ConnectionStatements:
             self.seen = generation
             self._epoch += 1
 
+    def cached(self, operation: str, generation: int) -> PreparedEntry | None:
+        """Return the entry for ``operation`` if it can be used as it is, else ``None``."""
+        if generation != self.seen or self.cache is None:
+            return None
+        entry: PreparedEntry | None = self.cache.get(operation)
+        if entry is not None and not entry.timeless and entry.epoch != self._epoch:
+            self.invalidations += 1
+            return None
+        return entry
+
     async def prepared(self, operation: str, generation: int) -> PreparedEntry:
         """Return the entry for ``operation``, from the cache or by preparing it now."""
         if generation != self.seen:
             await self.synchronize(generation)
-        cache = self.cache
-        if cache is not None:
-            entry: PreparedEntry | None = cache.get(operation)
-            if entry is not None:
-                if entry.timeless or entry.epoch == self._epoch:
-                    return entry
-                self.invalidations += 1
+        return self.cached(operation, generation) or await self.prepare(operation)
+
+    async def prepare(self, operation: str) -> PreparedEntry:
+        """Prepare a statement that :meth:`cached` does not have, and keep it."""
         entry = await self._prepare(operation)
-        if cache is not None and entry.statement.get_name():
-            cache.put(operation, entry)
+        if self.cache is not None and entry.statement.get_name():
+            self.cache.put(operation, entry)
         return entry
 
     async def prepare_once(self, operation: str) -> PreparedEntry:

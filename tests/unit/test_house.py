@@ -17,9 +17,9 @@ import fastpg
 PACKAGE = Path(fastpg.__file__).parent
 ROOMS = (
     "__main__ plugin auto __init__ _autostart _registration"
-    " dialect execution compiler typemap types dbapi"
+    " dialect execution result compiler typemap types dbapi"
     " url service unknown hosts settings tls tls_files options coercion"
-    " sync loopthread connection errors cursor portal transaction readonly"
+    " sync loopthread connection errors cursor portal transaction readonly mutex"
     " statements codecs conversions"
     " driver _sqlalchemy _impl _contracts"
 ).split()

@@ -182,7 +182,17 @@ def test_rowcount_of_a_subclass_of_str(impl: Impl) -> None:
     assert impl.rows.rowcount(Tag("UPDATE 2")) == 2
 
 
-@pytest.mark.parametrize("wrong", [b"SELECT 1", 1, ["SELECT 1"]])
+@pytest.mark.parametrize("tag", ["SELECT 12", "INSERT 0 3", "CREATE TABLE", "", "UPDATE x"])
+def test_rowcount_of_bytes(impl: Impl, tag: str) -> None:
+    assert impl.rows.rowcount(tag.encode()) == impl.rows.rowcount(tag)
+
+
+def test_rowcount_of_bytes_that_are_no_text(impl: Impl) -> None:
+    with pytest.raises(UnicodeDecodeError):
+        impl.rows.rowcount(b"SELECT \xff")
+
+
+@pytest.mark.parametrize("wrong", [bytearray(b"SELECT 1"), 1, ["SELECT 1"]])
 def test_rowcount_wants_text(impl: Impl, wrong: Any) -> None:
-    with pytest.raises(TypeError, match=f"text or None, not {type(wrong).__name__}"):
+    with pytest.raises(TypeError, match=f"text, bytes or None, not {type(wrong).__name__}"):
         impl.rows.rowcount(wrong)

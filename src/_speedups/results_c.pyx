@@ -1,0 +1,389 @@
+"""Rows, mappings and scalars of a result, made in C; the compiled form of results.py.
+
+Not one source with the Python form: that one calls the row class, this one fills the instances'
+slots itself. Where the slots lie is found out when a class is first seen, by looking for known
+objects in an instance; where they are not found beyond doubt, the class is called here, too.
+"""
+
+from cpython.list cimport PyList_GET_SIZE
+from cpython.object cimport PyObject, PyTypeObject
+from cpython.ref cimport Py_INCREF, Py_XDECREF
+from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE, PyTuple_New, PyTuple_SET_ITEM
+
+import gc
+from collections import deque
+
+from asyncpg import Record
+from asyncpg.pgproto.pgproto import UUID
+
+cdef extern from "Python.h":
+    bint PyObject_IS_GC(object)
+    bint PyObject_GC_IsTracked(object)
+    void PyObject_GC_UnTrack(PyObject *)
+    object PySequence_GetItem(object, Py_ssize_t)
+    int PyGC_Disable()
+    int PyGC_Enable()
+    Py_ssize_t PyObject_Size(object) except -1
+
+OWN_ROWS = True
+"""Whether many() is worth calling: the loops of SQLAlchemy are compiled, too."""
+
+cdef Py_ssize_t _WORTH_HOLDING = 64  # rows
+cdef type _Record = Record
+cdef type _Deque = deque
+cdef type _UUID = UUID
+cdef tuple _NOTHING = ()
+
+
+cdef bint _holds_numbers_only():
+    """Tell whether an asyncpg UUID refers to nothing that could refer back."""
+    value = UUID("00000000-0000-0000-0000-000000000001")
+    hash(value)
+    value.int
+    for referent in gc.get_referents(value):
+        if referent is not None and type(referent) is not int and referent is not UUID:
+            return False
+    return type(value) is _UUID
+
+
+cdef bint _uuids_are_leaves = _holds_numbers_only()
+
+
+cdef inline bint _is_leaf(object value):
+    """Tell whether `value` cannot be part of a reference cycle through itself.
+
+    As the interpreter's own rule for tuples: what is no container, and tuples of such. An
+    asyncpg UUID is a container by type, but holds two integers; the collector need not see it.
+    """
+    if not PyObject_IS_GC(value):
+        return True
+    if type(value) is tuple:
+        return not PyObject_GC_IsTracked(value)
+    if type(value) is _UUID and _uuids_are_leaves:
+        PyObject_GC_UnTrack(<PyObject *>value)
+        return True
+    return False
+
+
+cdef tuple _from_sequence(object record, Py_ssize_t size):
+    """Return the first `size` values of a sequence, untracked where they are leaves."""
+    cdef tuple values = PyTuple_New(size)
+    cdef bint leaves = True
+    cdef Py_ssize_t i
+    for i in range(size):
+        value = PySequence_GetItem(record, i)
+        leaves = leaves and _is_leaf(value)
+        Py_INCREF(value)  # PyTuple_SET_ITEM takes a reference over
+        PyTuple_SET_ITEM(values, i, value)
+    if leaves:
+        PyObject_GC_UnTrack(<PyObject *>values)
+    return values
+
+
+cdef inline tuple _plain(object record):
+    """Return the values of a row of the driver as an exact tuple."""
+    if type(record) is tuple:
+        return <tuple>record
+    if type(record) is _Record:
+        return _from_sequence(record, PyObject_Size(record))
+    return tuple(record)
+
+
+cdef class Layout:
+    """Where the instances of a row class keep parent, index and values."""
+
+    cdef readonly object row_class
+    cdef readonly bint found
+    cdef Py_ssize_t _parent
+    cdef Py_ssize_t _index
+    cdef Py_ssize_t _data
+
+    def __init__(self, row_class):
+        self.row_class = row_class
+        self.found = False
+        if not isinstance(row_class, type):
+            return
+        try:
+            self.found = self._look() and self._proves()
+        except Exception:
+            self.found = False
+
+    cdef bint _look(self):
+        """Find three known objects in an instance, each exactly once."""
+        cls = self.row_class
+        if cls.__itemsize__ or cls.__dictoffset__ or not cls.__flags__ & (1 << 14):
+            return False
+        parent, index, data = object(), {"a": 0}, (object(),)
+        row = cls(parent, None, index, data)
+        cdef Py_ssize_t size = cls.__basicsize__
+        cdef Py_ssize_t step = sizeof(void *)
+        cdef Py_ssize_t offset = sizeof(PyObject)
+        cdef PyObject *held
+        self._parent = self._index = self._data = 0
+        while offset + step <= size:
+            held = (<PyObject **>(<char *><PyObject *>row + offset))[0]
+            if held == <PyObject *>parent:
+                if self._parent:
+                    return False
+                self._parent = offset
+            elif held == <PyObject *>index:
+                if self._index:
+                    return False
+                self._index = offset
+            elif held == <PyObject *>data:
+                if self._data:
+                    return False
+                self._data = offset
+            offset += step
+        return self._parent != 0 and self._index != 0 and self._data != 0
+
+    cdef bint _proves(self):
+        """Tell whether a filled instance is what the constructor makes of the same values."""
+        import sys
+
+        parent, index, data = object(), {"a": 0, "b": 1}, (object(), 2)
+        before = [sys.getrefcount(each) for each in (parent, index, data)]
+        filled = self.fill(parent, index, data)
+        made = self.row_class(parent, None, index, data)
+        same = (
+            type(filled) is type(made)
+            and filled._parent is parent
+            and filled._key_to_index is index
+            and filled._data is data
+            and filled._to_tuple_instance() is data
+            and filled.__getstate__() == made.__getstate__()
+            and [sys.getrefcount(each) - 2 for each in (parent, index, data)] == before
+        )
+        del filled, made
+        return same and [sys.getrefcount(each) for each in (parent, index, data)] == before
+
+    cdef object fill(self, object parent, object index, tuple data):
+        """Return a new instance of the row class over `data`."""
+        cdef object row = (<PyTypeObject *>self.row_class).tp_new(
+            self.row_class, <PyObject *>_NOTHING, NULL
+        )
+        cdef char *base = <char *><PyObject *>row
+        _put(<PyObject **>(base + self._parent), parent)
+        _put(<PyObject **>(base + self._index), index)
+        _put(<PyObject **>(base + self._data), data)
+        if not PyObject_GC_IsTracked(data):
+            # nothing that a result's metadata refers to refers to its rows
+            PyObject_GC_UnTrack(<PyObject *>row)
+        return row
+
+
+cdef inline void _put(PyObject **slot, object value):
+    """Store `value` in a slot of an instance that nobody else has seen yet."""
+    cdef PyObject *old = slot[0]
+    Py_INCREF(value)
+    slot[0] = <PyObject *>value
+    Py_XDECREF(old)
+
+
+cdef dict _layouts = {}
+
+
+cdef Layout _layout(object row_class):
+    """Return the layout of a class, found out once."""
+    layout = _layouts.get(row_class)
+    if layout is None:
+        _layouts[row_class] = layout = Layout(row_class)
+    return layout
+
+
+def layout_found(row_class):
+    """Tell whether the instances of `row_class` can be filled without calling it."""
+    return _layout(row_class).found
+
+
+cdef class RowFactory:
+    """Makes the rows of one result: instances of `row_class`, or single values."""
+
+    cdef readonly object parent
+    cdef object _row_class
+    cdef object _index
+    cdef tuple _processors
+    cdef Layout _layout
+
+    def __init__(self, row_class, parent, processors, key_to_index):
+        """Make rows over `parent` and `key_to_index` (str to int).
+
+        `processors` is a sequence with a function of one value, or None, for each column; None
+        where there are none.
+        """
+        self.parent = parent
+        self._row_class = row_class
+        self._index = key_to_index
+        self._processors = _needed(processors)
+        layout = _layout(row_class)
+        self._layout = layout if layout.found and type(key_to_index) is dict else None
+
+    def __call__(self, record):
+        """Return the row of one record."""
+        return self._row(self._values(record))
+
+    def many(self, records):
+        """Return the rows of a sequence of records, as a new list."""
+        return self._fill(list(records))
+
+    def fill(self, list records not None):
+        """Replace the records in a list by their rows, and return the list."""
+        return self._fill(records)
+
+    def interim(self, records):
+        """Return processed tuples of a sequence of records, as a new list."""
+        return self.tuples(list(records))
+
+    def tuples(self, list records not None):
+        """Replace the records in a list by processed tuples, and return the list."""
+        cdef Py_ssize_t i = 0
+        if self._processors is None and PyList_GET_SIZE(records) >= _WORTH_HOLDING:
+            i = self._convert_plain(records, False)
+        while i < PyList_GET_SIZE(records):
+            values = self._values(records[i])
+            if i >= PyList_GET_SIZE(records):
+                break
+            records[i] = values
+            i += 1
+        return records
+
+    def column(self, list records not None, Py_ssize_t position):
+        """Replace the records in a list by the value at `position` of each; return the list."""
+        cdef object processor = None
+        cdef Py_ssize_t i = 0
+        if position < 0:
+            raise IndexError(f"position={position}: columns are counted from 0")
+        if self._processors is not None:
+            processor = self._processors[position]
+        while i < PyList_GET_SIZE(records):
+            value = PySequence_GetItem(records[i], position)
+            if processor is not None:
+                value = processor(value)
+                if i >= PyList_GET_SIZE(records):
+                    break
+            records[i] = value
+            i += 1
+        return records
+
+    def iterate(self, result, cursor, rows, stock):
+        """Return an iterator that takes rows from the deque `rows` of an open `cursor`.
+
+        When `result.cursor` is no longer `cursor`, the iterator that `stock()` returns is asked
+        for the rest; when no row is left, `result` is closed softly.
+        """
+        return RowIterator.__new__(RowIterator, self, result, cursor, rows, stock)
+
+    cdef list _fill(self, list records):
+        cdef Py_ssize_t i = 0
+        if self._processors is None and PyList_GET_SIZE(records) >= _WORTH_HOLDING:
+            i = self._convert_plain(records, True)
+        # The length is read anew each time: a processor may do anything.
+        while i < PyList_GET_SIZE(records):
+            values = self._values(records[i])
+            row = self._row(values)
+            if i >= PyList_GET_SIZE(records):
+                break
+            records[i] = row
+            i += 1
+        return records
+
+    cdef Py_ssize_t _convert_plain(self, list records, bint rows) except -1:
+        """Replace what is a record or a tuple beyond doubt, up to the first element that is not.
+
+        By rows, or else by tuples. Nobody else's code runs meanwhile, so that the garbage
+        collector can be held: it would find nothing, and look at all rows made so far again.
+        """
+        cdef Py_ssize_t i = 0
+        cdef bint held = False
+        if not rows or self._layout is not None:
+            held = PyGC_Disable()
+        try:
+            while i < PyList_GET_SIZE(records):
+                record = records[i]
+                if type(record) is not _Record and type(record) is not tuple:
+                    break
+                values = _plain(record)
+                if rows:
+                    records[i] = self._row(values)
+                else:
+                    records[i] = values
+                i += 1
+        finally:
+            if held:
+                PyGC_Enable()
+        return i
+
+    cdef object _row(self, tuple values):
+        if self._layout is not None:
+            return self._layout.fill(self.parent, self._index, values)
+        return self._row_class(self.parent, None, self._index, values)
+
+    cdef tuple _values(self, object record):
+        """Return the processed values of a record."""
+        if self._processors is None:
+            return _plain(record)
+        cdef tuple processors = self._processors
+        cdef Py_ssize_t size = PyTuple_GET_SIZE(processors)
+        cdef tuple values = PyTuple_New(size)
+        cdef bint leaves = True
+        cdef Py_ssize_t i
+        for i in range(size):
+            value = PySequence_GetItem(record, i)
+            processor = <object>PyTuple_GET_ITEM(processors, i)
+            if processor is not None:
+                value = processor(value)
+            leaves = leaves and _is_leaf(value)
+            Py_INCREF(value)
+            PyTuple_SET_ITEM(values, i, value)
+        if leaves:
+            PyObject_GC_UnTrack(<PyObject *>values)
+        return values
+
+
+cdef tuple _needed(object processors):
+    """Return processors as a tuple, None where not one of them is a function."""
+    if processors is None:
+        return None
+    cdef tuple each = tuple(processors)
+    for processor in each:
+        if processor is not None:
+            return each
+    return None
+
+
+cdef class RowIterator:
+    """What RowFactory.iterate() returns."""
+
+    cdef RowFactory _factory
+    cdef object _result
+    cdef object _cursor
+    cdef object _rows
+    cdef object _popleft
+    cdef object _stock
+    cdef object _rest
+
+    def __cinit__(self, RowFactory factory not None, result, cursor, rows, stock):
+        if type(rows) is not _Deque:
+            raise TypeError(f"rows wait in a deque, not in a {type(rows).__name__}")
+        self._factory = factory
+        self._result = result
+        self._cursor = cursor
+        self._rows = rows
+        self._popleft = rows.popleft
+        self._stock = stock
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        if self._rest is None:
+            if self._result is None:
+                raise StopIteration
+            if self._result.cursor is self._cursor:
+                if PyObject_Size(self._rows):
+                    return self._factory._row(self._factory._values(self._popleft()))
+                result, self._result = self._result, None
+                result._soft_close()
+                raise StopIteration
+            self._rest = self._stock()
+        return next(self._rest)

@@ -1,0 +1,66 @@
+"""The turn at one connection: tasks that share it queue, first come, first served.
+
+Taken by the cursors around everything they send.  asyncio's own lock costs 0.4 µs a statement where
+nobody waits; taking this one is a flag then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+
+class ExecuteMutex:
+    """A lock for the tasks of one event loop.
+
+    ``taken`` and ``waiting`` are for reading, and for the cursors' fast way in and out.
+    """
+
+    __slots__ = ("taken", "waiting")
+
+    def __init__(self) -> None:
+        self.taken = False
+        self.waiting: deque[asyncio.Future[None]] = deque()
+
+    def locked(self) -> bool:
+        """Tell whether somebody has it."""
+        return self.taken
+
+    def take(self) -> bool:
+        """Take it if it is free; tell whether it was."""
+        if self.taken:
+            return False
+        self.taken = True
+        return True
+
+    async def acquire(self) -> bool:
+        """Wait in line until it is free, and take it; always true."""
+        if self.take():
+            return True
+        turn = asyncio.get_running_loop().create_future()
+        self.waiting.append(turn)
+        try:
+            await turn
+        except BaseException:
+            if turn.done() and not turn.cancelled():
+                self.release()  # handed over and cancelled in the same moment: pass it on
+            else:
+                self.waiting.remove(turn)
+            raise
+        return True
+
+    def release(self) -> None:
+        """Hand it to the task that has waited longest, if there is one."""
+        while self.waiting:
+            turn = self.waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self.taken = False
+
+    async def __aenter__(self) -> None:
+        if not self.take():
+            await self.acquire()
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        self.release()
