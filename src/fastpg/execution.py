@@ -14,6 +14,7 @@ from . import _impl
 from ._sqlalchemy import default_fetch
 from .result import FastpgCursorResult
 
+_OWN_ROWS = _impl.results.OWN_ROWS
 _PLAN = "_fastpg_param_plan"
 _STREAMING = frozenset({"preserve_rowcount", "stream_results", "yield_per"})
 
@@ -67,8 +68,8 @@ class PGExecutionContext_asyncpg(PGExecutionContext):
         return self
 
     def pre_exec(self) -> None:
-        """Have the cursor return tuples, which is what SQLAlchemy's rows are filled from."""
-        self.cursor._as_tuples = True  # type: ignore[attr-defined]
+        """Have the cursor return tuples, where making them is cheaper than what reads records."""
+        self.cursor._as_tuples = _OWN_ROWS  # type: ignore[attr-defined]
 
     def _setup_result_proxy(self) -> Any:
         """Return the result; of our own class wherever it is a cursor's."""

@@ -98,6 +98,17 @@ class FastpgCursorResult(CursorResult[Any]):
             return super()._raw_all_rows()  # type: ignore[misc,no-any-return]
         return factory.fill(self._take())  # type: ignore[no-any-return]
 
+    def _fetchiter_impl(self) -> Iterator[Any]:
+        cursor: Any = self.cursor
+        if self.cursor_strategy is default_fetch and type(cursor) is AsyncAdapt_asyncpg_cursor:
+            rows = cursor._queue()
+            while self.cursor is cursor:
+                if not rows:
+                    self._soft_close()
+                    return
+                yield rows.popleft()
+        yield from super()._fetchiter_impl()
+
     def _iterate(self, factory: Any, stock: Any) -> Iterator[Any]:
         cursor: Any = self.cursor
         if self.cursor_strategy is default_fetch and type(cursor) is AsyncAdapt_asyncpg_cursor:
