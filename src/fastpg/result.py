@@ -102,7 +102,8 @@ class FastpgCursorResult(CursorResult[Any]):
         cursor: Any = self.cursor
         if self.cursor_strategy is default_fetch and type(cursor) is AsyncAdapt_asyncpg_cursor:
             rows = cursor._queue()
-            while self.cursor is cursor:
+            result: Any = self  # the program may close it between two rows
+            while result.cursor is cursor:
                 if not rows:
                     self._soft_close()
                     return
