@@ -11,10 +11,10 @@ import os
 from types import ModuleType
 from typing import Any, Literal, NamedTuple, cast
 
-from fastpg._contracts import Converters, Params, Rows, StmtCache
+from fastpg._contracts import Converters, Params, Rows, StmtCache, Uuids, ValueCodecs
 
 VARIABLE = "FASTPG_IMPL"
-PIECES = ("rows", "converters", "params", "stmtcache")
+PIECES = ("rows", "converters", "params", "stmtcache", "temporal", "numeric", "uuids")
 
 
 class Implementation(NamedTuple):
@@ -62,6 +62,9 @@ rows = cast(Rows, cast(Any, _modules["rows"]))
 converters = cast(Converters, cast(Any, _modules["converters"]))
 params = cast(Params, cast(Any, _modules["params"]))
 stmtcache = cast(StmtCache, cast(Any, _modules["stmtcache"]))
+temporal = cast(ValueCodecs, cast(Any, _modules["temporal"]))
+numeric = cast(ValueCodecs, cast(Any, _modules["numeric"]))
+uuids = cast(Uuids, cast(Any, _modules["uuids"]))
 
 
 def implementation() -> Implementation:
