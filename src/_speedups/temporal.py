@@ -51,6 +51,11 @@ def _integer(value: Any, bits: int = 64) -> int:
     return _wrapped(number, bits)
 
 
+def _long(value: Any) -> int:
+    """Return an attribute as C's `long long`, which tells of an overflow in words of its own."""
+    return int.from_bytes(operator.index(value).to_bytes(8, "big", signed=True), "big", signed=True)
+
+
 def _on_the_wire(microseconds: int) -> int:
     microseconds = _wrapped(microseconds, 64)
     if microseconds == _LATEST_WIRE:
@@ -101,7 +106,7 @@ def _decode_timestamptz(data: bytes) -> datetime.datetime:
 
 
 def _difference(delta: Any) -> int:
-    seconds = _integer(delta.days) * 86400 + _integer(delta.seconds)
+    seconds = _long(delta.days) * 86400 + _integer(delta.seconds)
     return seconds * 1000000 + _integer(delta.microseconds, 32)
 
 
@@ -199,7 +204,7 @@ def _decode_interval(data: bytes) -> datetime.timedelta:
 def _encode_interval(value: Any) -> bytes:
     """Return the 16 bytes of a timedelta, or of whatever has its attributes."""
     days = _integer(value.days, 32)
-    seconds = _integer(value.seconds)
+    seconds = _long(value.seconds)
     microseconds = seconds * 1000000 + _integer(value.microseconds, 32)
     return _INTERVAL.pack(_on_the_wire(microseconds), days, 0)
 
