@@ -17,7 +17,7 @@ from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from fastpg import _impl, codecs
+from fastpg import _impl, codecs, driver
 from tests.fixtures.engines import Dialect
 from tests.fixtures.outcome import Both
 from tests.fixtures.proxy import Proxy
@@ -381,18 +381,47 @@ def test_our_codecs_cost_no_round_trip(fastpg_dialect: Dialect, proxy: Proxy) ->
     asyncio.run(work())
 
 
-def test_what_is_registered_is_what_gains(fastpg_dialect: Dialect) -> None:
+@pytest.mark.parametrize("setter", [driver._set_codec_public, driver._set_codec_private, None])
+def test_both_ways_of_setting_codecs(
+    fastpg_dialect: Dialect, monkeypatch: pytest.MonkeyPatch, setter: Any
+) -> None:
+    """The one that this asyncpg does not need serves, too; without one asyncpg's own stay."""
+
+    def decode(data: bytes) -> Any:
+        return ["ours", data]
+
+    async def work() -> list[Any]:
+        found = []
+        async with fastpg_dialect.engine().connect() as connection:
+            raw = await _raw(connection)
+            for name, text in SAMPLE.items():
+                query = f"SELECT '{text}'::{name}"
+                before = await raw.fetchval(query)
+                found.append(await raw.fetchval(query))
+                assert seen(before) == seen(found[-1])
+        return found
+
+    own = [(name, bytes, decode) for name in TYPES]
+    monkeypatch.setattr(driver, "set_codec", setter)
+    monkeypatch.setattr(codecs, "_VALUE_CODECS", own)
+    used = [type(value) is list for value in asyncio.run(work())]
+    assert used == [setter is not None] * len(TYPES)
+
+
+def test_what_is_registered_is_what_gains(
+    fastpg_dialect: Dialect, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The pieces say so themselves; a dialect derived from ours may refuse."""
     faster = (*_impl.temporal.FASTER, *_impl.numeric.FASTER)
-    seen_names: list[str] = []
+    names: list[str] = []
 
-    class Recorder:
-        async def set_type_codec(self, name: str, **options: Any) -> None:
-            assert (options["schema"], options["format"]) == ("pg_catalog", "binary")
-            seen_names.append(name)
+    async def record(connection: Any, name: str, encoder: Any, decoder: Any) -> None:
+        names.append(name)
 
-    asyncio.run(codecs.set_value_codecs(Recorder()))
-    assert tuple(seen_names) == faster
+    with monkeypatch.context() as patch:
+        patch.setattr(driver, "set_codec", record)
+        asyncio.run(codecs.set_value_codecs(None))
+    assert tuple(names) == faster
     compiled = _impl.implementation().name == "compiled"
     assert faster == (TYPES if compiled else ())
 
