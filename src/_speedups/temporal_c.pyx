@@ -283,9 +283,11 @@ def _encode_timestamptz(value):
         value = datetime.datetime(
             value.year, value.month, value.day, tzinfo=datetime.timezone(local.utcoffset())
         )
-    if value == latest:
+    # Infinity is of the first or the last year; to compare would ask the time zone in vain.
+    cdef bint finite = PyDateTime_CheckExact(value) and 1 < datetime_year(value) < 9999
+    if not finite and value == latest:
         _write_64(wire, INFINITY_64)
-    elif value == earliest:
+    elif not finite and value == earliest:
         _write_64(wire, NEGATIVE_INFINITY_64)
     else:
         moment = value.astimezone(utc)
