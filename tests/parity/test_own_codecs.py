@@ -370,6 +370,29 @@ def test_types_that_alias_ours(both: Both, name: str) -> None:
     both(work)
 
 
+def test_numeric_as_text_for_another_type(both: Both) -> None:
+    """The one thing a program can tell, and how to get it: CHANGELOG.md says so."""
+
+    async def work(engine: AsyncEngine) -> Any:
+        async with engine.connect() as connection:
+            raw = await _raw(connection)
+            ours = engine.dialect.__module__.startswith("fastpg")
+            if ours and _impl.numeric.FASTER and driver.set_codec is not None:
+                with pytest.raises(asyncpg.InterfaceError, match="no text codec for numeric"):
+                    await raw.set_builtin_type_codec(
+                        "xml", schema="pg_catalog", codec_name="numeric", format="text"
+                    )
+                await raw.reset_type_codec("numeric", schema="pg_catalog")
+            await raw.set_builtin_type_codec(
+                "xml", schema="pg_catalog", codec_name="numeric", format="text"
+            )
+            found = seen(await raw.fetchval("SELECT '1.10'::xml"))
+            await connection.invalidate()
+            return found
+
+    both(work)
+
+
 def test_our_codecs_cost_no_round_trip(fastpg_dialect: Dialect, proxy: Proxy) -> None:
     async def work() -> None:
         async with fastpg_dialect.engine(via=proxy).connect() as connection:
