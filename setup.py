@@ -16,7 +16,17 @@ import platform
 from setuptools import Extension, setup
 
 # Sources in src/_speedups; a test checks this list against that directory.
-SPEEDUPS = ("converters", "params", "receiving", "results", "rows", "stmtcache")
+SPEEDUPS = (
+    "converters",
+    "numeric",
+    "params",
+    "receiving",
+    "results",
+    "rows",
+    "stmtcache",
+    "temporal",
+    "uuids",
+)
 
 
 def source(name: str) -> str:

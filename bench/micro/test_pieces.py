@@ -8,6 +8,7 @@ Each benchmark checks its result once; the figures are only worth something besi
 from __future__ import annotations
 
 import json
+import uuid
 from typing import Any
 
 import pytest
@@ -15,11 +16,27 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from tests.fixtures.impl import Impl
 from tests.unit.record_source import records
+from tests.unit.value_samples import BOTH_WAYS
 
 SMALL = {"id": 12345, "name": "somebody", "tags": ["a", "b"]}
 MEDIUM = {f"key {n}": [n, n / 4, None, True, {"text": "é" * 10, "n": n}] for n in range(10)}
 KEYS = ("a", "b", "c", "d")
 VALUES = {"a": 1, "b": "two", "c": 3.0, "d": None}
+# One value of each type, neither its first nor an end of the calendar.
+TYPICAL = {
+    name: (value, wire)
+    for name, value, wire in BOTH_WAYS
+    if repr(value)
+    in (
+        "datetime.date(2000, 2, 29)",
+        "datetime.time(12, 34, 56, 789012)",
+        "datetime.datetime(2024, 2, 29, 12, 34, 56, 789012)",
+        "datetime.datetime(1969, 12, 31, 23, 59, 59, 5, tzinfo=datetime.timezone.utc)",
+        "datetime.timedelta(days=3, seconds=4, microseconds=5)",
+        "Decimal('-12345.678')",
+    )
+    or name == "timetz"
+}
 
 
 def test_thousand_records_to_tuples(benchmark: BenchmarkFixture, impl: Impl) -> None:
@@ -60,3 +77,22 @@ def test_cache_hit(benchmark: BenchmarkFixture, impl: Impl) -> None:
     for number in range(100):
         cache.put(f"SELECT {number}", number)
     assert benchmark(cache.get, "SELECT 50") == 50
+
+
+@pytest.mark.parametrize("name", TYPICAL)
+def test_value_result(benchmark: BenchmarkFixture, impl: Impl, name: str) -> None:
+    value, wire = TYPICAL[name]
+    decode = (impl.numeric if name == "numeric" else impl.temporal).CODECS[name][1]
+    assert benchmark(decode, wire) == value
+
+
+@pytest.mark.parametrize("name", TYPICAL)
+def test_value_parameter(benchmark: BenchmarkFixture, impl: Impl, name: str) -> None:
+    value, wire = TYPICAL[name]
+    encode = (impl.numeric if name == "numeric" else impl.temporal).CODECS[name][0]
+    assert benchmark(encode, value) == wire
+
+
+def test_uuid_text(benchmark: BenchmarkFixture, impl: Impl) -> None:
+    text = "0f8fad5b-d9cb-469f-a165-70867728950e"
+    assert benchmark(impl.uuids.uuid_text, uuid.UUID(text)) == text

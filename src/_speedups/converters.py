@@ -1,7 +1,6 @@
-"""Converters of single values: json and jsonb in both directions, uuid to text.
+"""Converters of single values: json and jsonb in both directions.
 
-codecs.py builds one decoder and one encoder per type and connection; types.py uses `uuid_text`.
-All go through fastpg._impl.
+codecs.py builds one decoder and one encoder per type and connection, through fastpg._impl.
 """
 
 from __future__ import annotations
@@ -123,9 +122,3 @@ def json_encoder(prefix: bytes) -> Callable[[str | bytes], bytes]:
         )
 
     return encode
-
-
-@cython.annotation_typing(False)
-def uuid_text(value: Any) -> str | None:
-    """Return the canonical lower-case text of a UUID of uuid or asyncpg; None stays None."""
-    return None if value is None else str(value)

@@ -120,10 +120,6 @@ class Converters(Protocol):
         """Return a function from a serializer's result to the server's bytes."""
         ...
 
-    def uuid_text(self, value: Any) -> str | None:
-        """Return the canonical text of a UUID; None stays None."""
-        ...
-
 
 class ParamPlan(Protocol):
     """The class `ParamPlan` of the module `params`."""
@@ -193,3 +189,20 @@ class StmtCache(Protocol):
 
     @property
     def StatementCache(self) -> type[StatementCache]: ...
+
+
+class ValueCodecs(Protocol):
+    """The modules `temporal` and `numeric`: codecs in place of asyncpg's own, in its "binary"."""
+
+    CODECS: Mapping[str, tuple[Callable[[Any], bytes], Callable[[bytes], Any]]]
+    """Type in pg_catalog -> encoder, decoder."""
+    FASTER: tuple[str, ...]
+    """The types for which this form is faster than asyncpg's own codec; others are not used."""
+
+
+class Uuids(Protocol):
+    """The module `uuids`."""
+
+    def uuid_text(self, value: Any) -> str | None:
+        """Return the canonical text of a UUID; None stays None."""
+        ...

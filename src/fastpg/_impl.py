@@ -11,10 +11,29 @@ import os
 from types import ModuleType
 from typing import Any, Literal, NamedTuple, cast
 
-from fastpg._contracts import Converters, Params, Receiving, Results, Rows, StmtCache
+from fastpg._contracts import (
+    Converters,
+    Params,
+    Receiving,
+    Results,
+    Rows,
+    StmtCache,
+    Uuids,
+    ValueCodecs,
+)
 
 VARIABLE = "FASTPG_IMPL"
-PIECES = ("rows", "results", "receiving", "converters", "params", "stmtcache")
+PIECES = (
+    "rows",
+    "results",
+    "receiving",
+    "converters",
+    "params",
+    "stmtcache",
+    "temporal",
+    "numeric",
+    "uuids",
+)
 
 
 class Implementation(NamedTuple):
@@ -64,6 +83,9 @@ receiving = cast(Receiving, cast(Any, _modules["receiving"]))
 converters = cast(Converters, cast(Any, _modules["converters"]))
 params = cast(Params, cast(Any, _modules["params"]))
 stmtcache = cast(StmtCache, cast(Any, _modules["stmtcache"]))
+temporal = cast(ValueCodecs, cast(Any, _modules["temporal"]))
+numeric = cast(ValueCodecs, cast(Any, _modules["numeric"]))
+uuids = cast(Uuids, cast(Any, _modules["uuids"]))
 
 
 def implementation() -> Implementation:

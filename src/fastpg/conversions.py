@@ -35,7 +35,7 @@ __all__ = [
     "uuid_text",
 ]
 
-uuid_text: Callable[[Any], str | None] = _impl.converters.uuid_text
+uuid_text: Callable[[Any], str | None] = _impl.uuids.uuid_text
 
 
 def _bit_to_driver(value: Any) -> Any:

@@ -195,6 +195,7 @@ class PGDialect_asyncpg(PGDialect):
         def connect(conn: Any) -> None:
             conn._schema = self._schema
             conn._statements.adopt(self._schema.number)
+            conn.await_(self._setup_value_codecs(conn))
             conn.await_(self.setup_asyncpg_json_codec(conn))
             conn.await_(self.setup_asyncpg_jsonb_codec(conn))
             if self._native_inet_types is False:
@@ -203,6 +204,9 @@ class PGDialect_asyncpg(PGDialect):
                 inherited(conn)
 
         return connect
+
+    async def _setup_value_codecs(self, conn: Any) -> None:
+        await codecs.set_value_codecs(conn._connection)
 
     async def setup_asyncpg_json_codec(self, conn: Any) -> None:
         """Register the json codec on a new connection; third-party dialects override this."""

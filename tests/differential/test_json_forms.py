@@ -68,11 +68,3 @@ def test_encoders(document: Any, prefix: bytes) -> None:
     assert told(compiled) == told(python)
     if isinstance(document, bytes):
         assert told(compiled) == outcome(lambda: prefix + document)
-
-
-@SOME
-@given(st.one_of(st.uuids(), st.none(), st.text(max_size=5), st.integers()))
-def test_uuid_text(value: Any) -> None:
-    expected = outcome(lambda: None if value is None else str(value))
-    assert outcome(compiled.uuid_text, value) == expected
-    assert outcome(python.uuid_text, value) == expected

@@ -1,8 +1,8 @@
 """The process that `test_references.py` starts: does every piece keep the references it was given?
 
 Calls each function of the pieces over and over, errors included, and counts references where the
-interpreter can (a debug build), else blocks of memory. Prints one JSON object: what was counted, and
-by name the growth of those whose count grew in every round.
+interpreter can (a debug build), else blocks of memory. Prints one JSON object: what was counted,
+and by name the growth of those whose count grew in every round.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""JSON and UUID converters, on both forms; JSON is compared with the standard library's own."""
+"""JSON converters, on both forms; JSON is compared with the standard library's own."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ import json
 import os
 import subprocess
 import sys
-import uuid
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
 import orjson
 import pytest
-from asyncpg.pgproto.pgproto import UUID as AsyncpgUUID
 
 from tests.fixtures.impl import Impl
 
@@ -185,11 +183,3 @@ def test_encoder_of_what_is_no_document(impl: Impl, wrong: Any) -> None:
 def test_encoder_prefix_is_bytes(impl: Impl, wrong: Any) -> None:
     with pytest.raises(TypeError, match=r"use b'\\x01' for jsonb"):
         impl.converters.json_encoder(wrong)
-
-
-def test_uuid_text(impl: Impl) -> None:
-    text = "0f8fad5b-d9cb-469f-a165-70867728950e"
-    assert impl.converters.uuid_text(uuid.UUID(text.upper())) == text
-    assert impl.converters.uuid_text(AsyncpgUUID(text.upper())) == text
-    assert type(impl.converters.uuid_text(AsyncpgUUID(text))) is str
-    assert impl.converters.uuid_text(None) is None

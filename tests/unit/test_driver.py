@@ -117,3 +117,19 @@ def test_the_public_level_refuses_socket_options(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(ValueError, match="keepalives_idle cannot be set"):
         driver.check_socket_options({"keepalives_idle": 33})
     driver.check_socket_options({})
+
+
+@pytest.mark.parametrize(
+    ("version", "level", "expected"),
+    [
+        ("0.32.0", "private", driver._set_codec_public),
+        ("0.31.0", "public", driver._set_codec_public),
+        ("1.0.0.dev0", "public", driver._set_codec_public),
+        ("0.30.0", "private", driver._set_codec_private),
+        ("0.30.0", "public", None),
+    ],
+)
+def test_codecs_are_set_without_a_round_trip_or_not_at_all(
+    version: str, level: str, expected: Any
+) -> None:
+    assert driver._codec_setter(version, level) is expected

@@ -121,7 +121,8 @@ def test_forms_are_what_they_are_called() -> None:
 
 def test_forms_have_every_name_of_their_contract(impl: Impl) -> None:
     def names(protocol: type) -> list[str]:
-        return [name for name in vars(protocol) if not name.startswith("_")]
+        constants = protocol.__annotations__
+        return [name for name in [*vars(protocol), *constants] if not name.startswith("_")]
 
     contracts = {
         impl.rows: _contracts.Rows,
@@ -132,6 +133,9 @@ def test_forms_have_every_name_of_their_contract(impl: Impl) -> None:
         impl.converters: _contracts.Converters,
         impl.params: _contracts.Params,
         impl.stmtcache: _contracts.StmtCache,
+        impl.temporal: _contracts.ValueCodecs,
+        impl.numeric: _contracts.ValueCodecs,
+        impl.uuids: _contracts.Uuids,
         impl.params.ParamPlan: _contracts.ParamPlan,
         impl.stmtcache.StatementCache: _contracts.StatementCache,
     }
@@ -150,6 +154,9 @@ def test_python_form_offers_nothing_that_its_contract_lacks() -> None:
         python.converters: _contracts.Converters,
         python.params: _contracts.Params,
         python.stmtcache: _contracts.StmtCache,
+        python.temporal: _contracts.ValueCodecs,
+        python.numeric: _contracts.ValueCodecs,
+        python.uuids: _contracts.Uuids,
     }.items():
         own = {
             name

@@ -5,7 +5,6 @@ SQLAlchemy falls back to its Python sources by itself, as on a platform without 
 
 from __future__ import annotations
 
-import asyncio
 import importlib.machinery
 import importlib.util
 import os

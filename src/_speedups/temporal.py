@@ -1,0 +1,222 @@
+"""Codecs of date, time, timetz, timestamp, timestamptz and interval: the Python form.
+
+codecs.py registers those named in `FASTER`, through fastpg._impl. Each encoder takes what asyncpg's
+own takes and returns the same bytes, each decoder takes the bytes of one value and returns the
+same value; both raise the same errors. Bytes of a wrong type or size are a TypeError, ValueError.
+The compiled form is temporal_c.pyx.
+"""
+
+from __future__ import annotations
+
+import datetime
+import operator
+import struct
+from collections.abc import Callable
+from typing import Any
+
+_INT = struct.Struct("!i")
+_LONG = struct.Struct("!q")
+_TIMETZ = struct.Struct("!qi")
+_INTERVAL = struct.Struct("!qii")
+
+_EPOCH = datetime.datetime(2000, 1, 1)
+_EPOCH_UTC = datetime.datetime(2000, 1, 1, tzinfo=datetime.timezone.utc)
+_EPOCH_ORDINAL = 730120
+# The first and the last moment of Python's calendar stand for infinity in both directions.
+_LATEST, _LATEST_WIRE = datetime.datetime.max, 252455615999999999
+_EARLIEST, _EARLIEST_WIRE = datetime.datetime.min, -63082281600000000
+_INFINITY, _NEGATIVE_INFINITY = 2**63 - 1, -(2**63)
+_DATE_INFINITY, _DATE_NEGATIVE_INFINITY = 2**31 - 1, -(2**31)
+
+
+def _payload(data: object, size: int) -> bytes:
+    if type(data) is not bytes:
+        raise TypeError(f"a decoder takes bytes, not {type(data).__name__}")
+    if len(data) != size:
+        raise ValueError(f"a value of {size} bytes arrived as {len(data)}")
+    return data
+
+
+def _wrapped(number: int, bits: int) -> int:
+    """Return what is left of `number` in a signed C integer of so many bits."""
+    half = 1 << (bits - 1)
+    return (number + half) % (2 * half) - half
+
+
+def _integer(value: Any, bits: int = 64) -> int:
+    """Return an attribute as C would: OverflowError beyond 64 bits, cut off beyond `bits`."""
+    number = operator.index(value)
+    if number != _wrapped(number, 64):
+        raise OverflowError("Python int too large to convert to C long")
+    return _wrapped(number, bits)
+
+
+def _long(value: Any) -> int:
+    """Return an attribute as C's `long long`, which tells of an overflow in words of its own."""
+    return int.from_bytes(operator.index(value).to_bytes(8, "big", signed=True), "big", signed=True)
+
+
+def _on_the_wire(microseconds: int) -> int:
+    microseconds = _wrapped(microseconds, 64)
+    if microseconds == _LATEST_WIRE:
+        return _INFINITY
+    if microseconds == _EARLIEST_WIRE:
+        return _NEGATIVE_INFINITY
+    return microseconds
+
+
+def _decode_date(data: bytes) -> datetime.date:
+    """Return the date in 4 bytes; ValueError for a year that Python lacks."""
+    days: int = _INT.unpack(_payload(data, 4))[0]
+    if days == _DATE_INFINITY:
+        return datetime.date.max
+    if days == _DATE_NEGATIVE_INFINITY:
+        return datetime.date.min
+    return datetime.date.fromordinal(days + _EPOCH_ORDINAL)
+
+
+def _encode_date(value: Any) -> bytes:
+    """Return the 4 bytes of a date, or of whatever has `toordinal()`."""
+    ordinal = _integer(value.toordinal(), 32)
+    if ordinal == _LATEST.toordinal():
+        return _INT.pack(_DATE_INFINITY)
+    if ordinal == _EARLIEST.toordinal():
+        return _INT.pack(_DATE_NEGATIVE_INFINITY)
+    return _INT.pack(_wrapped(ordinal - _EPOCH_ORDINAL, 32))
+
+
+def _decode_moment(data: bytes, epoch: datetime.datetime) -> datetime.datetime:
+    microseconds: int = _LONG.unpack(_payload(data, 8))[0]
+    if microseconds == _INFINITY:
+        return _LATEST
+    if microseconds == _NEGATIVE_INFINITY:
+        return _EARLIEST
+    seconds, rest = divmod(microseconds, 1000000)
+    return epoch + datetime.timedelta(0, seconds, rest)
+
+
+def _decode_timestamp(data: bytes) -> datetime.datetime:
+    """Return the naive datetime in 8 bytes; OverflowError for a year that Python lacks."""
+    return _decode_moment(data, _EPOCH)
+
+
+def _decode_timestamptz(data: bytes) -> datetime.datetime:
+    """Return the datetime in UTC in 8 bytes, infinity naive; errors as for timestamp."""
+    return _decode_moment(data, _EPOCH_UTC)
+
+
+def _difference(delta: Any) -> int:
+    seconds = _long(delta.days) * 86400 + _integer(delta.seconds)
+    return seconds * 1000000 + _integer(delta.microseconds, 32)
+
+
+def _moment(value: Any, zone: Callable[[], datetime.tzinfo | None]) -> datetime.datetime:
+    """Return a datetime as it is and a date as its midnight; TypeError for anything else."""
+    if isinstance(value, datetime.datetime):
+        return value
+    if isinstance(value, datetime.date):
+        return datetime.datetime(value.year, value.month, value.day, tzinfo=zone())
+    raise TypeError(
+        f"expected a datetime.date or datetime.datetime instance, got {type(value).__name__!r}"
+    )
+
+
+def _no_zone() -> None:
+    return None
+
+
+def _local_zone() -> datetime.tzinfo:
+    now = datetime.datetime.now(datetime.timezone.utc).astimezone()
+    return datetime.timezone(now.utcoffset() or datetime.timedelta())
+
+
+def _encode_timestamp(value: Any) -> bytes:
+    """Return the 8 bytes of a naive datetime or of a date; TypeError for anything else."""
+    return _LONG.pack(_on_the_wire(_difference(_moment(value, _no_zone) - _EPOCH)))
+
+
+def _encode_timestamptz(value: Any) -> bytes:
+    """Return the 8 bytes of a datetime or a date; without a time zone it is local time."""
+    moment = _moment(value, _local_zone)
+    if moment == _LATEST:
+        return _LONG.pack(_INFINITY)
+    if moment == _EARLIEST:
+        return _LONG.pack(_NEGATIVE_INFINITY)
+    delta = moment.astimezone(datetime.timezone.utc) - _EPOCH_UTC
+    return _LONG.pack(_on_the_wire(_difference(delta)))
+
+
+def _clock(microseconds: int) -> datetime.time:
+    seconds, rest = divmod(microseconds, 1000000)
+    return datetime.time(seconds // 3600, seconds // 60 % 60, seconds % 60, rest)
+
+
+def _of_day(value: Any) -> int:
+    seconds = (
+        _integer(value.hour) * 3600 + _integer(value.minute) * 60 + _integer(value.second)
+    ) * 1000000
+    return _on_the_wire(seconds + _integer(value.microsecond, 32))
+
+
+def _decode_time(data: bytes) -> datetime.time:
+    """Return the time of day in 8 bytes; ValueError for 24:00, which Python lacks."""
+    return _clock(_LONG.unpack(_payload(data, 8))[0])
+
+
+def _encode_time(value: Any) -> bytes:
+    """Return the 8 bytes of a time, or of whatever has its attributes."""
+    return _LONG.pack(_of_day(value))
+
+
+def _decode_timetz(data: bytes) -> datetime.time:
+    """Return the time of day with its offset, in whole minutes as asyncpg has it, in 12 bytes."""
+    microseconds, west = _TIMETZ.unpack(_payload(data, 12))
+    time = _clock(microseconds)
+    minutes = west // 60 if west >= 0 else -(-west // 60)
+    return time.replace(tzinfo=datetime.timezone(datetime.timedelta(minutes=-minutes)))
+
+
+def _encode_timetz(value: Any) -> bytes:
+    """Return the 12 bytes of a time whose tzinfo has a fixed offset."""
+    offset = value.tzinfo.utcoffset(None)
+    east = _integer(offset.days, 32) * 86400 + _integer(offset.seconds, 32)
+    return _TIMETZ.pack(_of_day(value), _wrapped(-east, 32))
+
+
+def _decode_interval(data: bytes) -> datetime.timedelta:
+    """Return the timedelta in 16 bytes; OverflowError for one that Python lacks.
+
+    A month counts 30 days and twelve of them 365, added up in 32 bits.
+    """
+    microseconds, days, months = _INTERVAL.unpack(_payload(data, 16))
+    if microseconds in (_INFINITY, _NEGATIVE_INFINITY):
+        microseconds = 0
+    if months < 0:
+        # The most negative number of 32 bits is its own negative there.
+        years, months = divmod(_wrapped(-months, 32), 12)
+        years, months = -years, -months
+    else:
+        years, months = divmod(months, 12)
+    seconds, rest = divmod(microseconds, 1000000)
+    return datetime.timedelta(_wrapped(days + months * 30 + years * 365, 32), seconds, rest)
+
+
+def _encode_interval(value: Any) -> bytes:
+    """Return the 16 bytes of a timedelta, or of whatever has its attributes."""
+    days = _integer(value.days, 32)
+    seconds = _long(value.seconds)
+    microseconds = seconds * 1000000 + _integer(value.microseconds, 32)
+    return _INTERVAL.pack(_on_the_wire(microseconds), days, 0)
+
+
+CODECS: dict[str, tuple[Callable[[Any], bytes], Callable[[bytes], Any]]] = {
+    "date": (_encode_date, _decode_date),
+    "time": (_encode_time, _decode_time),
+    "timetz": (_encode_timetz, _decode_timetz),
+    "timestamp": (_encode_timestamp, _decode_timestamp),
+    "timestamptz": (_encode_timestamptz, _decode_timestamptz),
+    "interval": (_encode_interval, _decode_interval),
+}
+"""Type in pg_catalog -> encoder, decoder."""
+FASTER: tuple[str, ...] = ()
+"""The types for which this form is faster than asyncpg's own codec: none, interpreted."""
