@@ -16,7 +16,7 @@ import platform
 from setuptools import Extension, setup
 
 # Sources in src/_speedups; a test checks this list against that directory.
-SPEEDUPS = ("converters", "params", "rows", "stmtcache")
+SPEEDUPS = ("converters", "jsondecode", "jsonencode", "params", "rows", "stmtcache")
 
 
 def source(name: str) -> str:

@@ -1,128 +1,16 @@
-"""Converters of single values: json and jsonb in both directions, uuid to text.
+"""Converters of single values: uuid to text.
 
-codecs.py builds one decoder and one encoder per type and connection; types.py uses `uuid_text`.
-All go through fastpg._impl.
+types.py uses `uuid_text`, through fastpg._impl.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
 from typing import Any
 
 from fastpg._speedups import _pure as cython
 
 if cython.compiled:  # never at run time; the compiler has to see the import to know the types
     import cython  # type: ignore[no-redef]
-
-
-def _proven_scanner(decoder: Any) -> Callable[[str, int], tuple[Any, int]] | None:
-    """Return the scanner of json.loads' own `decoder`, None unless all is as in CPython so far.
-
-    A json.loads that was replaced before this import is noticed by its globals, which for the
-    original are the json module's own.
-    """
-    if getattr(json.loads, "__globals__", None) is not vars(json):
-        return None
-    scanner: Any = getattr(decoder, "scan_once", None)
-    try:
-        proven = scanner('[{"a": 1}, 2.5, null] ', 0) == ([{"a": 1}, 2.5, None], 21)
-    except Exception:
-        return None
-    return scanner if proven else None
-
-
-_json: Any = json
-_standard_loads = json.loads
-_standard_decoder = getattr(json, "_default_decoder", None)
-_scan = _proven_scanner(_standard_decoder)
-
-
-@cython.annotation_typing(False)
-def loads(text: str) -> Any:
-    """Return the value of the JSON document `text`: what json.loads returns or raises.
-
-    Text that the scanner takes whole is done. Any doubt (blanks around it, extra data, a syntax
-    error, a json.loads or default decoder that someone replaced) is put to json.loads itself,
-    whose errors are raised without a trace of the first attempt.
-    """
-    if (
-        _scan is not None
-        and type(text) is str
-        and _json.loads is _standard_loads
-        and _json._default_decoder is _standard_decoder
-    ):
-        try:
-            scanned = _scan(text, 0)
-            if scanned[1] == len(text):
-                return scanned[0]
-        except Exception:
-            pass
-    return json.loads(text)
-
-
-@cython.annotation_typing(False)
-def json_decoder(
-    deserializer: Callable[[Any], Any] | None, *, takes_bytes: bool, prefix: int
-) -> Callable[[bytes], Any]:
-    """Return a function from the server's bytes to a value.
-
-    The first `prefix` bytes (1 for jsonb's version, 0 for json) are dropped. `deserializer` gets
-    the rest as bytes when `takes_bytes`, else as text; None stands for json.loads. Bytes that are
-    not UTF-8 raise UnicodeDecodeError. ValueError for another `prefix`.
-    """
-    if prefix not in (0, 1):
-        raise ValueError(f"prefix={prefix!r}: use 1 for jsonb, 0 for json")
-
-    if deserializer is None:
-
-        def decode_standard(data: bytes) -> Any:
-            return loads(_rest(data, prefix).decode())
-
-        return decode_standard
-
-    if takes_bytes:
-
-        def decode_bytes(data: bytes) -> Any:
-            return deserializer(_rest(data, prefix))
-
-        return decode_bytes
-
-    def decode_text(data: bytes) -> Any:
-        return deserializer(_rest(data, prefix).decode())
-
-    return decode_text
-
-
-@cython.cfunc
-def _rest(data: object, start: cython.Py_ssize_t) -> bytes:
-    """Return `data` without its first `start` bytes; TypeError when it is not bytes."""
-    if type(data) is not bytes:
-        raise TypeError(f"a JSON decoder takes bytes, not {type(data).__name__}")
-    return data[start:] if start else data
-
-
-@cython.annotation_typing(False)
-def json_encoder(prefix: bytes) -> Callable[[str | bytes], bytes]:
-    """Return a function from a serializer's result to the server's bytes.
-
-    `prefix` is put in front: b"\\x01" for jsonb, b"" for json. The function raises TypeError for
-    what is neither text nor bytes, UnicodeEncodeError for lone surrogates.
-    """
-    if not isinstance(prefix, bytes):
-        raise TypeError(f"prefix={prefix!r}: use b'\\x01' for jsonb, b'' for json")
-
-    def encode(document: str | bytes) -> bytes:
-        if isinstance(document, str):
-            return prefix + document.encode()
-        if isinstance(document, bytes):
-            return prefix + document
-        raise TypeError(
-            f"a JSON document is text or bytes, not {type(document).__name__}: "
-            "json_serializer must return str or bytes"
-        )
-
-    return encode
 
 
 @cython.annotation_typing(False)

@@ -25,6 +25,14 @@ class Rows(Protocol):
 class Converters(Protocol):
     """The module `converters`."""
 
+    def uuid_text(self, value: Any) -> str | None:
+        """Return the canonical text of a UUID; None stays None."""
+        ...
+
+
+class JsonDecode(Protocol):
+    """The module `jsondecode`."""
+
     def loads(self, text: str) -> Any:
         """Return or raise what json.loads does."""
         ...
@@ -35,12 +43,24 @@ class Converters(Protocol):
         """Return a function from the server's bytes to a value."""
         ...
 
-    def json_encoder(self, prefix: bytes) -> Callable[[str | bytes], bytes]:
-        """Return a function from a serializer's result to the server's bytes."""
+
+class JsonEncode(Protocol):
+    """The module `jsonencode`."""
+
+    def dumps(self, value: Any) -> str:
+        """Return or raise what json.dumps does."""
         ...
 
-    def uuid_text(self, value: Any) -> str | None:
-        """Return the canonical text of a UUID; None stays None."""
+    def standard(self) -> bool:
+        """Tell whether json.dumps is the standard library's own."""
+        ...
+
+    def json_binder(self, json_type: Any, null_type: type) -> Callable[[Any], str | None]:
+        """Return the bind processor of a JSON type, with json.dumps inside."""
+        ...
+
+    def json_encoder(self, prefix: bytes) -> Callable[[str | bytes], bytes]:
+        """Return a function from a serializer's result to the server's bytes."""
         ...
 
 

@@ -11,10 +11,10 @@ import os
 from types import ModuleType
 from typing import Any, Literal, NamedTuple, cast
 
-from fastpg._contracts import Converters, Params, Rows, StmtCache
+from fastpg._contracts import Converters, JsonDecode, JsonEncode, Params, Rows, StmtCache
 
 VARIABLE = "FASTPG_IMPL"
-PIECES = ("rows", "converters", "params", "stmtcache")
+PIECES = ("rows", "converters", "jsondecode", "jsonencode", "params", "stmtcache")
 
 
 class Implementation(NamedTuple):
@@ -60,6 +60,8 @@ _modules, _chosen = _choose(os.environ.get(VARIABLE) or "auto")
 
 rows = cast(Rows, cast(Any, _modules["rows"]))
 converters = cast(Converters, cast(Any, _modules["converters"]))
+jsondecode = cast(JsonDecode, cast(Any, _modules["jsondecode"]))
+jsonencode = cast(JsonEncode, cast(Any, _modules["jsonencode"]))
 params = cast(Params, cast(Any, _modules["params"]))
 stmtcache = cast(StmtCache, cast(Any, _modules["stmtcache"]))
 

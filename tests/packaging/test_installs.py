@@ -25,7 +25,7 @@ for driver in ("asyncpg", "fastpg"):
     engine = create_async_engine(f"postgresql+{driver}://somebody@localhost/somewhere")
     print(type(engine.dialect).__module__)
 print(_impl.rows.tuples([[1, "a"]]), _impl.rows.rowcount("INSERT 0 3"))
-print(_impl.converters.json_decoder(None, takes_bytes=False, prefix=1)(b'\\x01{"a": [1]}'))
+print(_impl.jsondecode.json_decoder(None, takes_bytes=False, prefix=1)(b'\\x01{"a": [1]}'))
 print(_impl.params.ParamPlan(["b", "a"], {"a": str}).row({"a": 1, "b": 2}))
 cache = _impl.stmtcache.StatementCache(1)
 cache.put("a", 1); cache.put("b", 2)

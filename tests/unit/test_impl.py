@@ -126,6 +126,8 @@ def test_forms_have_every_name_of_their_contract(impl: Impl) -> None:
     contracts = {
         impl.rows: _contracts.Rows,
         impl.converters: _contracts.Converters,
+        impl.jsondecode: _contracts.JsonDecode,
+        impl.jsonencode: _contracts.JsonEncode,
         impl.params: _contracts.Params,
         impl.stmtcache: _contracts.StmtCache,
         impl.params.ParamPlan: _contracts.ParamPlan,
@@ -142,6 +144,8 @@ def test_python_form_offers_nothing_that_its_contract_lacks() -> None:
     for module, contract in {
         python.rows: _contracts.Rows,
         python.converters: _contracts.Converters,
+        python.jsondecode: _contracts.JsonDecode,
+        python.jsonencode: _contracts.JsonEncode,
         python.params: _contracts.Params,
         python.stmtcache: _contracts.StmtCache,
     }.items():
