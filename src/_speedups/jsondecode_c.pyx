@@ -17,6 +17,7 @@ from libc.string cimport memcmp, memcpy
 ctypedef const unsigned char* Bytes
 
 cdef extern from "Python.h":
+    Py_ssize_t PY_SSIZE_T_MAX
     PyObject* Py_None
     PyObject* Py_True
     PyObject* Py_False
@@ -303,13 +304,16 @@ cdef uint32_t* _moved(uint32_t* characters, Py_ssize_t count, Bytes at, Bytes en
     A character comes from at least one byte, so the bytes bound the writes.
     """
     cdef Bytes close = at
-    cdef uint32_t* moved
+    cdef uint32_t* moved = NULL
+    cdef Py_ssize_t room
     while close < end and close[0] != c'"':
         if close[0] == c'\\':
             close += 1
         if close < end:
             close += 1
-    moved = <uint32_t*>PyMem_Malloc((count + (close - at)) * sizeof(uint32_t))
+    room = count + (close - at)
+    if room <= PY_SSIZE_T_MAX // 4:
+        moved = <uint32_t*>PyMem_Malloc(room * sizeof(uint32_t))
     if moved != NULL:
         memcpy(moved, characters, count * sizeof(uint32_t))
     return moved
@@ -374,7 +378,7 @@ cdef inline uint64_t _slot(Bytes data, Py_ssize_t size) noexcept:
     """Return the number of the slot for 1 to KEY_LONGEST bytes."""
     cdef uint64_t word = 0
     cdef uint64_t mixed = size
-    cdef uint32_t half
+    cdef uint32_t half = 0
     cdef Py_ssize_t i = 0
     while size - i > 8:
         memcpy(&word, data + i, 8)
@@ -684,7 +688,8 @@ cdef inline bint _standard() noexcept:
     """Tell whether json.loads is still what it was, so that the parser may stand for it."""
     return (
         _trusted
-        and PyDict_GetItemWithError(<PyObject*>_names, <PyObject*>"loads") == <PyObject*>_standard_loads
+        and PyDict_GetItemWithError(<PyObject*>_names, <PyObject*>"loads")
+        == <PyObject*>_standard_loads
         and PyDict_GetItemWithError(<PyObject*>_names, <PyObject*>"_default_decoder")
         == <PyObject*>_standard_decoder
     )

@@ -14,7 +14,7 @@ import json
 import json.encoder
 
 from cpython.object cimport PyObject
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport uint64_t
 from libc.string cimport memcpy
 
 cdef extern from "Python.h":
@@ -57,7 +57,6 @@ cdef extern from "Python.h":
 
 cdef extern from *:
     """
-    #include <float.h>
     #include <stdint.h>
     #include <string.h>
 
@@ -86,19 +85,51 @@ cdef extern from *:
     #define fastpg_ready(text) PyUnicode_IS_READY(text)
     #endif
 
-    /* The number of decimal places (0 to 6) with which `value` is written in at most 15 digits,
-       which go to `digits`; -1 when there are more, or when it is no plain number for repr().
-       Two texts of at most 15 digits never read as one double, and m / 10**p is rounded once:
-       so what gives `value` back is the shortest text, which is what repr() looks for. */
-    static inline int fastpg_places(double value, int64_t *digits) {
-    #if defined(FLT_EVAL_METHOD) && FLT_EVAL_METHOD == 0
-        static const double tens[] = {1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6};
+    /* The text of `value` as repr() has it: its decimal places, and its digits without the point
+       (perhaps with zeros at the end); -1 when repr() itself is to be asked.
+
+       repr() wants the fewest digits that read as `value` and, of those, the nearest. A double is
+       m / 2**s; all is compared here as integers of 128 bits, m * 10**places with the candidate
+       times 2**s, hence exactly: what is off by less than half a unit of m reads as `value`.
+       At most 15 digits never stand for two doubles; if they do not do, the nearest text of 16
+       or 17 is the one, unless it is as near as another. */
+    static int fastpg_shortest(double value, uint64_t *digits) {
+    #ifdef __SIZEOF_INT128__
+        static const uint64_t tens[] = {
+            UINT64_C(1), UINT64_C(10), UINT64_C(100), UINT64_C(1000), UINT64_C(10000),
+            UINT64_C(100000), UINT64_C(1000000), UINT64_C(10000000), UINT64_C(100000000),
+            UINT64_C(1000000000), UINT64_C(10000000000), UINT64_C(100000000000),
+            UINT64_C(1000000000000), UINT64_C(10000000000000), UINT64_C(100000000000000),
+            UINT64_C(1000000000000000), UINT64_C(10000000000000000),
+            UINT64_C(100000000000000000), UINT64_C(1000000000000000000),
+            UINT64_C(10000000000000000000)};
+        uint64_t bits, m;
+        int two, whole, length;
         if (!(value >= 1e-4 && value < 1e15)) return -1;
-        for (int places = 0; places <= 6; places++) {
-            double scaled = value * tens[places] + 0.5;
-            if (scaled >= 1e15) return -1;
-            *digits = (int64_t)scaled;
-            if ((double)*digits / tens[places] == value) return places;
+        *digits = (uint64_t)value;
+        if ((double)*digits == value) return 0;
+        whole = value >= 0.1 ? 0 : value >= 0.01 ? -1 : value >= 0.001 ? -2 : -3;
+        while (*digits >= tens[whole < 0 ? 0 : whole]) whole++;
+        memcpy(&bits, &value, 8);
+        m = bits & ((UINT64_C(1) << 52) - 1);
+        two = 1075 - (int)(bits >> 52);
+        /* Below a power of two, doubles are twice as close. */
+        int power = m == 0;
+        m |= UINT64_C(1) << 52;
+        for (length = 15; length <= (power ? 15 : 17); length++) {
+            int places = length - whole;
+            unsigned __int128 ten = places < 20 ? tens[places] : (unsigned __int128)tens[19] * 10;
+            unsigned __int128 exact = ten * m, unit = (unsigned __int128)1 << two;
+            unsigned __int128 near = exact >> two, off = exact & (unit - 1);
+            if (off == unit >> 1) return -1;
+            if (off > unit >> 1) {
+                near++;
+                off = unit - off;
+            }
+            if (off << (power ? 2 : 1) < ten) {
+                *digits = (uint64_t)near;
+                return places;
+            }
         }
     #endif
         return -1;
@@ -107,7 +138,7 @@ cdef extern from *:
     uint64_t fastpg_marks(uint64_t) noexcept
     int fastpg_before(uint64_t) noexcept
     bint fastpg_ready(PyObject*) noexcept
-    int fastpg_places(double, int64_t*) noexcept
+    int fastpg_shortest(double, uint64_t*) noexcept
 
 cdef enum:
     DEEPEST = 200  # json.dumps has its own limit, somewhere beyond
@@ -123,7 +154,7 @@ cdef struct Text:
     Py_ssize_t size
     Py_ssize_t room
     bint own  # data was allocated
-    char[SHORT] short
+    char[SHORT] start
 
 
 cdef bint _grow(Text* out, Py_ssize_t more) noexcept:
@@ -205,7 +236,7 @@ cdef inline bint _plain(unsigned int code) noexcept:
 cdef bint _ascii(Text* out, const char* data, Py_ssize_t size) noexcept:
     """Write the inside of an ASCII string, and a quote behind it."""
     cdef char* at
-    cdef uint64_t word
+    cdef uint64_t word = 0
     cdef uint64_t marks
     cdef Py_ssize_t i = 0
     cdef Py_ssize_t run
@@ -310,19 +341,18 @@ cdef bint _integer(Text* out, PyObject* value) noexcept:
 
 cdef bint _float(Text* out, double value) noexcept:
     """Write a float as float.__repr__ does, and the three that are no numbers as json.dumps."""
-    cdef int64_t digits = 0
+    cdef uint64_t digits = 0
     cdef int places
     cdef char[40] text
     cdef char* end = text + 40
     cdef char* at
     cdef char* slow
     cdef bint written
-    cdef int i
     if value != value:
         return _put(out, b"NaN", 3)
     if value - value != 0.0:
         return _put(out, b"Infinity", 8) if value > 0 else _put(out, b"-Infinity", 9)
-    places = fastpg_places(-value if value < 0 else value, &digits)
+    places = fastpg_shortest(-value if value < 0 else value, &digits)
     if places < 0:
         slow = PyOS_double_to_string(value, c'r', 0, Py_DTSF_ADD_DOT_0, NULL)
         if slow == NULL:
@@ -333,17 +363,21 @@ cdef bint _float(Text* out, double value) noexcept:
         written = _put(out, slow, at - slow)
         PyMem_Free(slow)
         return written
+    while places > 0 and digits % 10 == 0:
+        digits = digits // 10
+        places -= 1
     at = end
-    for i in range(places if places else 1):
+    if places == 0:
         at -= 1
-        if places:
-            at[0] = <char>(c'0' + digits % 10)
-            digits = digits // 10
-        else:
-            at[0] = c'0'
+        at[0] = c'0'
+    while places > 0:
+        places -= 1
+        at -= 1
+        at[0] = <char>(c'0' + digits % 10)
+        digits = digits // 10
     at -= 1
     at[0] = c'.'
-    at = _digits(at, <uint64_t>digits)
+    at = _digits(at, digits)
     if value < 0:
         at -= 1
         at[0] = c'-'
@@ -448,7 +482,8 @@ cdef inline bint _standard() noexcept:
     """Tell whether json.dumps is still what it was, so that the writer may stand for it."""
     return (
         _trusted
-        and PyDict_GetItemWithError(<PyObject*>_names, <PyObject*>"dumps") == <PyObject*>_standard_dumps
+        and PyDict_GetItemWithError(<PyObject*>_names, <PyObject*>"dumps")
+        == <PyObject*>_standard_dumps
         and PyDict_GetItemWithError(<PyObject*>_names, <PyObject*>"_default_encoder")
         == <PyObject*>_standard_encoder
         and PyDict_GetItemWithError(<PyObject*>_encoder_names, <PyObject*>"c_make_encoder")
@@ -461,7 +496,7 @@ cdef object _dumps(object value):
     cdef PyObject* text = NULL
     cdef object result
     if _standard():
-        out.data = out.short
+        out.data = out.start
         out.size = 0
         out.room = SHORT
         out.own = False

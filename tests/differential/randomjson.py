@@ -11,9 +11,22 @@ import random
 from typing import Any
 
 _PLAIN = ["a", "name", "somebody", "x" * 7, "y" * 8, "z" * 33, "0f8fad5b-d9cb", " ", "", "k1", "k2"]
-_RAW = ["é", "ÿ", "жук", "ключ", "日本", "😀", "\u2028", "\x7f", "\ufeff", "/"]
+_RAW = [
+    "é",
+    "ÿ",
+    "жук",
+    "ключ",
+    "日本",
+    "😀",
+    "\U0010ffff\U00010001",
+    "\u2028",
+    "\x7f",
+    "\ufeff",
+    "/",
+]
 _ESCAPED = [
     "\\n", "\\t", "\\r", "\\b", "\\f", '\\"', "\\\\", "\\/", "\\u0041", "\\u00e9", "\\u0436",
+    "\\ud800\\udc00", "\\uDBFF\\uDFFF", "\\ud7ff", "\\ue000", "\\ud83d\\ue000",
     "\\ud83d\\ude00", "\\uD83D", "\\uDE00", "\\ud83d\\u0041", "\\u0000", "\\uFFFF", "\\ud83d\\n",
 ]  # fmt: skip
 _NUMBERS = [
@@ -128,7 +141,7 @@ _ODD = [
     10**5000, float("nan"), float("inf"), -float("inf"),
 ]  # fmt: skip
 _ODD_KEYS: list[Any] = [1, -(2**70), True, False, None, 1.5, float("nan"), Text("key"), Kind.ONE]
-_CHARACTERS = 'abc"\\/\n\t\x00\x1f\x7f\x80éÿжя日\ud800\udfff\uffff😀'
+_CHARACTERS = 'abc"\\/\n\t\x00\x1f\x7f\x80éÿжя日\ud800\udfff\uffff😀\U0010ffff'
 
 
 def text(source: random.Random) -> str:
