@@ -92,7 +92,8 @@ cdef extern from *:
        m / 2**s; all is compared here as integers of 128 bits, m * 10**places with the candidate
        times 2**s, hence exactly: what is off by less than half a unit of m reads as `value`.
        At most 15 digits never stand for two doubles; if they do not do, the nearest text of 16
-       or 17 is the one, unless it is as near as another. */
+       or 17 is the one, unless it is as near as another. (Below a power of two doubles are twice
+       as close, but those powers that come here, 2**-1 to 2**-13, have 10 digits at most.) */
     static int fastpg_shortest(double value, uint64_t *digits) {
     #ifdef __SIZEOF_INT128__
         static const uint64_t tens[] = {
@@ -113,10 +114,8 @@ cdef extern from *:
         memcpy(&bits, &value, 8);
         m = bits & ((UINT64_C(1) << 52) - 1);
         two = 1075 - (int)(bits >> 52);
-        /* Below a power of two, doubles are twice as close. */
-        int power = m == 0;
         m |= UINT64_C(1) << 52;
-        for (length = 15; length <= (power ? 15 : 17); length++) {
+        for (length = 15; length <= 17; length++) {
             int places = length - whole;
             unsigned __int128 ten = places < 20 ? tens[places] : (unsigned __int128)tens[19] * 10;
             unsigned __int128 exact = ten * m, unit = (unsigned __int128)1 << two;
@@ -126,7 +125,7 @@ cdef extern from *:
                 near++;
                 off = unit - off;
             }
-            if (off << (power ? 2 : 1) < ten) {
+            if (off << 1 < ten) {
                 *digits = (uint64_t)near;
                 return places;
             }
