@@ -17,7 +17,8 @@ from setuptools import Extension, setup
 
 # Sources in src/_speedups; a test checks this list against that directory.
 SPEEDUPS = (
-    "converters",
+    "jsondecode",
+    "jsonencode",
     "numeric",
     "params",
     "receiving",

@@ -4,8 +4,8 @@
 
 Builds the extensions in a copy of the tree with gcc's sanitizers, and runs the unit and the
 differential tests (or what is given) on them in the running interpreter, whose allocator is
-replaced by malloc so that every object is watched. Linux and gcc only. Exit status: that of pytest; a
-finding aborts the run.
+replaced by malloc so that every object is watched. Linux and gcc only. Exit status: that of
+pytest; a finding aborts the run.
 """
 
 from __future__ import annotations

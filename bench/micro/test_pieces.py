@@ -7,7 +7,6 @@ Each benchmark checks its result once; the figures are only worth something besi
 
 from __future__ import annotations
 
-import json
 import uuid
 from typing import Any
 
@@ -18,8 +17,6 @@ from tests.fixtures.impl import Impl
 from tests.unit.record_source import records
 from tests.unit.value_samples import BOTH_WAYS
 
-SMALL = {"id": 12345, "name": "somebody", "tags": ["a", "b"]}
-MEDIUM = {f"key {n}": [n, n / 4, None, True, {"text": "é" * 10, "n": n}] for n in range(10)}
 KEYS = ("a", "b", "c", "d")
 VALUES = {"a": 1, "b": "two", "c": 3.0, "d": None}
 # One value of each type, neither its first nor an end of the calendar.
@@ -53,17 +50,6 @@ def test_thousand_records_to_tuples(benchmark: BenchmarkFixture, impl: Impl) -> 
 def test_rowcount(benchmark: BenchmarkFixture, impl: Impl, status: str) -> None:
     expected = {"SELECT 1000": 1000, "INSERT 0 1": 1, "CREATE TABLE": -1}[status]
     assert benchmark(impl.rows.rowcount, status) == expected
-
-
-@pytest.mark.parametrize("document", [SMALL, MEDIUM], ids=["small", "medium"])
-def test_jsonb_result(benchmark: BenchmarkFixture, impl: Impl, document: Any) -> None:
-    decode = impl.converters.json_decoder(None, takes_bytes=False, prefix=1)
-    assert benchmark(decode, b"\x01" + json.dumps(document).encode()) == document
-
-
-def test_jsonb_parameter(benchmark: BenchmarkFixture, impl: Impl) -> None:
-    text = json.dumps(SMALL)
-    assert benchmark(impl.converters.json_encoder(b"\x01"), text) == b"\x01" + text.encode()
 
 
 @pytest.mark.parametrize("processors", [{}, {"b": str.upper}], ids=["plain", "processed"])

@@ -103,8 +103,8 @@ class Receiving(Protocol):
     def Receiver(self) -> type[Receiver]: ...
 
 
-class Converters(Protocol):
-    """The module `converters`."""
+class JsonDecode(Protocol):
+    """The module `jsondecode`."""
 
     def loads(self, text: str) -> Any:
         """Return or raise what json.loads does."""
@@ -114,6 +114,22 @@ class Converters(Protocol):
         self, deserializer: Callable[[Any], Any] | None, *, takes_bytes: bool, prefix: int
     ) -> Callable[[bytes], Any]:
         """Return a function from the server's bytes to a value."""
+        ...
+
+
+class JsonEncode(Protocol):
+    """The module `jsonencode`."""
+
+    def dumps(self, value: Any) -> str:
+        """Return or raise what json.dumps does."""
+        ...
+
+    def standard(self) -> bool:
+        """Tell whether json.dumps is the standard library's own."""
+        ...
+
+    def json_binder(self, json_type: Any, null_type: type) -> Callable[[Any], str | None]:
+        """Return the bind processor of a JSON type, with json.dumps inside."""
         ...
 
     def json_encoder(self, prefix: bytes) -> Callable[[str | bytes], bytes]:

@@ -12,7 +12,8 @@ from types import ModuleType
 from typing import Any, Literal, NamedTuple, cast
 
 from fastpg._contracts import (
-    Converters,
+    JsonDecode,
+    JsonEncode,
     Params,
     Receiving,
     Results,
@@ -27,7 +28,8 @@ PIECES = (
     "rows",
     "results",
     "receiving",
-    "converters",
+    "jsondecode",
+    "jsonencode",
     "params",
     "stmtcache",
     "temporal",
@@ -80,7 +82,8 @@ _modules, _chosen = _choose(os.environ.get(VARIABLE) or "auto")
 rows = cast(Rows, cast(Any, _modules["rows"]))
 results = cast(Results, cast(Any, _modules["results"]))
 receiving = cast(Receiving, cast(Any, _modules["receiving"]))
-converters = cast(Converters, cast(Any, _modules["converters"]))
+jsondecode = cast(JsonDecode, cast(Any, _modules["jsondecode"]))
+jsonencode = cast(JsonEncode, cast(Any, _modules["jsonencode"]))
 params = cast(Params, cast(Any, _modules["params"]))
 stmtcache = cast(StmtCache, cast(Any, _modules["stmtcache"]))
 temporal = cast(ValueCodecs, cast(Any, _modules["temporal"]))

@@ -39,8 +39,8 @@ async def set_json_codec(
         "jsonb" if jsonb else "json",
         schema="pg_catalog",
         format="binary",
-        encoder=_impl.converters.json_encoder(b"\x01" if jsonb else b""),
-        decoder=_impl.converters.json_decoder(
+        encoder=_impl.jsonencode.json_encoder(b"\x01" if jsonb else b""),
+        decoder=_impl.jsondecode.json_decoder(
             deserializer,
             takes_bytes=deserializer is not None and takes_bytes(deserializer),
             prefix=1 if jsonb else 0,

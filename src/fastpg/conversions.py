@@ -12,7 +12,7 @@ from typing import Any
 
 import asyncpg
 from sqlalchemy.dialects.postgresql.ranges import MultiRange, Range
-from sqlalchemy.sql import sqltypes
+from sqlalchemy.sql import elements, sqltypes
 
 from . import _impl
 
@@ -26,6 +26,7 @@ __all__ = [
     "Decimal",
     "bit_from_driver",
     "bit_to_driver",
+    "json_binder",
     "json_literal",
     "json_path_to_driver",
     "multirange_from_driver",
@@ -96,6 +97,24 @@ def json_path_to_driver(value: Any) -> Any:
     if isinstance(value, str):
         return value
     return [str(element) for element in value] if value else []
+
+
+def json_binder(json_type: Any, dialect: Any) -> Callable[[Any], str | None] | None:
+    """Return SQLAlchemy's bind processor of a JSON type in one piece with json.dumps.
+
+    None where it would be another one: a serializer of the program's own, a json.dumps that was
+    replaced (SQLAlchemy keeps the one it finds now; a later one is used from then on), a dialect
+    that wants no serializing or its text processed, a type that makes its processors itself.
+    """
+    if (
+        type(json_type)._make_bind_processor is not sqltypes.JSON._make_bind_processor
+        or dialect._json_serializer is not None
+        or dialect.supports_native_json_serialization
+        or not _impl.jsonencode.standard()
+        or json_type._str_impl.bind_processor(dialect) is not None
+    ):
+        return None
+    return _impl.jsonencode.json_binder(json_type, elements.Null)
 
 
 def json_literal(json_type: Any, dialect: Any) -> Callable[[Any], str]:

@@ -167,6 +167,11 @@ class AsyncpgUUID(PGUuid):  # type: ignore[type-arg]
 class AsyncpgJSON(pg_json.JSON):
     """json; decoded by the connection's codec (``json_deserializer``), so never again here."""
 
+    def bind_processor(self, dialect: Any) -> Any:
+        """Return the function to text: SQLAlchemy's, in one piece where json.dumps serializes."""
+        fused = conversions.json_binder(self, dialect)
+        return super().bind_processor(dialect) if fused is None else fused  # type: ignore[no-untyped-call]
+
     def result_processor(self, dialect: Any, coltype: object) -> Any:
         """Return ``None``: the value is a Python object already."""
         return None
@@ -178,6 +183,11 @@ class AsyncpgJSON(pg_json.JSON):
 
 class AsyncpgJSONB(pg_json.JSONB):
     """jsonb; decoded by the connection's codec (``json_deserializer``), so never again here."""
+
+    def bind_processor(self, dialect: Any) -> Any:
+        """Return the function to text: SQLAlchemy's, in one piece where json.dumps serializes."""
+        fused = conversions.json_binder(self, dialect)
+        return super().bind_processor(dialect) if fused is None else fused  # type: ignore[no-untyped-call]
 
     def result_processor(self, dialect: Any, coltype: object) -> Any:
         """Return ``None``: the value is a Python object already."""

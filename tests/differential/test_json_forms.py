@@ -12,8 +12,8 @@ from tests.differential.documents import ANY_TEXT, DOCUMENTS
 from tests.differential.outcome import outcome
 from tests.fixtures.impl import load
 
-compiled = load("compiled").converters
-python = load("python").converters
+compiled = load("compiled")
+python = load("python")
 MANY = settings(max_examples=1000, deadline=None)
 SOME = settings(max_examples=300, deadline=None)
 
@@ -22,8 +22,8 @@ SOME = settings(max_examples=300, deadline=None)
 @given(ANY_TEXT)
 def test_loads(text: str) -> None:
     expected = outcome(json.loads, text, messages=True)
-    assert outcome(compiled.loads, text, messages=True) == expected
-    assert outcome(python.loads, text, messages=True) == expected
+    assert outcome(compiled.jsondecode.loads, text, messages=True) == expected
+    assert outcome(python.jsondecode.loads, text, messages=True) == expected
 
 
 @MANY
@@ -34,7 +34,7 @@ def test_loads(text: str) -> None:
 def test_decoders(data: bytes, version: bytes) -> None:
     expected = outcome(lambda: json.loads(data.decode()), messages=True)
     for form in (compiled, python):
-        decode = form.json_decoder(None, takes_bytes=False, prefix=len(version))
+        decode = form.jsondecode.json_decoder(None, takes_bytes=False, prefix=len(version))
         assert outcome(decode, version + data, messages=True) == expected
 
 
@@ -42,7 +42,9 @@ def test_decoders(data: bytes, version: bytes) -> None:
 @given(st.binary(max_size=20), st.sampled_from([0, 1]), st.booleans())
 def test_decoders_with_a_deserializer(data: bytes, prefix: int, takes_bytes: bool) -> None:
     def told(form: Any) -> tuple[Any, ...]:
-        decode = form.json_decoder(lambda given: given, takes_bytes=takes_bytes, prefix=prefix)
+        decode = form.jsondecode.json_decoder(
+            lambda given: given, takes_bytes=takes_bytes, prefix=prefix
+        )
         return outcome(decode, data, messages=True)
 
     rest = data[prefix:]
@@ -63,7 +65,7 @@ def test_decoders_with_a_deserializer(data: bytes, prefix: int, takes_bytes: boo
 )
 def test_encoders(document: Any, prefix: bytes) -> None:
     def told(form: Any) -> tuple[Any, ...]:
-        return outcome(lambda: form.json_encoder(prefix)(document), messages=True)
+        return outcome(lambda: form.jsonencode.json_encoder(prefix)(document), messages=True)
 
     assert told(compiled) == told(python)
     if isinstance(document, bytes):

@@ -18,13 +18,23 @@ pytestmark = pytest.mark.leak
 DEBUG = shutil.which(f"python{sys.version_info[0]}.{sys.version_info[1]}-dbg")
 INTERPRETERS = {"references": DEBUG, "blocks": sys.executable}
 
+# Debian names the build data of its debug interpreter otherwise than that interpreter expects.
+NAMED = {
+    "_PYTHON_SYSCONFIGDATA_NAME": "_sysconfigdata_d_"
+    + getattr(sys.implementation, "_multiarch", "")
+}
+
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("counted", [name for name, found in INTERPRETERS.items() if found])
 def test_references_level_off(counted: str, form: str) -> None:
     done = subprocess.run(
         [str(INTERPRETERS[counted]), "-m", "tests.leaks.references", form],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        env={
+            **os.environ,
+            **(NAMED if counted == "references" else {}),
+            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+        },
         capture_output=True,
         text=True,
         timeout=600,

@@ -25,7 +25,7 @@ for driver in ("asyncpg", "fastpg"):
     engine = create_async_engine(f"postgresql+{driver}://somebody@localhost/somewhere")
     print(type(engine.dialect).__module__)
 print(_impl.rows.tuples([[1, "a"]]), _impl.rows.rowcount("INSERT 0 3"))
-print(_impl.converters.json_decoder(None, takes_bytes=False, prefix=1)(b'\\x01{"a": [1]}'))
+print(_impl.jsondecode.json_decoder(None, takes_bytes=False, prefix=1)(b'\\x01{"a": [1]}'))
 print(_impl.params.ParamPlan(["b", "a"], {"a": str}).row({"a": 1, "b": 2}))
 cache = _impl.stmtcache.StatementCache(1)
 cache.put("a", 1); cache.put("b", 2)
@@ -111,7 +111,7 @@ def test_required_extensions_without_a_compiler(tree: Path, tmp_path: Path) -> N
     ran = checkout.install(tree, tmp_path / "to", NO_COMPILER | {"FASTPG_REQUIRE_EXTENSIONS": "1"})
     assert ran.returncode != 0
     said = ran.stdout + ran.stderr
-    assert "FASTPG_REQUIRE_EXTENSIONS=1, but fastpg._speedups.converters_c cannot be comp" in said
+    assert "FASTPG_REQUIRE_EXTENSIONS=1, but fastpg._speedups.jsondecode_c cannot be comp" in said
     assert "install a C compiler and Python's headers, or unset the switch" in said
     assert not (tmp_path / "to").exists()
 

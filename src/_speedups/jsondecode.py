@@ -1,6 +1,7 @@
-"""Converters of single values: json and jsonb in both directions.
+"""JSON text to values: what json.loads does, by the standard library's own scanner.
 
-codecs.py builds one decoder and one encoder per type and connection, through fastpg._impl.
+codecs.py builds a decoder per type and connection, through fastpg._impl. The compiled form
+(jsondecode_c.pyx) is a parser of its own.
 """
 
 from __future__ import annotations
@@ -8,11 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from typing import Any
-
-from fastpg._speedups import _pure as cython
-
-if cython.compiled:  # never at run time; the compiler has to see the import to know the types
-    import cython  # type: ignore[no-redef]
 
 
 def _proven_scanner(decoder: Any) -> Callable[[str, int], tuple[Any, int]] | None:
@@ -37,7 +33,6 @@ _standard_decoder = getattr(json, "_default_decoder", None)
 _scan = _proven_scanner(_standard_decoder)
 
 
-@cython.annotation_typing(False)
 def loads(text: str) -> Any:
     """Return the value of the JSON document `text`: what json.loads returns or raises.
 
@@ -60,7 +55,6 @@ def loads(text: str) -> Any:
     return json.loads(text)
 
 
-@cython.annotation_typing(False)
 def json_decoder(
     deserializer: Callable[[Any], Any] | None, *, takes_bytes: bool, prefix: int
 ) -> Callable[[bytes], Any]:
@@ -93,32 +87,8 @@ def json_decoder(
     return decode_text
 
 
-@cython.cfunc
-def _rest(data: object, start: cython.Py_ssize_t) -> bytes:
+def _rest(data: object, start: int) -> bytes:
     """Return `data` without its first `start` bytes; TypeError when it is not bytes."""
     if type(data) is not bytes:
         raise TypeError(f"a JSON decoder takes bytes, not {type(data).__name__}")
     return data[start:] if start else data
-
-
-@cython.annotation_typing(False)
-def json_encoder(prefix: bytes) -> Callable[[str | bytes], bytes]:
-    """Return a function from a serializer's result to the server's bytes.
-
-    `prefix` is put in front: b"\\x01" for jsonb, b"" for json. The function raises TypeError for
-    what is neither text nor bytes, UnicodeEncodeError for lone surrogates.
-    """
-    if not isinstance(prefix, bytes):
-        raise TypeError(f"prefix={prefix!r}: use b'\\x01' for jsonb, b'' for json")
-
-    def encode(document: str | bytes) -> bytes:
-        if isinstance(document, str):
-            return prefix + document.encode()
-        if isinstance(document, bytes):
-            return prefix + document
-        raise TypeError(
-            f"a JSON document is text or bytes, not {type(document).__name__}: "
-            "json_serializer must return str or bytes"
-        )
-
-    return encode
