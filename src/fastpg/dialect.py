@@ -25,6 +25,7 @@ from .cursor import AsyncAdapt_asyncpg_cursor as AsyncAdapt_asyncpg_cursor
 from .cursor import AsyncAdapt_asyncpg_ss_cursor as AsyncAdapt_asyncpg_ss_cursor
 from .dbapi import AsyncAdapt_asyncpg_dbapi as AsyncAdapt_asyncpg_dbapi
 from .execution import PGExecutionContext_asyncpg as PGExecutionContext_asyncpg
+from .initialize import InitializingDialect
 from .statements import SchemaGeneration
 from .sync import AsyncAdaptFallback_asyncpg_connection as AsyncAdaptFallback_asyncpg_connection
 from .typemap import COLSPECS as COLSPECS
@@ -74,7 +75,7 @@ CONNECTION_EXCEPTION_CLASS = "08"
 READ_ONLY_TRANSACTION = "25006"
 
 
-class PGDialect_asyncpg(PGDialect):
+class PGDialect_asyncpg(InitializingDialect):
     """PostgreSQL through asyncpg; takes the place of SQLAlchemy's class of the same name."""
 
     driver = "asyncpg"
