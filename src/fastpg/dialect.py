@@ -27,6 +27,7 @@ from .dbapi import AsyncAdapt_asyncpg_dbapi as AsyncAdapt_asyncpg_dbapi
 from .execution import PGExecutionContext_asyncpg as PGExecutionContext_asyncpg
 from .initialize import InitializingDialect
 from .statements import SchemaGeneration
+from .statistics import EngineCounters
 from .sync import AsyncAdaptFallback_asyncpg_connection as AsyncAdaptFallback_asyncpg_connection
 from .typemap import COLSPECS as COLSPECS
 from .typemap import _pg_types as _pg_types
@@ -105,6 +106,7 @@ class PGDialect_asyncpg(InitializingDialect):
         """Take the options of :class:`PGDialect` (json_serializer, native_inet_types...)."""
         super().__init__(**options)  # type: ignore[no-untyped-call]
         self._schema = SchemaGeneration()
+        self._counters = EngineCounters()
 
     @classmethod
     def import_dbapi(cls) -> Any:
@@ -196,6 +198,7 @@ class PGDialect_asyncpg(InitializingDialect):
         def connect(conn: Any) -> None:
             conn._schema = self._schema
             conn._statements.adopt(self._schema.number)
+            self._counters.register(conn._statements)
             conn.await_(self.setup_asyncpg_json_codec(conn))
             conn.await_(self.setup_asyncpg_jsonb_codec(conn))
             if self._native_inet_types is False:

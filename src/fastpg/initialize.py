@@ -160,7 +160,7 @@ def _ask(connection: Any) -> tuple[Any, Answers] | None:
 async def _answers_of(adapted: AsyncAdapt_asyncpg_connection) -> Answers | None:
     connection = adapted._connection
     # unnamed: nothing to close afterwards, and no name that a pooler could mix up
-    statement = await connection.prepare(QUESTION, name="")
+    statement = await adapted._statements.prepare_unnamed(QUESTION)
     records, _ = await driver.fetch(statement, ())
     version, schema, isolation, conforming = records[0]
     if not (isinstance(version, str) and isinstance(conforming, str)):

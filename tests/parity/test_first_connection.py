@@ -24,10 +24,23 @@ from tests.fixtures.proxy import Proxy
 from tests.fixtures.statements import Statements
 
 BUILTIN_ROUND_TRIPS = 10
+CLOSED = int(asyncpg.__version__.startswith("0.30."))
+"""A statement that this asyncpg left over when it looked the codecs up."""
 ASKED = 2
 """One statement: prepared, executed."""
 CONFIRMED = 1
 """A transaction of the engine's own level begins and ends."""
+
+
+def leaks_where_initialize_fails(test: Any) -> Any:
+    """Mark a test whose connection SQLAlchemy before 2.1 forgets to close, on both dialects."""
+    for ignored in (
+        "ignore:unclosed connection",
+        "ignore::ResourceWarning",
+        "ignore::pytest.PytestUnraisableExceptionWarning",
+    ):
+        test = pytest.mark.filterwarnings(ignored)(test)
+    return test
 
 
 def learned(engine: AsyncEngine) -> dict[str, Any]:
@@ -50,13 +63,15 @@ async def connect(engine: AsyncEngine, proxy: Proxy) -> int:
     return trips.count
 
 
-async def bare(dialect: Dialect, proxy: Proxy, *, goodbye: bool = False) -> int:
+async def bare(
+    dialect: Dialect, proxy: Proxy, *, goodbye: bool = False, statement_cache_size: int = 100
+) -> int:
     """Return the round trips of connecting and of the codecs, which asyncpg 0.30 looks up."""
     url = proxy.url()
     with proxy.counting() as trips:
         connection = await asyncpg.connect(
             host=url.host, port=url.port, user=url.username, password=url.password,
-            database=url.database,
+            database=url.database, statement_cache_size=statement_cache_size,
         )  # fmt: skip
         for jsonb in (False, True):
             await set_json_codec(connection, None, jsonb=jsonb)
@@ -104,7 +119,8 @@ def test_the_first_connection_learns_the_same_in_fewer_round_trips(
         reference = builtin.engine(via=proxy, **options)
         engine = fastpg_dialect.engine(via=proxy, **options)
         await connect(reference, proxy)
-        alone = await bare(fastpg_dialect, proxy)
+        size = options.get("connect_args", {}).get("statement_cache_size", 100)
+        alone = await bare(fastpg_dialect, proxy, statement_cache_size=size)
         first = await connect(engine, proxy)
         assert first - alone == expected
         assert learned(engine) == learned(reference)
@@ -118,7 +134,7 @@ def test_the_builtin_dialect_takes_ten(builtin: Dialect, proxy: Proxy) -> None:
 
     async def work() -> None:
         first = await connect(builtin.engine(via=proxy), proxy)
-        assert first - await bare(builtin, proxy) == BUILTIN_ROUND_TRIPS
+        assert first - await bare(builtin, proxy) == BUILTIN_ROUND_TRIPS + CLOSED
 
     asyncio.run(work())
 
@@ -203,6 +219,7 @@ def test_a_transaction_that_a_listener_has_begun(dialect: Dialect) -> None:
     asyncio.run(work())
 
 
+@leaks_where_initialize_fails
 def test_a_transaction_that_has_failed_already(dialect: Dialect) -> None:
     async def work() -> None:
         engine = dialect.engine()
@@ -272,7 +289,7 @@ def test_a_server_that_cannot_answer_is_asked_one_by_one(
         async with reference.connect():
             pass
         count = await connect(engine, proxy) - await bare(fastpg_dialect, proxy)
-        assert BUILTIN_ROUND_TRIPS < count <= BUILTIN_ROUND_TRIPS + ASKED
+        assert BUILTIN_ROUND_TRIPS < count <= BUILTIN_ROUND_TRIPS + CLOSED + ASKED
         assert learned(engine) == learned(reference)
 
     asyncio.run(work())
@@ -376,6 +393,7 @@ def test_a_dialect_that_stands_between_gets_the_connection_itself(fastpg_dialect
     asyncio.run(work())
 
 
+@leaks_where_initialize_fails
 @pytest.mark.parametrize(
     ("version", "expected"),
     [

@@ -20,7 +20,7 @@ ROOMS = (
     " dialect initialize execution compiler typemap types dbapi"
     " url service unknown hosts settings tls tls_files options coercion"
     " sync loopthread connection errors cursor portal transaction readonly"
-    " statements codecs conversions"
+    " statements statistics codecs conversions"
     " driver _sqlalchemy _impl _contracts"
 ).split()
 BELOW_SQLALCHEMY = ("driver", "_impl", "_contracts", "_autostart")
