@@ -15,6 +15,7 @@ from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
+from fastpg import driver
 from fastpg.codecs import set_json_codec
 from fastpg.connection import AsyncAdapt_asyncpg_connection
 from fastpg.dialect import PGDialect_asyncpg
@@ -26,6 +27,8 @@ from tests.fixtures.statements import Statements
 BUILTIN_ROUND_TRIPS = 10
 CLOSED = int(asyncpg.__version__.startswith("0.30."))
 """A statement that this asyncpg left over when it looked the codecs up."""
+LEFT_OVER = CLOSED if driver.capabilities().level == "public" else 0
+"""The same, where it is not closed in front of our own statement."""
 ASKED = 2
 """One statement: prepared, executed."""
 CONFIRMED = 1
@@ -122,7 +125,7 @@ def test_the_first_connection_learns_the_same_in_fewer_round_trips(
         size = options.get("connect_args", {}).get("statement_cache_size", 100)
         alone = await bare(fastpg_dialect, proxy, statement_cache_size=size)
         first = await connect(engine, proxy)
-        assert first - alone == expected
+        assert first - alone == expected + (LEFT_OVER if size else 0)
         assert learned(engine) == learned(reference)
         assert learned(engine)["server_version_info"][0] == fastpg_dialect.server.version[0]
 
@@ -433,7 +436,7 @@ def test_a_synchronous_engine(fastpg_dialect: Dialect, proxy: Proxy) -> None:
         with proxy.counting() as trips, engine.connect():
             pass
         alone = asyncio.run(bare(fastpg_dialect, proxy))
-        assert trips.count - alone == ASKED
+        assert trips.count - alone == ASKED + LEFT_OVER
         assert engine.dialect.default_schema_name == "public"
     finally:
         engine.dispose()
