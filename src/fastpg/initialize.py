@@ -73,19 +73,19 @@ class InitializingDialect(PGDialect):
 
     def _get_server_version_info(self, connection: Any) -> Any:
         inherited: Any = super()._get_server_version_info
-        if inherited.__func__ is PGDialect.__dict__["_get_server_version_info"]:
+        if inherited.__func__ is PGDialect._get_server_version_info:
             connection = self._knowing(connection)
         return inherited(connection)
 
     def _get_default_schema_name(self, connection: Any) -> Any:
         inherited: Any = super()._get_default_schema_name
-        if inherited.__func__ is PGDialect.__dict__["_get_default_schema_name"]:
+        if inherited.__func__ is PGDialect._get_default_schema_name:
             connection = self._knowing(connection)
         return inherited(connection)
 
     def _set_backslash_escapes(self, connection: Any) -> None:
         inherited: Any = super()._set_backslash_escapes
-        if inherited.__func__ is PGDialect.__dict__["_set_backslash_escapes"]:
+        if inherited.__func__ is PGDialect._set_backslash_escapes:
             connection = self._knowing(connection)
         inherited(connection)
 
@@ -95,7 +95,8 @@ class InitializingDialect(PGDialect):
         if (
             answers is None
             or answers.isolation is None
-            or type(self).get_isolation_level is not PGDialect.get_isolation_level
+            or getattr(self.get_isolation_level, "__func__", None)
+            is not PGDialect.get_isolation_level
         ):
             return super().get_default_isolation_level(dbapi_conn)  # type: ignore[no-untyped-call]
         return answers.isolation.upper()
