@@ -111,7 +111,7 @@ def extension_arguments() -> dict[str, object]:
 
 
 setup(
-    packages=["fastpg", "fastpg.cli", "fastpg._speedups"],
+    packages=["fastpg", "fastpg.cli", "fastpg.driver", "fastpg._speedups"],
     package_dir={"": "src", "fastpg._speedups": "src/_speedups"},
     **extension_arguments(),
 )

@@ -11,11 +11,15 @@ from typing import TYPE_CHECKING
 from ._registration import install, installed, uninstall
 
 if TYPE_CHECKING:
+    from sqlalchemy.engine import Engine
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
     from ._impl import Implementation
+    from .statistics import Statistics
 
 __version__ = "0.1.0"
 
-__all__ = ["__version__", "implementation", "install", "installed", "uninstall"]
+__all__ = ["__version__", "implementation", "install", "installed", "stats", "uninstall"]
 
 
 def implementation() -> Implementation:
@@ -27,3 +31,14 @@ def implementation() -> Implementation:
     from . import _impl
 
     return _impl.implementation()
+
+
+def stats(engine: Engine | AsyncEngine) -> Statistics:
+    """Return what the connections of ``engine`` have done so far, closed ones included.
+
+    A snapshot: a named tuple of whole numbers.  Raises TypeError for what is no engine, or one
+    that fastpg does not serve.
+    """
+    from . import statistics
+
+    return statistics.stats(engine)

@@ -25,7 +25,9 @@ from .cursor import AsyncAdapt_asyncpg_cursor as AsyncAdapt_asyncpg_cursor
 from .cursor import AsyncAdapt_asyncpg_ss_cursor as AsyncAdapt_asyncpg_ss_cursor
 from .dbapi import AsyncAdapt_asyncpg_dbapi as AsyncAdapt_asyncpg_dbapi
 from .execution import PGExecutionContext_asyncpg as PGExecutionContext_asyncpg
+from .initialize import InitializingDialect
 from .statements import SchemaGeneration
+from .statistics import EngineCounters
 from .sync import AsyncAdaptFallback_asyncpg_connection as AsyncAdaptFallback_asyncpg_connection
 from .typemap import COLSPECS as COLSPECS
 from .typemap import _pg_types as _pg_types
@@ -74,7 +76,7 @@ CONNECTION_EXCEPTION_CLASS = "08"
 READ_ONLY_TRANSACTION = "25006"
 
 
-class PGDialect_asyncpg(PGDialect):
+class PGDialect_asyncpg(InitializingDialect):
     """PostgreSQL through asyncpg; takes the place of SQLAlchemy's class of the same name."""
 
     driver = "asyncpg"
@@ -104,6 +106,7 @@ class PGDialect_asyncpg(PGDialect):
         """Take the options of :class:`PGDialect` (json_serializer, native_inet_types...)."""
         super().__init__(**options)  # type: ignore[no-untyped-call]
         self._schema = SchemaGeneration()
+        self._counters = EngineCounters()
 
     @classmethod
     def import_dbapi(cls) -> Any:
@@ -196,6 +199,7 @@ class PGDialect_asyncpg(PGDialect):
             conn._schema = self._schema
             conn._statements.adopt(self._schema.number)
             conn.await_(self._setup_value_codecs(conn))
+            self._counters.register(conn._statements)
             conn.await_(self.setup_asyncpg_json_codec(conn))
             conn.await_(self.setup_asyncpg_jsonb_codec(conn))
             if self._native_inet_types is False:

@@ -8,16 +8,21 @@ may have changed its columns' types in between and nothing would tell.
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 from . import _impl, driver
+from .statistics import Statistics
 
 DescriptionColumn = tuple[str, int, None, None, None, None, None]
 Description = tuple[DescriptionColumn, ...]
 
 FIRST_USER_OID = 16384
 """Object identifiers from here on belong to types that users made (``FirstNormalObjectId``)."""
+
+MOST_DROPPED = 100
+"""Dropped statements of asyncpg's own cache that wait for a statement of ours to be prepared."""
 
 _DDL_TAGS = frozenset({"ALTER", "DROP"})
 _REPLACING = re.compile(r"\bor\s+replace\b", re.IGNORECASE)
@@ -100,8 +105,12 @@ class ConnectionStatements:
         "seen",
         "_epoch",
         "_known_types",
+        "_dropped",
+        "_retired",
         "cache",
-        "invalidations",
+        "renewals",
+        "prepares",
+        "__weakref__",
     )
 
     def __init__(
@@ -110,14 +119,39 @@ class ConnectionStatements:
         capacity: int,
         name_func: Callable[[], str | None] | None,
     ) -> None:
+        self._retired: deque[Statistics] | None = None
         self._connection = connection
         self._name_func = name_func or unnamed_default
         self.seen = 0
         self._epoch = 0  # grows when what was prepared so far has become stale here
         self._known_types: set[int] = set()
         self.cache: Any = _impl.stmtcache.StatementCache(capacity) if capacity else None
-        self.invalidations = 0
+        self._dropped: set[Any] = set()  # their Close goes with the next Parse
+        self.renewals = 0
         """How many cached statements were prepared again because the schema had moved on."""
+        self.prepares = 0
+        """How many statements the server has prepared."""
+
+    def totals(self) -> Statistics:
+        """Return what has happened here; an entry found stale counts as a miss."""
+        cache, stale = self.cache, self.renewals
+        if cache is None:
+            return Statistics(self.prepares, 0, 0, 0, 0)
+        return Statistics(
+            self.prepares,
+            cache.hits - stale,
+            cache.misses + stale,
+            cache.evictions,
+            cache.invalidations + stale,
+        )
+
+    def retire_into(self, retired: deque[Statistics]) -> None:
+        """Leave the totals there when this connection is gone."""
+        self._retired = retired
+
+    def __del__(self) -> None:
+        if self._retired is not None:
+            self._retired.append(self.totals())
 
     def adopt(self, generation: int) -> None:
         """Take ``generation`` for the one that this connection's caches stand for.
@@ -127,7 +161,7 @@ class ConnectionStatements:
         self.seen = generation
 
     def clear(self) -> None:
-        """Forget all statements; asyncpg closes them on the server with its next prepare."""
+        """Forget all statements; the server drops them with the next that it prepares."""
         if self.cache is not None:
             self.cache.clear()
 
@@ -137,6 +171,9 @@ class ConnectionStatements:
         Our own statements are prepared again when they are next used: to close those that will
         not be is not worth a round trip each.
         """
+        if len(self._dropped) < MOST_DROPPED:
+            # asyncpg may prepare by itself next, and would close them one by one
+            driver.take_dropped(self._connection, self._dropped)
         if generation != self.seen:
             self._known_types.clear()
             await self._connection.reload_schema_state()
@@ -149,7 +186,7 @@ class ConnectionStatements:
             return None
         entry: PreparedEntry | None = self.cache.get(operation)
         if entry is not None and not entry.timeless and entry.epoch != self._epoch:
-            self.invalidations += 1
+            self.renewals += 1
             return None
         return entry
 
@@ -164,18 +201,35 @@ class ConnectionStatements:
         entry = await self._prepare(operation)
         if self.cache is not None and entry.statement.get_name():
             self.cache.put(operation, entry)
+            # before asyncpg spends a round trip on each that had to make room
+            driver.take_dropped(self._connection, self._dropped)
         return entry
 
     async def prepare_once(self, operation: str) -> PreparedEntry:
         """Prepare a statement that will not come again, past the cache."""
         epoch = self._epoch
-        statement = await self._connection.prepare(operation, name=self._name_func())
-        return PreparedEntry(statement, epoch)
+        return PreparedEntry(await self._ask(operation, self._name_func()), epoch)
+
+    async def prepare_unnamed(self, operation: str) -> Any:
+        """Return asyncpg's statement for ``operation``, good until the next one is prepared."""
+        return await self._ask(operation, "")
+
+    async def _ask(self, operation: str, name: str | None) -> Any:
+        """Have the server prepare a statement, and drop those that are not needed any more."""
+        connection = self._connection
+        driver.take_dropped(connection, self._dropped)
+        if self._dropped:
+            with driver.Closing(connection, self._dropped):
+                statement = await connection.prepare(operation, name=name)
+        else:
+            statement = await connection.prepare(operation, name=name)
+        self.prepares += 1
+        return statement
 
     async def _prepare(self, operation: str) -> PreparedEntry:
         connection = self._connection
         epoch = self._epoch
-        statement = await connection.prepare(operation, name=self._name_func())
+        statement = await self._ask(operation, self._name_func())
         if not statement.get_name() and not connection.is_in_transaction():
             # asyncpg looks unknown types up between the description and the execution, which
             # ends the implicit transaction whose locks keep the description true: describe again
@@ -184,5 +238,5 @@ class ConnectionStatements:
             used = {each.oid for each in types if each.oid >= FIRST_USER_OID}
             if not used <= self._known_types:
                 self._known_types |= used
-                statement = await connection.prepare(operation, name=self._name_func())
+                statement = await self._ask(operation, self._name_func())
         return PreparedEntry(statement, epoch)

@@ -113,6 +113,24 @@ def test_no_option_leaves_the_socket_alone(endpoint: Endpoint) -> None:
     assert options["keepalives"] == 0 and options["user_timeout"] == 0
 
 
+def test_statements_are_closed_under_tls(endpoint: Endpoint) -> None:
+    """Close is glued to what goes through the transport that encrypts."""
+
+    async def work() -> int:
+        query = {"sslmode": "require", "prepared_statement_cache_size": "1"}
+        engine = create_async_engine(url(endpoint, query), isolation_level="AUTOCOMMIT")
+        try:
+            async with engine.connect() as connection:
+                for number in range(50):
+                    assert await connection.scalar(text(f"SELECT {number}")) == number
+                left = text("SELECT count(*) FROM pg_prepared_statements")
+                return int((await connection.execute(left)).scalar_one())
+        finally:
+            await engine.dispose()
+
+    assert asyncio.run(settled(work())) <= 3
+
+
 def test_verify_full_refuses_another_name(endpoint: Endpoint) -> None:
     query = {"sslmode": "verify-full", "sslrootcert": endpoint.material.roots}
     with pytest.raises(ssl.SSLCertVerificationError):

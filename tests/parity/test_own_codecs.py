@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from fastpg import _impl, codecs, driver
+from fastpg.driver import value_codecs
 from tests.fixtures.engines import Dialect
 from tests.fixtures.outcome import Both
 from tests.fixtures.proxy import Proxy
@@ -404,7 +405,10 @@ def test_our_codecs_cost_no_round_trip(fastpg_dialect: Dialect, proxy: Proxy) ->
     asyncio.run(work())
 
 
-@pytest.mark.parametrize("setter", [driver._set_codec_public, driver._set_codec_private, None])
+SETTERS = [value_codecs._set_codec_public, value_codecs._set_codec_private, None]
+
+
+@pytest.mark.parametrize("setter", SETTERS)
 def test_both_ways_of_setting_codecs(
     fastpg_dialect: Dialect, monkeypatch: pytest.MonkeyPatch, setter: Any
 ) -> None:

@@ -149,11 +149,11 @@ def test_a_neighbour_that_prepares_before_the_ddl_commits(fastpg_dialect: Dialec
             await writer.execute(text("ALTER TABLE stale_process RENAME TO stale_other"))
             await reader.execute(text("SELECT * FROM stale_view"))
             statements = (await adapted(reader))._statements
-            renewed = statements.invalidations
+            renewed = statements.renewals
             await reader.rollback()
             await writer.rollback()
             await reader.execute(text("SELECT * FROM stale_view"))
-            assert statements.invalidations == renewed + 1
+            assert statements.renewals == renewed + 1
 
     asyncio.run(work())
 
@@ -168,7 +168,7 @@ def test_what_is_created_anew_costs_the_others_nothing(fastpg_dialect: Dialect) 
                 await writer.execute(text("CREATE TEMP TABLE stale_none (id int) ON COMMIT DROP"))
                 await writer.commit()
                 await reader.execute(text("SELECT 1"))
-            assert statements.invalidations == 0
+            assert statements.renewals == 0
 
     asyncio.run(work())
 

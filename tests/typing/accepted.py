@@ -29,6 +29,7 @@ from fastpg.dialect import (
     PGExecutionContext_asyncpg,
     PGIdentifierPreparer_asyncpg,
 )
+from fastpg.statistics import Statistics
 
 # fastpg itself
 assert_type(fastpg.__version__, str)
@@ -43,6 +44,9 @@ assert_type(name, Literal["compiled", "python"])
 # engines are SQLAlchemy's
 engine = create_async_engine("postgresql+asyncpg://scott:tiger@localhost/test", plugins=["fastpg"])
 assert_type(engine, AsyncEngine)
+numbers = fastpg.stats(engine)
+assert_type(numbers, Statistics)
+assert_type(numbers.cache_hits, int)
 create_engine("postgresql+asyncpg://scott:tiger@localhost/test?async_fallback=true")
 
 # a dialect is one of SQLAlchemy's PostgreSQL dialects

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import subprocess
 import sys
 from typing import Any
 
+import asyncpg
 import pytest
 
 from fastpg import driver
+from fastpg.driver import capability, value_codecs
 
 
 def in_process(level: str, code: str) -> subprocess.CompletedProcess[str]:
@@ -42,23 +45,23 @@ def test_another_value_is_an_error_that_names_the_three() -> None:
 
 
 def test_a_missing_name_leads_to_the_public_level() -> None:
-    chosen = driver._choose("auto", ("Connection._protocol",))
+    chosen = capability._choose("auto", ("Connection._protocol",))
     assert chosen.level == "public"
     assert "lacks Connection._protocol" in chosen.reason
     with pytest.raises(ImportError, match=r"lacks Connection\._protocol; set it to auto"):
-        driver._choose("private", ("Connection._protocol",))
+        capability._choose("private", ("Connection._protocol",))
 
 
 def test_this_asyncpg_has_every_private_name() -> None:
-    assert driver._missing_names() == ()
+    assert capability._missing_names() == ()
 
 
 def test_a_name_that_does_not_exist_is_found_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(driver, "PRIVATE_NAMES", (("Connection", "_no_such"), ("Nowhere", "x")))
+    monkeypatch.setattr(capability, "PRIVATE_NAMES", (("Connection", "_no_such"), ("Nowhere", "x")))
     with pytest.raises(KeyError):
-        driver._missing_names()
-    monkeypatch.setattr(driver, "PRIVATE_NAMES", (("Connection", "_no_such"),))
-    assert driver._missing_names() == ("Connection._no_such",)
+        capability._missing_names()
+    monkeypatch.setattr(capability, "PRIVATE_NAMES", (("Connection", "_no_such"),))
+    assert capability._missing_names() == ("Connection._no_such",)
 
 
 class Transport:
@@ -77,7 +80,7 @@ class Connection:
 
 @pytest.fixture
 def private(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(driver, "_capabilities", driver._choose("auto", ()))
+    monkeypatch.setattr(capability, "_chosen", capability._choose("auto", ()))
 
 
 @pytest.mark.usefixtures("private")
@@ -112,8 +115,114 @@ def test_a_unix_socket_is_left_alone() -> None:
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 0
 
 
+class Writable:
+    """A transport of asyncio's, as far as it matters: methods may be set on it."""
+
+    def __init__(self) -> None:
+        self.sent: list[bytes] = []
+        self.closing = False
+
+    def is_closing(self) -> bool:
+        return self.closing
+
+    def write(self, data: Any) -> None:
+        self.sent.append(bytes(data))
+
+
+class Slotted(Writable):
+    """A transport as uvloop's: nothing may be set on it."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "write":
+            raise AttributeError(name)
+        super().__setattr__(name, value)
+
+
+class Protocol:
+    """asyncpg's protocol: busy, cancelling, or idle."""
+
+    def __init__(self, state: str) -> None:
+        self.state = state
+
+    def _is_cancelling(self) -> bool:
+        return self.state == "cancelling"
+
+    async def bind_execute(self, state: Any, args: Any, *rest: Any) -> None:
+        if self.state == "late":
+            await asyncio.sleep(1)
+        if self.state == "busy":
+            raise asyncpg.InterfaceError("another operation is in progress")
+        len(args)
+        raise AssertionError("nothing may be sent")
+
+
+class Wired:
+    def __init__(self, transport: Any, state: str = "idle") -> None:
+        self._transport = transport
+        self._protocol = Protocol(state)
+        self._stmts_to_close: set[Any] = set()
+
+
+class State:
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+CLOSE = b"C\0\0\0\x09Sone\0"
+
+
+def test_close_is_glued_to_what_is_sent_next() -> None:
+    transport, states = Writable(), {State("one")}
+    with driver.Closing(Wired(transport), states):
+        transport.write(memoryview(b"Parse"))
+        transport.write(b"more")
+        assert not states
+    transport.write(b"later")
+    assert transport.sent == [CLOSE + b"Parse", b"more", b"later"]
+    assert "write" not in vars(transport)
+
+
+def test_close_waits_where_nothing_is_sent() -> None:
+    transport, states = Writable(), {State("one")}
+    with pytest.raises(ZeroDivisionError), driver.Closing(Wired(transport), states):
+        raise ZeroDivisionError
+    transport.write(b"later")
+    assert transport.sent == [b"later"]
+    assert len(states) == 1
+
+
+def test_close_is_sent_at_once_where_it_cannot_be_glued() -> None:
+    transport, states = Slotted(), {State("one")}
+    with driver.Closing(Wired(transport), states):
+        transport.write(b"Parse")
+    assert transport.sent == [CLOSE, b"Parse"]
+    assert not states
+
+
+@pytest.mark.parametrize("kind", [Writable, Slotted])
+@pytest.mark.parametrize("state", ["cancelling", "busy", "late", "closing"])
+def test_close_waits_while_the_connection_cannot_take_it(kind: Any, state: str) -> None:
+    transport, states = kind(), {State("one")}
+    transport.closing = state == "closing"
+    with driver.Closing(Wired(transport, state), states):
+        pass  # asyncpg raises here, or waits, and sends nothing
+    assert transport.sent == []
+    assert len(states) == 1
+
+
+def test_dropped_statements_are_taken_from_asyncpg(monkeypatch: pytest.MonkeyPatch) -> None:
+    connection, taken = Wired(Writable()), set[Any]()
+    connection._stmts_to_close |= {1, 2}
+    monkeypatch.setattr(capability, "_chosen", capability._choose("public", ()))
+    driver.take_dropped(connection, taken)
+    assert (connection._stmts_to_close, taken) == ({1, 2}, set())
+    monkeypatch.setattr(capability, "_chosen", capability._choose("auto", ()))
+    driver.take_dropped(connection, taken)
+    assert (connection._stmts_to_close, taken) == (set(), {1, 2})
+
+
 def test_the_public_level_refuses_socket_options(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(driver, "_capabilities", driver._choose("public", ()))
+    monkeypatch.setattr(capability, "_chosen", capability._choose("public", ()))
     with pytest.raises(ValueError, match="keepalives_idle cannot be set"):
         driver.check_socket_options({"keepalives_idle": 33})
     driver.check_socket_options({})
@@ -122,14 +231,14 @@ def test_the_public_level_refuses_socket_options(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize(
     ("version", "level", "expected"),
     [
-        ("0.32.0", "private", driver._set_codec_public),
-        ("0.31.0", "public", driver._set_codec_public),
-        ("1.0.0.dev0", "public", driver._set_codec_public),
-        ("0.30.0", "private", driver._set_codec_private),
+        ("0.32.0", "private", value_codecs._set_codec_public),
+        ("0.31.0", "public", value_codecs._set_codec_public),
+        ("1.0.0.dev0", "public", value_codecs._set_codec_public),
+        ("0.30.0", "private", value_codecs._set_codec_private),
         ("0.30.0", "public", None),
     ],
 )
 def test_codecs_are_set_without_a_round_trip_or_not_at_all(
     version: str, level: str, expected: Any
 ) -> None:
-    assert driver._codec_setter(version, level) is expected
+    assert value_codecs._codec_setter(version, level == "private") is expected

@@ -1,0 +1,22 @@
+"""The one room that touches asyncpg beyond its public API, gated by capability.
+
+Level ``public`` uses asyncpg's documented API only.  Level ``private`` also uses the names of
+:data:`PRIVATE_NAMES`; each is looked for when this package is imported, and where one is missing
+the public path serves.  ``FASTPG_DRIVER=public|private|auto`` (default ``auto``) chooses.
+"""
+
+from __future__ import annotations
+
+from .capability import LEVELS as LEVELS
+from .capability import PRIVATE_NAMES as PRIVATE_NAMES
+from .capability import Capabilities as Capabilities
+from .capability import capabilities as capabilities
+from .closing import Closing as Closing
+from .closing import take_dropped as take_dropped
+from .execution import executor as executor
+from .execution import fetch as fetch
+from .execution import receive_in_bulk as receive_in_bulk
+from .execution import settle as settle
+from .sockets import apply_socket_options as apply_socket_options
+from .sockets import check_socket_options as check_socket_options
+from .value_codecs import set_codec as set_codec

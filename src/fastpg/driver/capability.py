@@ -1,0 +1,76 @@
+"""Which names of asyncpg this process may use, decided when this module is imported."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, NamedTuple
+
+import asyncpg
+
+LEVELS = ("auto", "private", "public")
+
+PRIVATE_NAMES: tuple[tuple[str, str], ...] = (
+    ("Connection", "_protocol"),
+    ("Connection", "_stmts_to_close"),
+    ("Connection", "_transport"),
+    ("Connection", "_drop_local_statement_cache"),
+    ("PreparedStatement", "_state"),
+    ("PreparedStatement", "_check_conn_validity"),
+    ("PreparedStatementState", "name"),
+    ("Protocol", "_is_cancelling"),
+    ("Protocol", "bind_execute"),
+    ("Protocol", "get_settings"),
+)
+"""(class, attribute) pairs of asyncpg that level ``private`` needs."""
+
+
+class Capabilities(NamedTuple):
+    """What this process may use of asyncpg, and why."""
+
+    level: str
+    """``public`` or ``private``."""
+    reason: str
+    missing: tuple[str, ...]
+    """Private names that this asyncpg lacks, as ``Class.attribute``."""
+
+
+def _missing_names() -> tuple[str, ...]:
+    classes: dict[str, Any] = {"Connection": asyncpg.connection.Connection}
+    for name, module in (("PreparedStatement", "prepared_stmt"), ("Protocol", "protocol")):
+        classes[name] = getattr(getattr(asyncpg, module, None), name, None)
+    inner = getattr(getattr(asyncpg, "protocol", None), "protocol", None)
+    classes["PreparedStatementState"] = getattr(inner, "PreparedStatementState", None)
+    return tuple(
+        f"{owner}.{attribute}"
+        for owner, attribute in PRIVATE_NAMES
+        if not hasattr(classes[owner], attribute)
+    )
+
+
+def _choose(wanted: str, missing: tuple[str, ...]) -> Capabilities:
+    if wanted not in LEVELS:
+        raise ValueError(
+            f"FASTPG_DRIVER is {wanted!r}; set it to one of auto, private or public, or unset it"
+        )
+    if wanted == "public":
+        return Capabilities("public", "FASTPG_DRIVER=public asks for it", missing)
+    if not missing:
+        asked = "FASTPG_DRIVER=private asks for it" if wanted == "private" else "all names found"
+        return Capabilities("private", f"{asked} in asyncpg {asyncpg.__version__}", ())
+    lacks = f"asyncpg {asyncpg.__version__} lacks {', '.join(missing)}"
+    if wanted == "private":
+        raise ImportError(f"FASTPG_DRIVER=private cannot be served: {lacks}; set it to auto")
+    return Capabilities("public", lacks, missing)
+
+
+_chosen = _choose(os.environ.get("FASTPG_DRIVER") or "auto", _missing_names())
+
+
+def capabilities() -> Capabilities:
+    """Return the level chosen when this module was imported, with its reason."""
+    return _chosen
+
+
+def is_private() -> bool:
+    """Tell whether names inside asyncpg may be used."""
+    return _chosen.level == "private"

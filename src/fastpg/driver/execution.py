@@ -1,0 +1,85 @@
+"""Executing a prepared statement, and receiving its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Any
+
+import asyncpg
+from asyncpg import exceptions as driver_errors
+
+from .. import _impl
+from .capability import is_private
+
+
+async def _fetch_public(statement: Any, args: Sequence[Any]) -> tuple[list[Any], str | None]:
+    records = await statement.fetch(*args)
+    return records, statement.get_statusmsg()
+
+
+async def _fetch_private(statement: Any, args: Sequence[Any]) -> tuple[list[Any], str | None]:
+    statement._check_conn_validity("fetch")
+    connection = statement._connection
+    state = statement._state
+    try:
+        records, status, _ = await connection._protocol.bind_execute(state, args, "", 0, True, None)
+    except driver_errors.OutdatedSchemaCacheError:
+        # what PreparedStatement.fetch() does: the rows cannot be decoded any more, so neither
+        # the types nor this statement may be used again
+        await connection.reload_schema_state()
+        state.mark_closed()
+        raise
+    return records, None if status is None else status.decode()
+
+
+fetch: Callable[[Any, Sequence[Any]], Awaitable[tuple[list[Any], str | None]]] = (
+    _fetch_private if is_private() else _fetch_public
+)
+"""Execute a prepared statement; return its records and its command tag."""
+
+
+def _executor_public(statement: Any) -> Callable[[Sequence[Any]], Awaitable[Any]]:
+    return partial(_fetch_public, statement)
+
+
+def _executor_private(statement: Any) -> Callable[[Sequence[Any]], Awaitable[Any]]:
+    connection = statement._connection
+    bind_execute = connection._protocol.bind_execute
+    state = statement._state
+
+    def execute(args: Sequence[Any]) -> Awaitable[Any]:
+        if state.closed or connection.is_closed():
+            statement._check_conn_validity("fetch")  # raises the error that fits
+        return bind_execute(state, args, "", 0, True, None)  # type: ignore[no-any-return]
+
+    return execute
+
+
+executor: Callable[[Any], Callable[[Sequence[Any]], Awaitable[Any]]] = (
+    _executor_private if is_private() else _executor_public
+)
+"""Return the function that executes a prepared statement, without a coroutine of its own.
+
+Awaiting what it returns gives a sequence that begins with the records and the command tag (text or
+bytes); what it raises has to be shown to :func:`settle`.
+"""
+
+
+async def settle(statement: Any, error: Exception) -> None:
+    """Do what asyncpg's own ``fetch()`` does about an error of :data:`executor`'s function."""
+    if is_private() and isinstance(error, driver_errors.OutdatedSchemaCacheError):
+        await statement._connection.reload_schema_state()
+        statement._state.mark_closed()
+
+
+def receive_in_bulk(connection: Any) -> None:
+    """Have the garbage collector held while a connection decodes many rows at once.
+
+    Nothing happens at level ``public``, nor when the connection's transport does not talk to
+    asyncpg's protocol directly.
+    """
+    if is_private() and isinstance(connection, asyncpg.Connection):
+        transport, protocol = connection._transport, connection._protocol
+        if transport is not None and transport.get_protocol() is protocol:
+            transport.set_protocol(_impl.receiving.Receiver(protocol))

@@ -1,0 +1,62 @@
+"""libpq's options of the TCP socket under a connection."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from typing import Any
+
+from .capability import capabilities, is_private
+
+
+def check_socket_options(options: Mapping[str, int]) -> None:
+    """Raise ValueError when :func:`apply_socket_options` cannot serve ``options`` here."""
+    if options and not is_private():
+        raise ValueError(
+            f"{', '.join(sorted(options))} cannot be set: the driver level is public "
+            f"({capabilities().reason}); remove the option or unset FASTPG_DRIVER"
+        )
+
+
+def apply_socket_options(connection: Any, options: Mapping[str, int]) -> None:
+    """Set keep-alive and user-timeout options on a connection's TCP socket.
+
+    ``options`` are libpq's names: ``keepalives`` (0 or 1), ``keepalives_idle``,
+    ``keepalives_interval`` (seconds), ``keepalives_count``, ``tcp_user_timeout``
+    (milliseconds).  They mean nothing on a unix socket, where libpq ignores them, too.
+    """
+    sock = connection._transport.get_extra_info("socket")
+    if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    for level, option, value in _socket_calls(options):
+        sock.setsockopt(level, option, value)
+
+
+def _socket_calls(options: Mapping[str, int]) -> list[tuple[int, int, int]]:
+    if not options.get("keepalives", 1):
+        calls = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 0)]
+    else:
+        calls = []
+        if any(name.startswith("keepalives") for name in options):
+            calls.append((socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1))
+        for name, constants in (
+            # macOS calls the idle time TCP_KEEPALIVE
+            ("keepalives_idle", ("TCP_KEEPIDLE", "TCP_KEEPALIVE")),
+            ("keepalives_interval", ("TCP_KEEPINTVL",)),
+            ("keepalives_count", ("TCP_KEEPCNT",)),
+        ):
+            calls += _tcp_call(options, name, constants)
+    calls += _tcp_call(options, "tcp_user_timeout", ("TCP_USER_TIMEOUT",))
+    return calls
+
+
+def _tcp_call(
+    options: Mapping[str, int], name: str, constants: tuple[str, ...]
+) -> list[tuple[int, int, int]]:
+    value = options.get(name, 0)
+    if not value:  # 0 means the system's default, as in libpq
+        return []
+    for constant in constants:
+        if hasattr(socket, constant):
+            return [(socket.IPPROTO_TCP, getattr(socket, constant), value)]
+    return []  # libpq ignores what the platform does not offer

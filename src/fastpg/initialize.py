@@ -1,0 +1,187 @@
+"""The first connection of an engine: what SQLAlchemy asks of a server, asked in one statement.
+
+A base of the dialect.  SQLAlchemy asks for version, schema, isolation level and string syntax one
+by one, in a transaction: ten round trips.  Here one statement outside a transaction fetches
+all four beforehand, and SQLAlchemy's own code, and whatever a derived dialect overrides of it,
+runs as ever with these answers at hand.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from sqlalchemy.dialects.postgresql.base import PGDialect
+
+from . import driver
+from .connection import AsyncAdapt_asyncpg_connection
+
+QUESTION = (
+    "SELECT pg_catalog.version(), current_schema(),"
+    " pg_catalog.current_setting('transaction_isolation'),"
+    " pg_catalog.current_setting('standard_conforming_strings')"
+)
+
+_CONFIRM = (
+    "BEGIN ISOLATION LEVEL {upper};"
+    " SELECT 1 / (pg_catalog.current_setting('transaction_isolation') = '{lower}')::int;"
+    " ROLLBACK"
+)
+"""Fails where a transaction of the level cannot begin, or has another level than it asked for."""
+
+
+class Answers(NamedTuple):
+    """What one server said to :data:`QUESTION`."""
+
+    version: str
+    schema: str | None
+    isolation: str | None
+    """In lower case; ``None`` where only a transaction of the engine's own level can tell."""
+    conforming: str
+
+
+class InitializingDialect(PGDialect):
+    """PostgreSQL's dialect with an :meth:`initialize` of two round trips instead of ten.
+
+    Three where the engine has an isolation level of its own.
+    """
+
+    _told: tuple[Any, Answers] | None = None  # the connection in initialize(), and its answers
+
+    def initialize(self, connection: Any) -> None:
+        """Learn the server's version and defaults from the engine's first connection.
+
+        Raises what SQLAlchemy's own does, and asks as it does where the one statement fails.
+        """
+        self._told = _ask(connection)
+        try:
+            super().initialize(connection)  # type: ignore[no-untyped-call]
+        finally:
+            self._told = None
+
+    def _answers(self, dbapi_connection: Any) -> Answers | None:
+        told = self._told
+        return told[1] if told is not None and told[0] is dbapi_connection else None
+
+    def _knowing(self, connection: Any) -> Any:
+        """Return ``connection``, in `initialize()` one that knows the answers already."""
+        if self._told is None:
+            return connection
+        answers = self._answers(connection.connection.dbapi_connection)
+        return connection if answers is None else _KnowingConnection(connection, answers)
+
+    # A dialect that stands between this class and PGDialect gets the connection as it is.
+
+    def _get_server_version_info(self, connection: Any) -> Any:
+        inherited: Any = super()._get_server_version_info
+        if inherited.__func__ is PGDialect._get_server_version_info:
+            connection = self._knowing(connection)
+        return inherited(connection)
+
+    def _get_default_schema_name(self, connection: Any) -> Any:
+        inherited: Any = super()._get_default_schema_name
+        if inherited.__func__ is PGDialect._get_default_schema_name:
+            connection = self._knowing(connection)
+        return inherited(connection)
+
+    def _set_backslash_escapes(self, connection: Any) -> None:
+        inherited: Any = super()._set_backslash_escapes
+        if inherited.__func__ is PGDialect._set_backslash_escapes:
+            connection = self._knowing(connection)
+        inherited(connection)
+
+    def get_default_isolation_level(self, dbapi_conn: Any) -> Any:
+        """Return the name of the isolation level in which the engine's transactions begin."""
+        answers = self._answers(dbapi_conn)
+        if (
+            answers is None
+            or answers.isolation is None
+            or getattr(self.get_isolation_level, "__func__", None)
+            is not PGDialect.get_isolation_level
+        ):
+            return super().get_default_isolation_level(dbapi_conn)  # type: ignore[no-untyped-call]
+        return answers.isolation.upper()
+
+
+class _Answer:
+    """The result of a statement whose one value is known."""
+
+    def __init__(self, value: str | None) -> None:
+        self._value = value
+
+    def scalar(self) -> str | None:
+        return self._value
+
+    scalar_one = scalar_one_or_none = scalar
+
+
+class _KnowingConnection:
+    """SQLAlchemy's connection, except that it knows the answers to three statements."""
+
+    def __init__(self, connection: Any, answers: Answers) -> None:
+        self._connection = connection
+        self._answers = {
+            "select pg_catalog.version()": answers.version,
+            "select current_schema()": answers.schema,
+            "show standard_conforming_strings": answers.conforming,
+        }
+
+    def exec_driver_sql(self, statement: str, *parameters: Any, **options: Any) -> Any:
+        if statement in self._answers and not parameters and not options:
+            return _Answer(self._answers[statement])
+        return self._connection.exec_driver_sql(statement, *parameters, **options)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+
+def _ask(connection: Any) -> tuple[Any, Answers] | None:
+    """Return the DBAPI connection and its server's answers, ``None`` to ask one by one.
+
+    That is the way for a connection that is not ours, for one on which a listener has begun a
+    transaction (a failure would abort it), and for a server that cannot answer: it is then
+    asked again by SQLAlchemy, so that an error is reported as ever.
+    """
+    adapted = connection.connection.dbapi_connection
+    if (
+        not isinstance(adapted, AsyncAdapt_asyncpg_connection)
+        or adapted._transaction is not None
+        or adapted._connection.is_in_transaction()
+    ):
+        return None
+    if getattr(connection, "_echo", False):
+        connection._log_info(QUESTION)
+        connection._log_info("[raw sql] ()")
+    try:
+        answers = adapted.await_(_answers_of(adapted))
+    except Exception:
+        return None
+    return None if answers is None else (adapted, answers)
+
+
+async def _answers_of(adapted: AsyncAdapt_asyncpg_connection) -> Answers | None:
+    connection = adapted._connection
+    # unnamed: nothing to close afterwards, and no name that a pooler could mix up
+    statement = await adapted._statements.prepare_unnamed(QUESTION)
+    records, _ = await driver.fetch(statement, ())
+    version, schema, isolation, conforming = records[0]
+    if not (isinstance(version, str) and isinstance(conforming, str)):
+        return None
+    level = adapted.isolation_level
+    if level is not None and not adapted.autocommit:
+        isolation = await _confirmed(connection, level.replace("_", " "))
+    return Answers(version, schema, isolation if isinstance(isolation, str) else None, conforming)
+
+
+async def _confirmed(connection: Any, level: str) -> str | None:
+    """Return ``level`` if transactions can begin in it and say so themselves, else ``None``.
+
+    Some forks answer with another level than was asked for, and a hot standby refuses
+    SERIALIZABLE.
+    """
+    try:
+        await connection.execute(_CONFIRM.format(upper=level.upper(), lower=level))
+    except Exception:
+        if connection.is_in_transaction():
+            await connection.execute("ROLLBACK")
+        return None
+    return level

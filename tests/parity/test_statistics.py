@@ -1,0 +1,107 @@
+"""fastpg.stats(): what an engine's connections have done, closed ones included."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import warnings
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.pool import NullPool
+
+import fastpg
+from fastpg.statistics import Statistics
+from tests.fixtures.engines import Dialect
+
+ZERO = Statistics(0, 0, 0, 0, 0)
+
+
+def since(engine: Any, before: Statistics) -> Statistics:
+    now = fastpg.stats(engine)
+    return Statistics(*(a - b for a, b in zip(now, before, strict=True)))
+
+
+def engine_of(dialect: Dialect, size: int = 2, **options: Any) -> Any:
+    return dialect.engine(connect_args={"prepared_statement_cache_size": size}, **options)
+
+
+def test_what_is_counted(fastpg_dialect: Dialect) -> None:
+    async def work() -> None:
+        engine = engine_of(fastpg_dialect)
+        assert fastpg.stats(engine) == ZERO
+        async with engine.connect() as connection:
+            before = fastpg.stats(engine)
+            assert before == ZERO._replace(statements_prepared=1)  # the first connection's
+            for n in (1, 1, 2, 3, 1):  # prepared, hit, prepared, evicts 1, evicts 2
+                await connection.execute(text(f"SELECT {n}"))
+            assert since(engine, before) == Statistics(4, 1, 4, 2, 0)
+
+    asyncio.run(work())
+
+
+def test_a_stale_statement_is_a_miss_and_an_invalidation(fastpg_dialect: Dialect) -> None:
+    async def work() -> None:
+        engine = engine_of(fastpg_dialect)
+        async with engine.connect() as connection:
+            await connection.execute(text("SELECT 1"))
+            before = fastpg.stats(engine)
+            engine.dialect._invalidate_schema_cache()
+            await connection.execute(text("SELECT 1"))
+            assert since(engine, before) == Statistics(1, 0, 1, 0, 1)
+            await connection.execute(text("DEALLOCATE ALL"))
+            assert since(engine, before) == Statistics(2, 0, 2, 0, 3)
+
+    asyncio.run(work())
+
+
+def test_without_a_cache_there_is_nothing_to_hit_or_miss(fastpg_dialect: Dialect) -> None:
+    async def work() -> None:
+        engine = engine_of(fastpg_dialect, 0)
+        async with engine.connect() as connection:
+            before = fastpg.stats(engine)
+            for _ in range(3):
+                await connection.execute(text("SELECT 1"))
+            assert since(engine, before) == ZERO._replace(statements_prepared=3)
+
+    asyncio.run(work())
+
+
+def test_connections_are_summed_up_closed_ones_included(fastpg_dialect: Dialect) -> None:
+    async def work() -> None:
+        engine = engine_of(fastpg_dialect, poolclass=NullPool)
+        other = engine_of(fastpg_dialect)
+        for _ in range(3):
+            async with engine.connect() as one, engine.connect() as two:
+                for connection in (one, two, two):
+                    await connection.execute(text("SELECT 1"))
+        async with engine.connect() as connection:
+            await connection.execute(text("SELECT 1"))
+            await connection.invalidate()
+        gc.collect()
+        assert fastpg.stats(engine) == Statistics(1 + 7, 3, 7, 0, 0)
+        assert fastpg.stats(engine.sync_engine) == fastpg.stats(engine)
+        assert fastpg.stats(engine.execution_options()) == fastpg.stats(engine)
+        assert fastpg.stats(other) == ZERO
+        assert list(engine.dialect._counters._live) == []
+
+    asyncio.run(work())
+
+
+def test_a_synchronous_engine(fastpg_dialect: Dialect) -> None:
+    url = fastpg_dialect.url().update_query_dict({"async_fallback": "true"})
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*async_fallback dialect argument")
+        engine = create_engine(url)
+    with engine.connect() as connection:
+        connection.execute(text("SELECT 1"))
+    assert fastpg.stats(engine).statements_prepared == 2
+    engine.dispose()
+
+
+def test_what_is_no_engine_of_ours(builtin: Dialect) -> None:
+    with pytest.raises(TypeError, match=r"takes an Engine or an AsyncEngine, not str"):
+        fastpg.stats("postgresql+asyncpg://")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"served by sqlalchemy.*: call fastpg\.install\(\)"):
+        fastpg.stats(builtin.engine())
