@@ -18,11 +18,12 @@ pytestmark = pytest.mark.leak
 DEBUG = shutil.which(f"python{sys.version_info[0]}.{sys.version_info[1]}-dbg")
 INTERPRETERS = {"references": DEBUG, "blocks": sys.executable}
 
-# Debian names the build data of its debug interpreter otherwise than that interpreter expects.
-NAMED = {
-    "_PYTHON_SYSCONFIGDATA_NAME": "_sysconfigdata_d_"
-    + getattr(sys.implementation, "_multiarch", "")
-}
+# An interpreter of its own brings a standard library of its own.
+SEARCH_PATH = [
+    entry
+    for entry in sys.path
+    if entry and ("site-packages" in entry or not entry.startswith(sys.base_prefix))
+]
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -30,11 +31,7 @@ NAMED = {
 def test_references_level_off(counted: str, form: str) -> None:
     done = subprocess.run(
         [str(INTERPRETERS[counted]), "-m", "tests.leaks.references", form],
-        env={
-            **os.environ,
-            **(NAMED if counted == "references" else {}),
-            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-        },
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(SEARCH_PATH)},
         capture_output=True,
         text=True,
         timeout=600,
