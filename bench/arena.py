@@ -7,8 +7,9 @@ peers are started when the first benchmark needs them and live until `close`.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Set
-from contextlib import ExitStack
+import socket
+from collections.abc import Callable, Iterator, Mapping, Set
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -27,6 +28,8 @@ from tests.fixtures.server import Server, running_server
 
 # More rounds where the first ones have missed, so that the second verdict is the better founded.
 _REPEAT = 1.5
+# What the rounds of a benchmark may take: on a machine that others keep busy there are fewer.
+_SECONDS = 10.0
 # The server's answer to a large query arrives in pieces whose number varies, and each one costs
 # some calls: the lowest of some runs is the same every time.
 _COUNTS = 7
@@ -85,15 +88,22 @@ class Arena:
             first = runners[benchmark.lanes[0].label]
             entry.iterations = race.iterations(first) if enabled else 1
             running = race.Race(runners, entry.iterations)
+            share = 1.0 if fixture is not None else _REPEAT
+            rounds = round(benchmark.rounds * share)
+            if entry.iterations > 1:  # the others are few enough, and warm
+                rounds = running.warm_up(rounds, _SECONDS * share)
             if fixture is None:
-                running.measure(round(benchmark.rounds * _REPEAT))
+                running.measure(rounds)
             else:
-                self._record(running, benchmark, fixture)
+                self._record(running, rounds, benchmark, fixture)
         finally:
             self._finish(benchmark)
         return running.figures
 
-    def _record(self, running: race.Race, benchmark: Benchmark, fixture: BenchmarkFixture) -> None:
+    @staticmethod
+    def _record(
+        running: race.Race, rounds: int, benchmark: Benchmark, fixture: BenchmarkFixture
+    ) -> None:
         """Let pytest-benchmark run the rounds; what it notes is the time of one of our lanes."""
         shown = benchmark.comparisons[0].ours
 
@@ -102,7 +112,7 @@ class Arena:
             race.CLOCK.advance(running.figures[shown]["cpu"][-1])
 
         fixture.pedantic(  # type: ignore[no-untyped-call]
-            one_round, rounds=benchmark.rounds
+            one_round, rounds=rounds
         )
 
     def _memory(
@@ -183,19 +193,27 @@ class Arena:
 
     def _make_tables(self) -> tuple[URL, str]:
         server = self._stack.enter_context(running_server())
-        # Two runs on one server do not meet.
-        name = f"fastpg_bench_{os.getpid()}"
-        self._stack.callback(server.execute, schema.drop(name))
-        server.execute(schema.drop(name), *schema.make(name))
-        url, transport = _nearest(server)
         self._report.server = ".".join(map(str, server.version))
-        self._report.transport = transport
-        return url, name
+        address = self._stack.enter_context(tables(server))
+        self._report.transport = "TCP" if address[0].host else "Unix socket"
+        return address
 
 
-def _nearest(server: Server) -> tuple[URL, str]:
+@contextmanager
+def tables(server: Server) -> Iterator[tuple[URL, str]]:
+    """Make the tables; yield the URL for the workers and the schema; drop it at the end."""
+    # Two runs on one server do not meet.
+    name = f"fastpg_bench_{os.getpid()}"
+    server.execute(schema.drop(name), *schema.make(name))
+    try:
+        yield _nearest(server), name
+    finally:
+        server.execute(schema.drop(name))
+
+
+def _nearest(server: Server) -> URL:
     """Return the URL by which the workers connect: the Unix socket of a server of our own."""
-    if server.cluster is None or not hasattr(os, "fork"):
-        return server.url(), "TCP"
+    if server.cluster is None or not hasattr(socket, "AF_UNIX"):
+        return server.url()
     query = {"host": str(server.cluster.socket_dir), "port": str(server.port)}
-    return server.url().set(host=None, port=None, query=query), "Unix socket"
+    return server.url().set(host=None, port=None, query=query)

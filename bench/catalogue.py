@@ -96,7 +96,7 @@ _ALL = (
     _benchmark("scalars", "1,000 rows, .scalars().all()"),
     _benchmark("mappings", "1,000 rows, .mappings().all()"),
     _benchmark("iteration", "1,000 rows, for row in result"),
-    _benchmark("big_simple", "100,000 rows, four plain columns", rounds=7),
+    _benchmark("big_simple", "100,000 rows, four plain columns", rounds=5),
     _benchmark("big_no_json", "100,000 rows, six columns without JSON", rounds=5),
     _benchmark("big_json", "100,000 rows, seven columns with JSON", rounds=5),
     _benchmark("orm_entities", "ORM, 1,000 entities with jsonb", peers=SQLALCHEMY),
@@ -132,6 +132,7 @@ _ALL = (
         )
         for workload, title in (
             ("one_row", "function calls, one-row SELECT"),
+            ("rows_simple", "function calls, 1,000 rows int / text / float"),
             ("rows_mixed", "function calls, 1,000 rows of seven columns"),
             ("executemany", "function calls, executemany of 1,000"),
         )

@@ -78,4 +78,9 @@ def pytest_terminal_summary(
         document = report.document()
         terminalreporter.write_line(f"written: {report.write(directory, document)}")
         terminalreporter.write_line(f"written: {page.write(directory, document)}")
-        terminalreporter.write_line(f"written: {plots.write(directory, document)}")
+        if plots.panels(document):
+            terminalreporter.write_line(f"written: {plots.write(directory, document)}")
+        else:
+            terminalreporter.write_line(
+                "no picture: nothing was compared with the built-in dialect"
+            )

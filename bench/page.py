@@ -35,12 +35,12 @@ no ORM, and is here to show what those cost. Measure your own program before you
 _METHOD = """\
 ## How it is measured
 
-Each peer is a process of its own with one open connection. A round runs one batch of every peer,
-in an order that changes; a batch takes some 30 ms. A ratio is that of the medians of the rounds.
-Garbage collection is on, after a full collection in front of each batch. Before anything is
-timed, all peers have to return the same values. A gate that is missed is measured once more, with
-more rounds of the two that it compares, and the second reading counts. Peak memory is the growth of the resident set in a
-fresh process while one result is fetched and held. Function calls are counted by
+Each peer is a process of its own with one open connection. A round runs one batch of every peer, in
+an order that changes; a batch takes some 30 ms. A ratio is that of the medians of the rounds.
+Garbage collection is on, after a full collection in front of each batch. Before anything is timed,
+all peers have to return the same values. A gate that is missed is measured once more, with more
+rounds of the two that it compares, and the second reading counts. Peak memory is the growth of the
+resident set in a fresh process while one result is fetched and held. Function calls are counted by
 `sys.setprofile`. The rows, the statements and the bounds: `bench/e2e`, `bench/gates.toml`.
 
 ```

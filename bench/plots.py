@@ -50,21 +50,26 @@ def write(directory: Path, document: Document) -> Path:
     return path
 
 
-def draw(document: Document, path: Path) -> None:
-    """Draw how many times as fast as the built-in dialect each peer is; ValueError without any."""
+def panels(document: Document) -> list[tuple[str, list[Document]]]:
+    """Return the headings of what can be drawn, and the benchmarks under each."""
     timed = [b for b in document["benchmarks"] if b["kind"] == "time" and "builtin" in b["medians"]]
-    panels = [
+    found = [
         ("statements", [b for b in timed if b["unit"] == "statement"]),
         ("JSON documents, without a server", [b for b in timed if b["unit"] == "document"]),
     ]
-    panels = [(title, benchmarks) for title, benchmarks in panels if benchmarks]
-    if not panels:
+    return [(title, benchmarks) for title, benchmarks in found if benchmarks]
+
+
+def draw(document: Document, path: Path) -> None:
+    """Draw how many times as fast as the built-in dialect each peer is; ValueError without any."""
+    shown = panels(document)
+    if not shown:
         raise ValueError("the report holds no benchmark with the built-in dialect: run them all")
-    rows = [len(benchmarks) for _, benchmarks in panels]
+    rows = [len(benchmarks) for _, benchmarks in shown]
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(9, sum(rows) * _ROW_INCHES + 1.9), layout="constrained")
-        axes = figure.subplots(len(panels), 1, squeeze=False, height_ratios=rows)
-        for (title, benchmarks), place in zip(panels, axes[:, 0]):
+        axes = figure.subplots(len(shown), 1, squeeze=False, height_ratios=rows)
+        for (title, benchmarks), place in zip(shown, axes[:, 0]):
             _panel(place, title, benchmarks)
         figure.suptitle(
             "Times as fast as SQLAlchemy's built-in postgresql+asyncpg dialect", weight="bold"

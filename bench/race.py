@@ -5,11 +5,13 @@ bench/arena.py drives a Race. A lane is anything that runs n iterations and says
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 BATCH_SECONDS = 0.03
 _ATTEMPTS = 3
+_FEWEST = 5
 
 
 class Sample(NamedTuple):
@@ -31,10 +33,9 @@ class Race:
     def __init__(self, lanes: Mapping[str, Runner], iterations: int) -> None:
         self.lanes = dict(lanes)
         self.iterations = iterations
-        self.figures: dict[str, dict[str, list[float]]] = {
-            label: {"cpu": [], "wall": []} for label in self.lanes
-        }
+        self.figures: dict[str, dict[str, list[float]]] = {}
         self._rounds = 0
+        self._forget()
 
     def order(self) -> list[str]:
         """Return the labels as the next round takes them: rotated, every other time backwards."""
@@ -51,6 +52,17 @@ class Race:
             self.figures[label]["wall"].append(sample.wall / self.iterations)
         self._rounds += 1
 
+    def warm_up(self, most: int, seconds: float) -> int:
+        """Run a round that is not kept; return how many fit into `seconds`, from 5 to `most`."""
+        start = time.perf_counter()
+        self.round()
+        taken = time.perf_counter() - start
+        self._forget()
+        return min(most, max(_FEWEST, int(seconds / taken)))
+
+    def _forget(self) -> None:
+        self.figures = {label: {"cpu": [], "wall": []} for label in self.lanes}
+
     def measure(self, rounds: int) -> None:
         """Run that many rounds."""
         for _ in range(rounds):
@@ -60,6 +72,8 @@ class Race:
 def iterations(runner: Runner, seconds: float = BATCH_SECONDS) -> int:
     """Return how many iterations of `runner` take about `seconds`, at least 1."""
     number = 1
+    if runner(number).wall >= seconds:
+        return number
     while True:
         took = min(runner(number).wall for _ in range(_ATTEMPTS))
         if took >= seconds / 4 or took * 4 >= seconds:

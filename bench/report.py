@@ -40,6 +40,9 @@ class Entry:
         """Return what pytest-benchmark's JSON carries as extra_info."""
         return {
             "unit": self.benchmark.unit,
+            "rounds": max(
+                len(values) for each in self.figures.values() for values in each.values()
+            ),
             "iterations": self.iterations,
             "medians": {
                 label: {measure: _short(median(values)) for measure, values in measures.items()}
@@ -55,7 +58,6 @@ class Entry:
             "name": benchmark.name,
             "title": benchmark.title,
             "kind": benchmark.kind,
-            "rounds": benchmark.rounds,
             **self.summary(),
             "figures": _figures(self.figures),
             "repeated": None if self.repeated is None else _figures(self.repeated),

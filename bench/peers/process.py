@@ -26,14 +26,17 @@ class PeerError(RuntimeError):
 
 
 class PeerProcess:
-    """One running worker; it knows no server before it is introduced to one."""
+    """One running worker; it knows no server before it is introduced to one.
 
-    def __init__(self, peer: str) -> None:
+    `wrapper` is a command that runs the worker, such as a debugger's.
+    """
+
+    def __init__(self, peer: str, *wrapper: str) -> None:
         self.peer = peer
         self.introduced = False
         environment = {name: value for name, value in os.environ.items() if name not in _OURS}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "bench.peers.worker", peer],
+            [*wrapper, sys.executable, "-m", "bench.peers.worker", peer],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -46,6 +49,11 @@ class PeerProcess:
         except BaseException:
             self.stop()
             raise
+
+    @property
+    def pid(self) -> int:
+        """The number of the process."""
+        return self._process.pid
 
     def introduce(self, url: URL, schema: str) -> None:
         """Tell the worker where the server is and in which schema its tables stand."""

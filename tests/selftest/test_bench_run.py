@@ -84,7 +84,7 @@ def test_gates_that_hold_pass_and_are_reported(bench: Bench, tmp_path: Path) -> 
     assert set(one_row["figures"]) == {"builtin", "compiled", "python", "psycopg", "asyncpg"}
     for measures in one_row["figures"].values():
         for figures in measures.values():
-            assert len(figures) == one_row["rounds"]
+            assert len(figures) == one_row["rounds"] >= 5
             assert all(1e-6 < seconds < 1 for seconds in figures)
     assert [gate["held"] for gate in one_row["gates"]] == [True] * 3
     assert {"python", "sqlalchemy", "asyncpg", "psycopg", "postgresql"} <= set(document["versions"])

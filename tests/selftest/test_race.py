@@ -43,3 +43,10 @@ def test_a_batch_takes_about_the_time_asked_for(seconds: float) -> None:
         return Sample(seconds * count + 5e-6, seconds * count)
 
     assert iterations(run, 0.04) == pytest.approx(max(1, 0.04 / seconds), rel=0.1)
+
+
+@pytest.mark.parametrize("seconds, rounds", [(0.0, 5), (1e6, 11)])
+def test_a_slow_machine_gets_fewer_rounds(seconds: float, rounds: int) -> None:
+    race = Race(lanes([], "a", "b"), 1)
+    assert race.warm_up(11, seconds) == rounds
+    assert race.figures == {label: {"cpu": [], "wall": []} for label in "ab"}
