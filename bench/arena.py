@@ -29,7 +29,7 @@ from tests.fixtures.server import Server, running_server
 # More rounds where the first ones have missed, so that the second verdict is the better founded.
 _REPEAT = 1.5
 # What the rounds of a benchmark may take: on a machine that others keep busy there are fewer.
-_SECONDS = 10.0
+_SECONDS = 6.0
 # The server's answer to a large query arrives in pieces whose number varies, and each one costs
 # some calls: the lowest of some runs is the same every time.
 _COUNTS = 7
@@ -88,10 +88,10 @@ class Arena:
             first = runners[benchmark.lanes[0].label]
             entry.iterations = race.iterations(first) if enabled else 1
             running = race.Race(runners, entry.iterations)
-            share = 1.0 if fixture is not None else _REPEAT
-            rounds = round(benchmark.rounds * share)
-            if entry.iterations > 1:  # the others are few enough, and warm
-                rounds = running.warm_up(rounds, _SECONDS * share)
+            rounds = benchmark.rounds
+            if entry.iterations > 1:  # the others have few rounds, and are warm
+                share = 1.0 if fixture is not None else _REPEAT
+                rounds = running.warm_up(round(rounds * share), _SECONDS * share)
             if fixture is None:
                 running.measure(rounds)
             else:
@@ -215,5 +215,11 @@ def _nearest(server: Server) -> URL:
     """Return the URL by which the workers connect: the Unix socket of a server of our own."""
     if server.cluster is None or not hasattr(socket, "AF_UNIX"):
         return server.url()
-    query = {"host": str(server.cluster.socket_dir), "port": str(server.port)}
-    return server.url().set(host=None, port=None, query=query)
+    given = server.url()
+    return URL.create(
+        given.drivername,
+        given.username,
+        given.password,
+        database=given.database,
+        query={"host": str(server.cluster.socket_dir), "port": str(server.port)},
+    )

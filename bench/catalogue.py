@@ -49,7 +49,7 @@ class Benchmark:
     kind: Kind
     lanes: tuple[Lane, ...]
     comparisons: tuple[Comparison, ...]
-    rounds: int = 11
+    rounds: int = 15
     unit: str = "statement"
 
 
@@ -67,7 +67,7 @@ def _benchmark(
     kind: Kind = "time",
     workload: str = "",
     peers: tuple[str, ...] = EVERY,
-    rounds: int = 11,
+    rounds: int = 15,
     unit: str = "statement",
 ) -> Benchmark:
     lanes = tuple(Lane(peer, peer, workload or name) for peer in peers)
@@ -106,7 +106,7 @@ _ALL = (
     *(
         _benchmark(
             f"json_{action}_{size}",
-            f"JSON {action}, {size}",
+            f"JSON {action}, {size}" + (" bytes" if size.isdigit() else ""),
             peers=FORMS,
             unit="document",
         )

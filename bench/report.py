@@ -46,7 +46,7 @@ class Entry:
             "iterations": self.iterations,
             "medians": {
                 label: {measure: _short(median(values)) for measure, values in measures.items()}
-                for label, measures in {**self.figures, **(self.repeated or {})}.items()
+                for label, measures in self.figures.items()
             },
             "gates": [_verdict(verdict) for verdict in self.verdicts],
         }
@@ -123,7 +123,7 @@ class Report:
                 state = "aim" if verdict.aim_reached else "" if verdict.held else "MISSED"
                 yield (
                     f"{entry.benchmark.name:20} {gate.comparison.name:16} {gate.measure:7}"
-                    f" {verdict.final.ratio:6.2f} {bound:>9} {gate.aim:5g} {state}"
+                    f" {verdict.final.ratio:6.3f} {bound:>9} {gate.aim:5g} {state}"
                 )
 
 
