@@ -41,14 +41,15 @@ class Counter:
 
     def count(self, workload: str, iterations: int) -> float:
         """Return the instructions of one iteration, without those of asking for it."""
+        if not self._dumps:  # switching it off again would lose the counts
+            self._control("--instr=on")
         once, more = (self._dump(workload, count) for count in (1, 1 + iterations))
         return (more - once) / iterations
 
     def _dump(self, workload: str, count: int) -> int:
-        self._control("--instr=on")
+        self._control("--zero")
         self.peer.ask("run", workload=workload, count=count)
-        self._control("--instr=off")
-        self._control("--dump")  # which also sets the counters back to zero
+        self._control("--dump")
         self._dumps += 1
         text = Path(f"{self._files}.{self._dumps}").read_text(errors="replace")
         found = re.search(r"^(?:totals|summary): (\d+)", text, re.MULTILINE)
@@ -58,7 +59,7 @@ class Counter:
 
     def _control(self, action: str) -> None:
         command = ["callgrind_control", action, str(self.peer.pid)]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(command, check=True, capture_output=True)
 
 
 def measure(names: list[str], iterations: int) -> Iterator[str]:
