@@ -1,0 +1,90 @@
+"""The JSON workloads: documents to values and back, without a server.
+
+The peer `builtin` does what the built-in dialect does, with json.loads and json.dumps; ours do
+what the codec of fastpg does in their form. `_ours` is the one place that knows the pieces.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Callable, Iterable
+from itertools import repeat
+from typing import Any
+
+from bench.e2e.workload import Workload
+
+SMALL = {"id": 123, "ok": True, "name": "user 123"}
+MEDIUM = {
+    "id": 4711,
+    "customer": {"name": "Ada Lovelace", "email": "ada@example.org", "vip": True, "since": 2019},
+    "lines": [
+        {"sku": f"A-{n:04}", "title": f"Part number {n}", "count": n, "price": n * 12.25}
+        for n in range(1, 6)
+    ],
+    "notes": ["leave at the door", "ring twice", "call before you come, please"],
+    "discount": None,
+    "rate": 0.19,
+    "paid": False,
+}
+LARGE = {
+    "id": 815,
+    "events": [
+        {
+            "at": f"2024-05-{n:02}T08:00:00Z",
+            "kind": "page view" if n % 3 else "purchase",
+            "path": f"/catalogue/section-{n}/item-{n * 37}",
+            "agent": "Mozilla/5.0 (X11; Linux x86_64)",
+            "milliseconds": n * 13,
+        }
+        for n in range(1, 20)
+    ],
+}
+DOCUMENTS = {
+    "43": SMALL,
+    "600": MEDIUM,
+    "3000": LARGE,
+    "small": SMALL,
+    "medium": MEDIUM,
+}
+
+
+def _decode_standard(data: bytes) -> Any:
+    return json.loads(data[1:].decode())
+
+
+def _ours(action: str) -> Callable[[Any], Any]:
+    """Return fastpg's function in the form of this process (FASTPG_IMPL)."""
+    from fastpg import _impl
+
+    if action == "decode":
+        return _impl.converters.json_decoder(None, takes_bytes=False, prefix=1)
+    return json.dumps  # a bound value is serialized by the standard library so far
+
+
+class Document(Workload):
+    """Converts one document over and over; `ours` chooses fastpg's functions."""
+
+    def __init__(self, action: str, document: Any, *, ours: bool) -> None:
+        standard: Callable[[Any], Any] = _decode_standard if action == "decode" else json.dumps
+        self._convert = _ours(action) if ours else standard
+        self._given = b"\x01" + json.dumps(document).encode() if action == "decode" else document
+
+    async def step(self) -> Any:
+        return self._convert(self._given)
+
+    async def batch(self, count: int) -> None:
+        # A loop in C, so that it does not drown what it calls.
+        deque(map(self._convert, repeat(self._given, count)), maxlen=0)
+
+    async def rows(self, result: Any) -> Iterable[Any]:
+        return [[result.decode() if isinstance(result, bytes) else result]]
+
+
+def make(name: str, *, ours: bool) -> Workload | None:
+    """Return the workload of that name, None if it is not about documents."""
+    kind, _, rest = name.partition("_")
+    action, _, size = rest.partition("_")
+    if kind != "json" or size not in DOCUMENTS:
+        return None
+    return Document(action, DOCUMENTS[size], ours=ours)
