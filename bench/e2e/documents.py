@@ -13,37 +13,12 @@ from itertools import repeat
 from typing import Any
 
 from bench.e2e.workload import Workload
+from bench.micro.documents import MEDIUM, SMALL, STRINGS
 
-SMALL = {"id": 123, "ok": True, "name": "user 123"}
-MEDIUM = {
-    "id": 4711,
-    "customer": {"name": "Ada Lovelace", "email": "ada@example.org", "vip": True, "since": 2019},
-    "lines": [
-        {"sku": f"A-{n:04}", "title": f"Part number {n}", "count": n, "price": n * 12.25}
-        for n in range(1, 6)
-    ],
-    "notes": ["leave at the door", "ring twice", "call before you come, please"],
-    "discount": None,
-    "rate": 0.19,
-    "paid": False,
-}
-LARGE = {
-    "id": 815,
-    "events": [
-        {
-            "at": f"2024-05-{n:02}T08:00:00Z",
-            "kind": "page view" if n % 3 else "purchase",
-            "path": f"/catalogue/section-{n}/item-{n * 37}",
-            "agent": "Mozilla/5.0 (X11; Linux x86_64)",
-            "milliseconds": n * 13,
-        }
-        for n in range(1, 20)
-    ],
-}
 DOCUMENTS = {
     "43": SMALL,
     "600": MEDIUM,
-    "3000": LARGE,
+    "3000": STRINGS,
     "small": SMALL,
     "medium": MEDIUM,
 }
@@ -58,8 +33,8 @@ def _ours(action: str) -> Callable[[Any], Any]:
     from fastpg import _impl
 
     if action == "decode":
-        return _impl.converters.json_decoder(None, takes_bytes=False, prefix=1)
-    return json.dumps  # a bound value is serialized by the standard library so far
+        return _impl.jsondecode.json_decoder(None, takes_bytes=False, prefix=1)
+    return _impl.jsonencode.dumps
 
 
 class Document(Workload):
