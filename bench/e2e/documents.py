@@ -13,14 +13,14 @@ from itertools import repeat
 from typing import Any
 
 from bench.e2e.workload import Workload
-from bench.micro.documents import MEDIUM, SMALL, STRINGS
+from bench.micro.documents import VALUES
 
 DOCUMENTS = {
-    "43": SMALL,
-    "600": MEDIUM,
-    "3000": STRINGS,
-    "small": SMALL,
-    "medium": MEDIUM,
+    "43": VALUES["small"],
+    "600": VALUES["medium"],
+    "3000": VALUES["strings"],
+    "small": VALUES["small"],
+    "medium": VALUES["medium"],
 }
 
 
