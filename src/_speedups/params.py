@@ -1,12 +1,13 @@
-"""Bound parameters: mappings by name become positional tuples.
+"""Bound parameters: parameter sets by name become positional tuples.
 
-The execution context keeps one plan per compiled statement and calls it for every execution,
-through fastpg._impl.
+The execution context keeps one plan per compiled statement and calls it for every execution; the
+compiler joins the tuples of many rows into one. Both go through fastpg._impl.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from operator import itemgetter
 from typing import Any
 
@@ -15,49 +16,264 @@ from fastpg._speedups import _pure as cython
 if cython.compiled:  # never at run time; the compiler has to see the import to know the types
     import cython  # type: ignore[no-redef]
 
+if cython.compiled:
+    from cython.cimports.cpython.ref import Py_INCREF
+    from cython.cimports.cpython.tuple import PyTuple_New, PyTuple_SET_ITEM
+
+_MISSING = object()
+_PLAIN, _CALLED, _REQUIRED = 0, 1, 2
+
 
 @cython.cclass
 class ParamPlan:
-    """The order of a statement's parameters and the bind processor of each."""
+    """Where each parameter of a statement comes from, what converts it, and where it goes."""
 
     # Any: SQLAlchemy names parameters by subclasses of str, too
-    _steps: list[tuple[Any, Any]]
+    _count: cython.Py_ssize_t
+    _binds: tuple[Any, ...]
+    _keys: tuple[Any, ...]
+    _names: tuple[Any, ...]
+    _indexes: tuple[Any, ...]
+    _kinds: bytes
+    _sources: tuple[Any, ...]
+    _processors: tuple[Any, ...]
+    _straight: cython.bint
     _plain: cython.bint
-    _getter: Any
+    _by_key: Any
+    _by_name: Any
 
     @cython.annotation_typing(False)
-    def __init__(self, keys: Sequence[str], processors: Mapping[str, Callable[[Any], Any]]) -> None:
-        """Plan tuples in the order of `keys`; a key may occur more than once.
+    def __init__(
+        self,
+        binds: Mapping[Any, str],
+        indexes: Mapping[Any, int],
+        positions: Sequence[str],
+        processors: Mapping[str, Callable[[Any], Any]],
+    ) -> None:
+        """Plan tuples in the order of `positions`, which holds each name once.
 
-        `processors` maps keys to functions of one value; others than `keys` are ignored.
-        TypeError when `keys` is a single string.
+        `binds` maps SQLAlchemy's bound parameters to their names, in the order in which they are
+        evaluated; `indexes` some of them to their place among the extracted ones. `processors`
+        maps names to functions of one value; others than `positions` are ignored. ValueError when
+        `positions` does not hold each name of `binds` exactly once.
         """
-        if isinstance(keys, str):
-            raise TypeError(f"keys={keys!r}: pass a sequence of names, such as [{keys!r}]")
-        names = tuple(keys)
-        self._steps = [(name, processors.get(name)) for name in names]
-        # Without processors one call looks all names up; it returns a tuple from two names on.
-        self._plain = len(names) > 1 and all(step[1] is None for step in self._steps)
-        self._getter = itemgetter(*names) if self._plain else None
+        names = list(binds.values())
+        count = len(names)
+        if len(set(names)) != count or sorted(names) != sorted(positions):
+            raise ValueError(f"positions={positions!r} must hold each of {names!r} once")
+        self._count = count
+        self._binds = tuple(binds)
+        self._names = tuple(names)
+        self._keys = tuple([bind.key for bind in binds])
+        self._indexes = tuple([indexes.get(bind, -1) for bind in binds])
+        self._kinds = bytes(
+            [_REQUIRED if b.required else _CALLED if b.callable else _PLAIN for b in binds]
+        )
+        self._sources = tuple([names.index(name) for name in positions])
+        self._processors = tuple([processors.get(name) for name in positions])
+        self._straight = self._sources == tuple(range(count))
+        self._plain = all(processor is None for processor in self._processors)
+        self._by_key = itemgetter(*self._keys) if count else None
+        self._by_name = itemgetter(*self._names) if count else None
 
-    def row(self, values: Mapping[str, Any]) -> tuple[Any, ...]:
-        """Return the parameters of one execution; KeyError for a name that `values` lacks."""
-        return self._row(values)
+    @cython.annotation_typing(False)
+    def values(
+        self, many: Sequence[Mapping[str, Any]], extracted: Sequence[Any] | None
+    ) -> list[Any] | int:
+        """Return the values of all parameter sets, set after set, each in the order of `binds`.
 
-    def rows(self, many: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
-        """Return the parameters of an execution per mapping, in order; KeyError as in row()."""
-        if self._plain:
-            return list(map(self._getter, many))
-        return [self._row(values) for values in many]
+        `many` holds at least one set. A value stands in its set under the parameter's key or else its name; what a set lacks is
+        the value of the extracted parameter, else that of the parameter itself. Where a set
+        lacks a required one, the set's number comes back, counted from 0.
+        """
+        if not cython.compiled and self._count and many[0] and set(map(type, many)) == {dict}:
+            try:
+                return _flat(map(self._by_key, many), self._count)
+            except KeyError:
+                pass
+        values: list[Any] = []
+        group: int = 0
+        for given in many:
+            if not self._append(values, given if given else {}, extracted):
+                return group
+            group += 1
+        return values
 
     @cython.cfunc
-    def _row(self, values: Any) -> tuple[Any, ...]:
-        """Look up every key and process its value where the key has a processor."""
-        if self._plain:
-            found: tuple[Any, ...] = self._getter(values)
-            return found
-        row: list[Any] = []
-        for name, processor in self._steps:
-            value = values[name]
-            row.append(value if processor is None else processor(value))
-        return tuple(row)
+    def _append(self, values: list[Any], given: Any, extracted: Any) -> cython.bint:
+        """Append the values of one parameter set; tell whether it has all that are required."""
+        i: cython.Py_ssize_t
+        index: cython.Py_ssize_t
+        value: Any
+        exact: cython.bint = type(given) is dict
+        for i in range(self._count):
+            key = self._keys[i]
+            value = _MISSING
+            if exact:
+                value = _get(given, key)
+                if value is _MISSING:
+                    name = self._names[i]
+                    if name is not key:
+                        value = _get(given, name)
+            elif key in given:
+                value = given[key]
+            else:
+                name = self._names[i]
+                if name in given:
+                    value = given[name]
+            if value is _MISSING:
+                kind: cython.Py_ssize_t = self._kinds[i]
+                if kind == _REQUIRED:
+                    return False
+                bind = self._binds[i]
+                if extracted is not None:
+                    index = self._indexes[i]
+                    if 0 <= index < len(extracted):
+                        bind = extracted[index]
+                value = bind.effective_value if kind == _CALLED else bind.value
+            values.append(value)
+        return True
+
+    @cython.annotation_typing(False)
+    def named(self, sets: Sequence[Mapping[str, Any]]) -> list[Any]:
+        """Return the values of complete sets by name, as `values` does; KeyError for a gap."""
+        return _flat(map(self._by_name, sets), self._count) if self._count else []
+
+    @cython.annotation_typing(False)
+    def sets(self, values: list[Any], number: int) -> list[dict[str, Any]]:
+        """Return a new dictionary by name for each of the `number` sets in `values`."""
+        self._check(values, number)
+        if not self._count:
+            return [{} for _ in range(number)]
+        names = self._names
+        return [dict(zip(names, row)) for row in zip(*[iter(values)] * self._count)]
+
+    @cython.annotation_typing(False)
+    def rows(self, values: list[Any], number: int) -> list[tuple[Any, ...]]:
+        """Return the positional parameters of each of the `number` sets in `values`.
+
+        Processors are called set after set, within a set in the order of `positions`; what one
+        raises comes through. ValueError unless `values` holds `number` sets.
+        """
+        self._check(values, number)
+        if not self._count:
+            return [()] * number
+        rows: list[tuple[Any, ...]]
+        if not cython.compiled:
+            # zip() asks one column after the other for each row: the order is that of a loop
+            columns = [
+                values[source :: self._count]
+                if processor is None
+                else map(processor, values[source :: self._count])
+                for source, processor in zip(self._sources, self._processors)
+            ]
+            rows = list(zip(*columns))
+            if len(rows) != number:  # zip() takes it for the end of a column
+                raise StopIteration("a bind processor raised StopIteration")
+            return rows
+        return self._rows(values, number)
+
+    @cython.cfunc
+    def _check(self, values: Any, number: cython.Py_ssize_t) -> object:
+        """Raise unless `values` is a list of `number` sets."""
+        if type(values) is not list or number < 0 or len(values) != number * self._count:
+            raise ValueError(f"values must be a list of {number} sets of {self._count} values each")
+        return None
+
+    @cython.cfunc
+    def _rows(self, values: list[Any], number: cython.Py_ssize_t) -> list[tuple[Any, ...]]:
+        """Build the rows one by one."""
+        i: cython.Py_ssize_t
+        j: cython.Py_ssize_t
+        base: cython.Py_ssize_t = 0
+        source: cython.Py_ssize_t
+        rows: list[tuple[Any, ...]] = []
+        # Processors are anybody's code: a tuple must not be half filled while they run.
+        row: list[Any] = [None] * self._count
+        for i in range(number):
+            for j in range(self._count):
+                source = j
+                if not self._straight:
+                    source = self._sources[j]
+                value: Any = values[base + source]
+                if not self._plain:
+                    processor = self._processors[j]
+                    if processor is not None:
+                        value = processor(value)
+                row[j] = value
+            rows.append(tuple(row))
+            base += self._count
+        return rows
+
+
+@cython.cfunc
+def _get(given: dict[Any, Any], key: Any) -> Any:
+    """Return the value under `key`, _MISSING where there is none."""
+    return given.get(key, _MISSING)
+
+
+@cython.annotation_typing(False)
+def _flat(picked: Any, count: int) -> list[Any]:
+    """Return what an itemgetter of `count` names picked, which is no tuple for a single name."""
+    return list(picked) if count == 1 else list(chain.from_iterable(picked))
+
+
+@cython.annotation_typing(False)
+def flatten(batch: list[Any], lower: int, upper: int) -> Any:
+    """Return the parameters of a statement that serves all rows of `batch` at once.
+
+    `batch` holds the positional parameters of each row, at least one. Those from `lower` up to
+    `upper` are taken of every row, the others, in front of them and behind, of the first row.
+    """
+    if cython.compiled:
+        joined: Any = _joined(batch, lower, upper)
+        if joined is not None:
+            return joined
+    first = batch[0]
+    if not lower and upper == len(first):
+        return tuple(chain.from_iterable(batch))
+    inner = tuple(chain.from_iterable([row[lower:upper] for row in batch]))
+    return first[:lower] + inner + first[upper:]
+
+
+@cython.cfunc
+def _joined(batch: Any, lower: cython.Py_ssize_t, upper: cython.Py_ssize_t) -> object:
+    """Return what flatten() does for a list of exact tuples of one size, None for all else."""
+    if not cython.compiled or type(batch) is not list or not batch:
+        return None
+    row: tuple[Any, ...]
+    item: object
+    rows: list[Any] = batch
+    number: cython.Py_ssize_t = len(rows)
+    if type(rows[0]) is not tuple:
+        return None
+    first: tuple[Any, ...] = rows[0]
+    size: cython.Py_ssize_t = len(first)
+    if not 0 <= lower <= upper <= size:
+        return None
+    i: cython.Py_ssize_t
+    j: cython.Py_ssize_t
+    for i in range(number):
+        if type(rows[i]) is not tuple or len(rows[i]) != size:
+            return None
+    # No code but this runs from here on: nobody sees the tuple before it is full.
+    at: cython.Py_ssize_t = 0
+    joined: tuple[Any, ...] = PyTuple_New(size + (number - 1) * (upper - lower))
+    for j in range(lower):
+        item = first[j]
+        Py_INCREF(item)
+        PyTuple_SET_ITEM(joined, at, item)
+        at += 1
+    for i in range(number):
+        row = rows[i]
+        for j in range(lower, upper):
+            item = row[j]
+            Py_INCREF(item)
+            PyTuple_SET_ITEM(joined, at, item)
+            at += 1
+    for j in range(upper, size):
+        item = first[j]
+        Py_INCREF(item)
+        PyTuple_SET_ITEM(joined, at, item)
+        at += 1
+    return joined

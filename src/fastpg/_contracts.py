@@ -48,15 +48,29 @@ class ParamPlan(Protocol):
     """The class `ParamPlan` of the module `params`."""
 
     def __init__(
-        self, keys: Sequence[str], processors: Mapping[str, Callable[[Any], Any]]
+        self,
+        binds: Mapping[Any, str],
+        indexes: Mapping[Any, int],
+        positions: Sequence[str],
+        processors: Mapping[str, Callable[[Any], Any]],
     ) -> None: ...
 
-    def row(self, values: Mapping[str, Any]) -> tuple[Any, ...]:
-        """Return the positional parameters of one execution."""
+    def values(
+        self, many: Sequence[Mapping[str, Any]], extracted: Sequence[Any] | None
+    ) -> list[Any] | int:
+        """Return the values of all sets, or the number of the first that lacks one."""
         ...
 
-    def rows(self, many: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
-        """Return the positional parameters of one execution per mapping."""
+    def named(self, sets: Sequence[Mapping[str, Any]]) -> list[Any]:
+        """Return the values of complete sets by name."""
+        ...
+
+    def sets(self, values: list[Any], number: int) -> list[dict[str, Any]]:
+        """Return a dictionary by name for each set."""
+        ...
+
+    def rows(self, values: list[Any], number: int) -> list[tuple[Any, ...]]:
+        """Return the positional parameters of each set."""
         ...
 
 
@@ -65,6 +79,10 @@ class Params(Protocol):
 
     @property
     def ParamPlan(self) -> type[ParamPlan]: ...
+
+    def flatten(self, batch: list[Any], lower: int, upper: int) -> Any:
+        """Return the parameters of a statement for all rows of a batch."""
+        ...
 
 
 class StatementCache(Protocol):
