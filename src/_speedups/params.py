@@ -88,6 +88,8 @@ class ParamPlan:
         """
         if not cython.compiled and self._count and many[0] and set(map(type, many)) == {dict}:
             try:
+                if len(many) == 1 < self._count:
+                    return list(self._by_key(many[0]))
                 return _flat(map(self._by_key, many), self._count)
             except KeyError:
                 pass
@@ -145,8 +147,10 @@ class ParamPlan:
         self._check(values, number)
         if not self._count:
             return [{} for _ in range(number)]
-        names = self._names
-        return [dict(zip(names, row)) for row in zip(*[iter(values)] * self._count)]
+        if not cython.compiled:
+            names = self._names
+            return [dict(zip(names, row)) for row in zip(*[iter(values)] * self._count)]
+        return self._sets(values, number)
 
     @cython.annotation_typing(False)
     def rows(self, values: list[Any], number: int) -> list[tuple[Any, ...]]:
@@ -158,8 +162,7 @@ class ParamPlan:
         self._check(values, number)
         if not self._count:
             return [()] * number
-        rows: list[tuple[Any, ...]]
-        if not cython.compiled:
+        if not cython.compiled and number > 1:
             # zip() asks one column after the other for each row: the order is that of a loop
             columns = [
                 values[source :: self._count]
@@ -167,7 +170,7 @@ class ParamPlan:
                 else map(processor, values[source :: self._count])
                 for source, processor in zip(self._sources, self._processors)
             ]
-            rows = list(zip(*columns))
+            rows: list[tuple[Any, ...]] = list(zip(*columns))
             if len(rows) != number:  # zip() takes it for the end of a column
                 raise StopIteration("a bind processor raised StopIteration")
             return rows
@@ -179,6 +182,21 @@ class ParamPlan:
         if type(values) is not list or number < 0 or len(values) != number * self._count:
             raise ValueError(f"values must be a list of {number} sets of {self._count} values each")
         return None
+
+    @cython.cfunc
+    def _sets(self, values: list[Any], number: cython.Py_ssize_t) -> list[dict[str, Any]]:
+        """Build the dictionaries one by one."""
+        i: cython.Py_ssize_t
+        j: cython.Py_ssize_t
+        base: cython.Py_ssize_t = 0
+        sets: list[dict[str, Any]] = []
+        for i in range(number):
+            made: dict[Any, Any] = {}
+            for j in range(self._count):
+                made[self._names[j]] = values[base + j]
+            sets.append(made)
+            base += self._count
+        return sets
 
     @cython.cfunc
     def _rows(self, values: list[Any], number: cython.Py_ssize_t) -> list[tuple[Any, ...]]:
