@@ -82,11 +82,17 @@ class ParamPlan:
     ) -> list[Any] | int:
         """Return the values of all parameter sets, set after set, each in the order of `binds`.
 
-        `many` holds at least one set. A value stands in its set under the parameter's key or else its name; what a set lacks is
+        A value stands in its set under the parameter's key or else its name; what a set lacks is
         the value of the extracted parameter, else that of the parameter itself. Where a set
         lacks a required one, the set's number comes back, counted from 0.
         """
-        if not cython.compiled and self._count and many[0] and set(map(type, many)) == {dict}:
+        if (
+            not cython.compiled
+            and self._count
+            and many
+            and many[0]
+            and set(map(type, many)) == {dict}
+        ):
             try:
                 if len(many) == 1 < self._count:
                     return list(self._by_key(many[0]))
@@ -186,11 +192,10 @@ class ParamPlan:
     @cython.cfunc
     def _sets(self, values: list[Any], number: cython.Py_ssize_t) -> list[dict[str, Any]]:
         """Build the dictionaries one by one."""
-        i: cython.Py_ssize_t
         j: cython.Py_ssize_t
         base: cython.Py_ssize_t = 0
         sets: list[dict[str, Any]] = []
-        for i in range(number):
+        for _ in range(number):
             made: dict[Any, Any] = {}
             for j in range(self._count):
                 made[self._names[j]] = values[base + j]
@@ -201,14 +206,13 @@ class ParamPlan:
     @cython.cfunc
     def _rows(self, values: list[Any], number: cython.Py_ssize_t) -> list[tuple[Any, ...]]:
         """Build the rows one by one."""
-        i: cython.Py_ssize_t
         j: cython.Py_ssize_t
         base: cython.Py_ssize_t = 0
         source: cython.Py_ssize_t
         rows: list[tuple[Any, ...]] = []
         # Processors are anybody's code: a tuple must not be half filled while they run.
         row: list[Any] = [None] * self._count
-        for i in range(number):
+        for _ in range(number):
             for j in range(self._count):
                 source = j
                 if not self._straight:

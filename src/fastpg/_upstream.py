@@ -1,4 +1,4 @@
-"""Whether SQLAlchemy's own code for making a context is the one that :mod:`fastpg.parameters` knows.
+"""Whether SQLAlchemy's code for making a context is the one that :mod:`fastpg.parameters` knows.
 
 A release that touches anything new there uses a name that is not listed here; its own code then
 serves, slower and just as right.

@@ -134,7 +134,7 @@ class PlannedParameters(PGExecutionContext):
         cache_hit: CacheStats = CacheStats.CACHING_DISABLED,
         param_dict: Any = None,
     ) -> Any:
-        """Build the context of one execution of ``compiled``; raises what SQLAlchemy's code does."""
+        """Make the context of one execution of ``compiled``; raise what SQLAlchemy's code does."""
         make = super()._init_compiled
         number = len(parameters) or 1
         plan = compiled.__dict__.get(_PLAN)

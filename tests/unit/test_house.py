@@ -17,7 +17,7 @@ import fastpg
 PACKAGE = Path(fastpg.__file__).parent
 ROOMS = (
     "__main__ plugin auto __init__ _autostart _registration"
-    " dialect execution compiler typemap types dbapi"
+    " dialect execution compiler batches parameters _upstream typemap types dbapi"
     " url service unknown hosts settings tls tls_files options coercion"
     " sync loopthread connection errors cursor portal transaction readonly"
     " statements codecs conversions"
