@@ -111,36 +111,40 @@ class ParamPlan:
     def _append(self, values: list[Any], given: Any, extracted: Any) -> cython.bint:
         """Append the values of one parameter set; tell whether it has all that are required."""
         i: cython.Py_ssize_t
-        index: cython.Py_ssize_t
         value: Any
-        exact: cython.bint = type(given) is dict
+        missing: object = _MISSING
+        if type(given) is not dict:
+            given = self._found(given)
+        row: dict[Any, Any] = given
         for i in range(self._count):
-            key = self._keys[i]
-            value = _MISSING
-            if exact:
-                value = _get(given, key)
-                if value is _MISSING:
-                    name = self._names[i]
-                    if name is not key:
-                        value = _get(given, name)
-            elif key in given:
-                value = given[key]
-            else:
-                name = self._names[i]
-                if name in given:
-                    value = given[name]
-            if value is _MISSING:
-                kind: cython.Py_ssize_t = self._kinds[i]
-                if kind == _REQUIRED:
-                    return False
-                bind = self._binds[i]
-                if extracted is not None:
-                    index = self._indexes[i]
-                    if 0 <= index < len(extracted):
-                        bind = extracted[index]
-                value = bind.effective_value if kind == _CALLED else bind.value
+            value = row.get(self._keys[i], missing)
+            if value is missing:
+                value = row.get(self._names[i], missing)
+                if value is missing:
+                    if self._kinds[i] == _REQUIRED:
+                        return False
+                    value = self._default(i, extracted)
             values.append(value)
         return True
+
+    @cython.cfunc
+    def _found(self, given: Any) -> dict[Any, Any]:
+        """Return what a mapping of any kind has under the parameters' keys, else their names."""
+        found: dict[Any, Any] = {}
+        for key in chain(self._keys, self._names):
+            if key in given:
+                found[key] = given[key]
+        return found
+
+    @cython.cfunc
+    def _default(self, i: cython.Py_ssize_t, extracted: Any) -> Any:
+        """Return the value of the parameter at `i` for a set that lacks it."""
+        bind: Any = self._binds[i]
+        if extracted is not None:
+            index: cython.Py_ssize_t = self._indexes[i]
+            if 0 <= index < len(extracted):
+                bind = extracted[index]
+        return bind.effective_value if self._kinds[i] == _CALLED else bind.value
 
     @cython.annotation_typing(False)
     def named(self, sets: Sequence[Mapping[str, Any]]) -> list[Any]:
@@ -226,12 +230,6 @@ class ParamPlan:
             rows.append(tuple(row))
             base += self._count
         return rows
-
-
-@cython.cfunc
-def _get(given: dict[Any, Any], key: Any) -> Any:
-    """Return the value under `key`, _MISSING where there is none."""
-    return given.get(key, _MISSING)
 
 
 @cython.annotation_typing(False)
