@@ -148,7 +148,7 @@ class PlannedParameters(PGExecutionContext):
             plan
             and not param_dict
             and (plan.keyed or not extracted_parameters)
-            and make.__func__ is _upstream.MAKE_CONTEXT  # type: ignore[attr-defined]
+            and getattr(make, "__func__", None) is _upstream.MAKE_CONTEXT
         ):
             values = plan.params.values(parameters or ({},), extracted_parameters)
         if type(values) is int:
