@@ -61,7 +61,7 @@ def test_parameters(benchmark: BenchmarkFixture, impl: Impl, processors: Any, nu
     sets = SETS[:number]
 
     def rows() -> list[tuple[Any, ...]]:
-        return planned.rows(planned.values(sets, None), number)  # type: ignore[arg-type]
+        return planned.rows(planned.values(sets, None))  # type: ignore[arg-type]
 
     assert benchmark(rows)[-1] == (number - 1, "TWO" if processors else "two", 3.0, None)
 
@@ -69,7 +69,7 @@ def test_parameters(benchmark: BenchmarkFixture, impl: Impl, processors: Any, nu
 def test_thousand_parameter_sets_as_dictionaries(benchmark: BenchmarkFixture, impl: Impl) -> None:
     planned = plan(impl, KEYS)
     values = planned.values(SETS, None)
-    assert benchmark(planned.sets, values, 1000) == SETS
+    assert benchmark(planned.sets, values) == SETS
 
 
 @pytest.mark.parametrize("lower", [0, 1])

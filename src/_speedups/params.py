@@ -73,68 +73,61 @@ class ParamPlan:
         self._processors = tuple([processors.get(name) for name in positions])
         self._straight = self._sources == tuple(range(count))
         self._plain = all(processor is None for processor in self._processors)
-        self._by_key = itemgetter(*self._keys) if count else None
-        self._by_name = itemgetter(*self._names) if count else None
+        # Of a single name an itemgetter returns the value itself, not a tuple.
+        self._by_key = itemgetter(*self._keys) if count > 1 else None
+        self._by_name = itemgetter(*self._names) if count > 1 else None
 
     @cython.annotation_typing(False)
     def values(
         self, many: Sequence[Mapping[str, Any]], extracted: Sequence[Any] | None
-    ) -> list[Any] | int:
-        """Return the values of all parameter sets, set after set, each in the order of `binds`.
+    ) -> list[tuple[Any, ...]] | int:
+        """Return the values of each parameter set, in the order of `binds`.
 
         A value stands in its set under the parameter's key or else its name; what a set lacks is
         the value of the extracted parameter, else that of the parameter itself. Where a set
         lacks a required one, the set's number comes back, counted from 0.
         """
-        if (
-            not cython.compiled
-            and self._count
-            and many
-            and many[0]
-            and set(map(type, many)) == {dict}
-        ):
+        if not cython.compiled and self._by_key is not None and set(map(type, many)) == {dict}:
             try:
-                if len(many) == 1 < self._count:
-                    return list(self._by_key(many[0]))
-                return _flat(map(self._by_key, many), self._count)
+                return list(map(self._by_key, many)) if many[0] else self._values(many, extracted)
             except KeyError:
                 pass
-        values: list[Any] = []
-        group: int = 0
-        for given in many:
-            if not self._append(values, given if given else {}, extracted):
-                return group
-            group += 1
-        return values
+        return self._values(many, extracted)
 
     @cython.cfunc
-    def _append(self, values: list[Any], given: Any, extracted: Any) -> cython.bint:
-        """Append the values of one parameter set; tell whether it has all that are required."""
+    def _values(self, many: Any, extracted: Any) -> Any:
+        """Look the values up one by one."""
         i: cython.Py_ssize_t
         value: Any
         missing: object = _MISSING
-        if type(given) is not dict:
-            given = self._found(given)
-        row: dict[Any, Any] = given
-        for i in range(self._count):
-            value = row.get(self._keys[i], missing)
-            if value is missing:
-                value = row.get(self._names[i], missing)
+        values: list[Any] = []
+        # A default is anybody's code: a tuple must not be half filled while it runs.
+        found: list[Any] = [None] * self._count
+        for given in many:
+            if type(given) is not dict:
+                given = self._known(given)
+            row: dict[Any, Any] = given
+            for i in range(self._count):
+                value = row.get(self._keys[i], missing)
                 if value is missing:
-                    if self._kinds[i] == _REQUIRED:
-                        return False
-                    value = self._default(i, extracted)
-            values.append(value)
-        return True
+                    value = row.get(self._names[i], missing)
+                    if value is missing:
+                        if self._kinds[i] == _REQUIRED:
+                            return len(values)
+                        value = self._default(i, extracted)
+                found[i] = value
+            values.append(tuple(found))
+        return values
 
     @cython.cfunc
-    def _found(self, given: Any) -> dict[Any, Any]:
-        """Return what a mapping of any kind has under the parameters' keys, else their names."""
-        found: dict[Any, Any] = {}
-        for key in chain(self._keys, self._names):
-            if key in given:
-                found[key] = given[key]
-        return found
+    def _known(self, given: Any) -> dict[Any, Any]:
+        """Return what a mapping of any kind has under the parameters' keys and names."""
+        known: dict[Any, Any] = {}
+        if given:
+            for key in chain(self._keys, self._names):
+                if key in given:
+                    known[key] = given[key]
+        return known
 
     @cython.cfunc
     def _default(self, i: cython.Py_ssize_t, extracted: Any) -> Any:
@@ -147,95 +140,92 @@ class ParamPlan:
         return bind.effective_value if self._kinds[i] == _CALLED else bind.value
 
     @cython.annotation_typing(False)
-    def named(self, sets: Sequence[Mapping[str, Any]]) -> list[Any]:
+    def named(self, sets: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
         """Return the values of complete sets by name, as `values` does; KeyError for a gap."""
-        return _flat(map(self._by_name, sets), self._count) if self._count else []
+        if self._by_name is not None:
+            return list(map(self._by_name, sets))
+        return [tuple([given[name] for name in self._names]) for given in sets]
 
     @cython.annotation_typing(False)
-    def sets(self, values: list[Any], number: int) -> list[dict[str, Any]]:
-        """Return a new dictionary by name for each of the `number` sets in `values`."""
-        self._check(values, number)
-        if not self._count:
-            return [{} for _ in range(number)]
+    def sets(self, values: list[tuple[Any, ...]]) -> list[dict[str, Any]]:
+        """Return a new dictionary by name for each set of `values`."""
+        self._check(values)
         if not cython.compiled:
             names = self._names
-            return [dict(zip(names, row)) for row in zip(*[iter(values)] * self._count)]
-        return self._sets(values, number)
+            return [dict(zip(names, row)) for row in values]
+        return self._sets(values)
 
     @cython.annotation_typing(False)
-    def rows(self, values: list[Any], number: int) -> list[tuple[Any, ...]]:
-        """Return the positional parameters of each of the `number` sets in `values`.
+    def rows(self, values: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+        """Return the positional parameters of each set of `values`, in a new list.
 
         Processors are called set after set, within a set in the order of `positions`; what one
-        raises comes through. ValueError unless `values` holds `number` sets.
+        raises comes through. ValueError when `values` is not what `values()` returns.
         """
-        self._check(values, number)
-        if not self._count:
-            return [()] * number
-        if not cython.compiled and number > 1:
+        self._check(values)
+        if self._plain and self._straight:
+            return list(values)
+        if not cython.compiled and len(values) > 1:
             # zip() asks one column after the other for each row: the order is that of a loop
             columns = [
-                values[source :: self._count]
+                map(itemgetter(source), values)
                 if processor is None
-                else map(processor, values[source :: self._count])
+                else map(processor, map(itemgetter(source), values))
                 for source, processor in zip(self._sources, self._processors)
             ]
-            rows: list[tuple[Any, ...]] = list(zip(*columns))
-            if len(rows) != number:  # zip() takes it for the end of a column
+            rows = list(zip(*columns))
+            if len(rows) != len(values):  # zip() takes it for the end of a column
                 raise StopIteration("a bind processor raised StopIteration")
             return rows
-        return self._rows(values, number)
+        return self._rows(values)
 
     @cython.cfunc
-    def _check(self, values: Any, number: cython.Py_ssize_t) -> object:
-        """Raise unless `values` is a list of `number` sets."""
-        if type(values) is not list or number < 0 or len(values) != number * self._count:
-            raise ValueError(f"values must be a list of {number} sets of {self._count} values each")
-        return None
+    def _check(self, values: Any) -> object:
+        """Raise unless `values` is a list of tuples of the right size."""
+        if type(values) is list:
+            if not cython.compiled:
+                if set(map(type, values)) <= {tuple} and set(map(len, values)) <= {self._count}:
+                    return None
+            else:
+                for row in values:
+                    if type(row) is not tuple or len(row) != self._count:
+                        break
+                else:
+                    return None
+        raise ValueError(f"values must be a list of tuples of {self._count} values each")
 
     @cython.cfunc
-    def _sets(self, values: list[Any], number: cython.Py_ssize_t) -> list[dict[str, Any]]:
+    def _sets(self, values: list[Any]) -> list[dict[str, Any]]:
         """Build the dictionaries one by one."""
         j: cython.Py_ssize_t
-        base: cython.Py_ssize_t = 0
+        row: tuple[Any, ...]
         sets: list[dict[str, Any]] = []
-        for _ in range(number):
+        for row in values:
             made: dict[Any, Any] = {}
             for j in range(self._count):
-                made[self._names[j]] = values[base + j]
+                made[self._names[j]] = row[j]
             sets.append(made)
-            base += self._count
         return sets
 
     @cython.cfunc
-    def _rows(self, values: list[Any], number: cython.Py_ssize_t) -> list[tuple[Any, ...]]:
+    def _rows(self, values: list[Any]) -> list[tuple[Any, ...]]:
         """Build the rows one by one."""
         j: cython.Py_ssize_t
-        base: cython.Py_ssize_t = 0
         source: cython.Py_ssize_t
+        given: tuple[Any, ...]
         rows: list[tuple[Any, ...]] = []
-        # Processors are anybody's code: a tuple must not be half filled while they run.
+        # As with defaults: processors run while a row is not complete.
         row: list[Any] = [None] * self._count
-        for _ in range(number):
+        for given in values:
             for j in range(self._count):
-                source = j
-                if not self._straight:
-                    source = self._sources[j]
-                value: Any = values[base + source]
-                if not self._plain:
-                    processor = self._processors[j]
-                    if processor is not None:
-                        value = processor(value)
+                source = self._sources[j]
+                value: Any = given[source]
+                processor = self._processors[j]
+                if processor is not None:
+                    value = processor(value)
                 row[j] = value
             rows.append(tuple(row))
-            base += self._count
         return rows
-
-
-@cython.annotation_typing(False)
-def _flat(picked: Any, count: int) -> list[Any]:
-    """Return what an itemgetter of `count` names picked, which is no tuple for a single name."""
-    return list(picked) if count == 1 else list(chain.from_iterable(picked))
 
 
 @cython.annotation_typing(False)

@@ -57,19 +57,19 @@ class ParamPlan(Protocol):
 
     def values(
         self, many: Sequence[Mapping[str, Any]], extracted: Sequence[Any] | None
-    ) -> list[Any] | int:
-        """Return the values of all sets, or the number of the first that lacks one."""
+    ) -> list[tuple[Any, ...]] | int:
+        """Return the values of each set, or the number of the first that lacks one."""
         ...
 
-    def named(self, sets: Sequence[Mapping[str, Any]]) -> list[Any]:
+    def named(self, sets: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
         """Return the values of complete sets by name."""
         ...
 
-    def sets(self, values: list[Any], number: int) -> list[dict[str, Any]]:
+    def sets(self, values: list[tuple[Any, ...]]) -> list[dict[str, Any]]:
         """Return a dictionary by name for each set."""
         ...
 
-    def rows(self, values: list[Any], number: int) -> list[tuple[Any, ...]]:
+    def rows(self, values: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
         """Return the positional parameters of each set."""
         ...
 

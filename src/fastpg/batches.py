@@ -76,8 +76,8 @@ class BatchLayout:
     def _keep(self, first: Any) -> Any:
         first = first._replace(replaced_parameters=(), batch=[], sentinel_values=[])
         if len(self._texts) >= TEXTS_KEPT:
-            oldest = next((rows for rows in list(self._texts) if rows != self._size), None)
-            self._texts.pop(oldest, None)
+            for rows in [rows for rows in list(self._texts) if rows != self._size][:1]:
+                self._texts.pop(rows, None)
         self._texts[first.current_batch_size] = first
         return first
 

@@ -81,8 +81,8 @@ class _CompiledParameters:
         pending = context.__dict__.pop(_PENDING, None)
         if pending is None:
             raise AttributeError(f"{type(context).__name__!r} object has no attribute {_SETS!r}")
-        plan, values, number = pending
-        sets = context.__dict__[_SETS] = plan.sets(values, number)
+        plan, values = pending
+        sets = context.__dict__[_SETS] = plan.sets(values)
         return sets
 
 
@@ -189,7 +189,7 @@ class PlannedParameters(PGExecutionContext):
             self.execute_style = plan.style_of_many
             if plan.sentinels is not None:
                 self._num_sentinel_cols = plan.sentinels
-        self.__dict__[_PENDING] = plan.params, values, number
+        self.__dict__[_PENDING] = plan.params, values
 
         statement = self.unicode_statement = compiled.string
         self.cursor = self.create_cursor()
@@ -201,7 +201,7 @@ class PlannedParameters(PGExecutionContext):
             statement = compiled.preparer._render_schema_translates(statement, names)
             self.unicode_statement = statement
         self.statement = statement
-        self.parameters = plan.params.rows(values, number)
+        self.parameters = plan.params.rows(values)
         return self
 
 

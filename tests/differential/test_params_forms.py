@@ -113,9 +113,9 @@ def test_from_sets_to_rows(statement: Any, many: Any, extracted: Any) -> None:
             assert values == sets
             continue
         assert isinstance(values, list)
-        assert outcome(plan.sets, values, len(many)) == outcome(list, sets)
+        assert outcome(plan.sets, values) == outcome(list, sets)
         assert outcome(plan.named, sets) == outcome(list, values)
-        told = outcome(plan.rows, values, len(many), messages=True)
+        told = outcome(plan.rows, values, messages=True)
         assert told == outcome(rows, messages=True)
 
 

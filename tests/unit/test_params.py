@@ -16,24 +16,24 @@ from tests.fixtures.binds import Bind, plan
 from tests.fixtures.impl import Impl
 
 
-def test_values_come_set_after_set_in_the_order_of_the_parameters(impl: Impl) -> None:
+def test_values_come_in_the_order_of_the_parameters(impl: Impl) -> None:
     planned = plan(impl, ["b", "a"])
-    assert planned.values([{"a": 1, "b": 2, "c": 0}, {"b": 4, "a": 3}], None) == [2, 1, 4, 3]
+    assert planned.values([{"a": 1, "b": 2, "c": 0}, {"b": 4, "a": 3}], None) == [(2, 1), (4, 3)]
 
 
 def test_rows_come_in_the_order_of_the_positions(impl: Impl) -> None:
     planned = plan(impl, ["a", "b", "c"], positions=["c", "a", "b"])
-    assert planned.rows([1, 2, 3, 4, 5, 6], 2) == [(3, 1, 2), (6, 4, 5)]
+    assert planned.rows([(1, 2, 3), (4, 5, 6)]) == [(3, 1, 2), (6, 4, 5)]
 
 
 def test_dictionaries_come_in_the_order_of_the_parameters(impl: Impl) -> None:
-    sets = plan(impl, ["b", "a"], {"a": str}, positions=["a", "b"]).sets([1, 2, 3, 4], 2)
+    sets = plan(impl, ["b", "a"], {"a": str}, positions=["a", "b"]).sets([(1, 2), (3, 4)])
     assert [list(made.items()) for made in sets] == [[("b", 1), ("a", 2)], [("b", 3), ("a", 4)]]
 
 
 def test_values_of_dictionaries_that_were_completed(impl: Impl) -> None:
     planned = plan(impl, ["b", "a"])
-    assert planned.named([{"a": 1, "b": 2}, {"b": 4, "a": 3, "c": 0}]) == [2, 1, 4, 3]
+    assert planned.named([{"a": 1, "b": 2}, {"b": 4, "a": 3, "c": 0}]) == [(2, 1), (4, 3)]
     with pytest.raises(KeyError, match="'a'"):
         planned.named([{"b": 1}])
 
@@ -41,19 +41,19 @@ def test_values_of_dictionaries_that_were_completed(impl: Impl) -> None:
 @pytest.mark.parametrize("number", [1, 3])
 def test_no_parameters(impl: Impl, number: int) -> None:
     planned = plan(impl, [], {"a": str})
-    assert planned.values([{}, {"a": 1}], None) == []
-    assert planned.named([{}] * number) == []
-    assert planned.rows([], number) == [()] * number
-    assert planned.sets([], number) == [{}] * number
+    assert planned.values([{}, {"a": 1}], None) == [(), ()]
+    assert planned.named([{}] * number) == [()] * number
+    assert planned.rows([()] * number) == [()] * number
+    assert planned.sets([()] * number) == [{}] * number
 
 
 def test_one_parameter(impl: Impl) -> None:
     planned = plan(impl, ["a"], {"a": str})
-    assert planned.values([{"a": (1, 2)}, {"a": 3}], None) == [(1, 2), 3]
-    assert planned.values([{"a": (1, 2)}], None) == [(1, 2)]
-    assert planned.named([{"a": (1, 2)}]) == [(1, 2)]
-    assert planned.rows([1, 2], 2) == [("1",), ("2",)]
-    assert planned.sets([1, 2], 2) == [{"a": 1}, {"a": 2}]
+    assert planned.values([{"a": (1, 2)}, {"a": 3}], None) == [((1, 2),), (3,)]
+    assert planned.values([{"a": (1, 2)}], None) == [((1, 2),)]
+    assert planned.named([{"a": (1, 2)}]) == [((1, 2),)]
+    assert planned.rows([(1,), (2,)]) == [("1",), ("2",)]
+    assert planned.sets([(1,), (2,)]) == [{"a": 1}, {"a": 2}]
 
 
 @pytest.mark.parametrize("rows", [1, 3])
@@ -65,15 +65,15 @@ def test_processors_are_called_row_by_row_and_from_left_to_right(impl: Impl, row
         return (value, len(called))
 
     planned = plan(impl, ["a", "b", "c"], {"a": note, "c": note}, positions=["c", "b", "a"])
-    values = list(range(rows * 3))
-    done = planned.rows(values, rows)
+    values = [(row * 3, row * 3 + 1, row * 3 + 2) for row in range(rows)]
+    done = planned.rows(values)
     assert called == [value for row in range(rows) for value in (row * 3 + 2, row * 3)]
     assert done[0] == ((2, 1), 1, (0, 2))
-    assert values == list(range(rows * 3))
+    assert values[-1] == (rows * 3 - 3, rows * 3 - 2, rows * 3 - 1)
 
 
 def test_a_processor_is_given_null_too(impl: Impl) -> None:
-    assert plan(impl, ["a"], {"a": lambda v: (v, "seen")}).rows([None], 1) == [((None, "seen"),)]
+    assert plan(impl, ["a"], {"a": lambda v: (v, "seen")}).rows([(None,)]) == [((None, "seen"),)]
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError, StopIteration, KeyError, MemoryError])
@@ -87,7 +87,7 @@ def test_what_a_processor_raises_comes_through(impl: Impl, error: Any, rows: int
         return value
 
     with pytest.raises(error):
-        plan(impl, ["a", "b"], {"b": refuse}).rows(list(range(rows * 2)), rows)
+        plan(impl, ["a", "b"], {"b": refuse}).rows([(0, 1)] * rows)
 
 
 def test_a_missing_parameter_is_told_by_its_set(impl: Impl) -> None:
@@ -99,18 +99,18 @@ def test_a_missing_parameter_is_told_by_its_set(impl: Impl) -> None:
 
 def test_a_key_goes_before_a_name(impl: Impl) -> None:
     planned = impl.params.ParamPlan({Bind("a", required=True): "a_1"}, {}, ["a_1"], {})
-    assert planned.values([{"a": 1}], None) == [1]
-    assert planned.values([{"a_1": 2}], None) == [2]
-    assert planned.values([{"a": 1, "a_1": 2}, {"a_1": 2}], None) == [1, 2]
-    assert planned.values([MappingProxyType({"a_1": 2})], None) == [2]
+    assert planned.values([{"a": 1}], None) == [(1,)]
+    assert planned.values([{"a_1": 2}], None) == [(2,)]
+    assert planned.values([{"a": 1, "a_1": 2}, {"a_1": 2}], None) == [(1,), (2,)]
+    assert planned.values([MappingProxyType({"a_1": 2})], None) == [(2,)]
 
 
 def test_a_default_is_read_for_each_set_that_lacks_the_parameter(impl: Impl) -> None:
     turn = count(1)
     binds = {Bind("a", 5): "a", Bind("b", "unused", callable=lambda: next(turn)): "b"}
     planned = impl.params.ParamPlan(binds, {}, ["a", "b"], {})
-    assert planned.values([{}, {"b": 0}, {"a": 1}], None) == [5, 1, 5, 0, 1, 2]
-    assert planned.values([{}], []) == [5, 3]
+    assert planned.values([{}, {"b": 0}, {"a": 1}], None) == [(5, 1), (5, 0), (1, 2)]
+    assert planned.values([{}], []) == [(5, 3)]
 
 
 def test_an_extracted_parameter_goes_before_the_one_that_was_compiled(impl: Impl) -> None:
@@ -119,12 +119,13 @@ def test_an_extracted_parameter_goes_before_the_one_that_was_compiled(impl: Impl
         {one: "a", two: "b", three: "c"}, {one: 1, two: 0}, ["a", "b", "c"], {}
     )
     extracted = [Bind("x", 0, callable=lambda: 20), Bind("y", 10)]
-    assert planned.values([{}], extracted) == [10, 20, 3]
-    assert planned.values([{"a": 7}, {}], extracted) == [7, 20, 3, 10, 20, 3]
-    assert planned.values([{}], extracted[:1]) == [1, 20, 3]
-    assert planned.values([{}], None) == [1, 2, 3]
+    assert planned.values([{}], extracted) == [(10, 20, 3)]
+    assert planned.values([{"a": 7}, {}], extracted) == [(7, 20, 3), (10, 20, 3)]
+    assert planned.values([{}], extracted[:1]) == [(1, 20, 3)]
+    assert planned.values([{}], None) == [(1, 2, 3)]
     # what was compiled decides whether the function is asked
-    assert planned.values([{}], [Bind("x", 30), Bind("y", 10, callable=lambda: 0)]) == [10, 30, 3]
+    swapped = [Bind("x", 30), Bind("y", 10, callable=lambda: 0)]
+    assert planned.values([{}], swapped) == [(10, 30, 3)]
 
 
 @pytest.mark.parametrize(
@@ -137,14 +138,16 @@ def test_an_extracted_parameter_goes_before_the_one_that_was_compiled(impl: Impl
 )
 def test_any_mapping_serves_and_is_asked_for_what_it_has(impl: Impl, given: Any) -> None:
     planned = plan(impl, ["a", "b"], required=False)
-    assert planned.values([given, {"a": 3, "b": 4}], None) == [1, "default b", 3, 4]
+    assert planned.values([given, {"a": 3, "b": 4}], None) == [(1, "default b"), (3, 4)]
     assert dict(given).get("b") is None
 
 
 def test_names_may_be_of_a_subclass_of_text(impl: Impl) -> None:
     planned = plan(impl, [quoted_name("a", True), "b"])
-    assert planned.values([{"a": 1, "b": 2}], None) == [1, 2]
-    assert planned.values([{quoted_name("a", False): 1, quoted_name("b", None): 2}], None) == [1, 2]
+    assert planned.values([{"a": 1, "b": 2}], None) == [(1, 2)]
+    assert planned.values([{quoted_name("a", False): 1, quoted_name("b", None): 2}], None) == [
+        (1, 2)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -156,12 +159,12 @@ def test_each_name_has_one_position(impl: Impl, names: list[str], positions: lis
         plan(impl, names, positions=positions)
 
 
-@pytest.mark.parametrize(("values", "number"), [([1], 1), ([1, 2], 2), ((1, 2), 1), ([], -1)])
-def test_values_that_are_no_sets_are_refused(impl: Impl, values: Any, number: int) -> None:
+@pytest.mark.parametrize("values", [[(1,)], [(1, 2), (1, 2, 3)], ((1, 2),), [[1, 2]], [None]])
+def test_values_that_are_no_sets_are_refused(impl: Impl, values: Any) -> None:
     planned = plan(impl, ["a", "b"], {"a": str})
     for method in (planned.rows, planned.sets):
-        with pytest.raises(ValueError, match="sets of 2 values each"):
-            method(values, number)
+        with pytest.raises(ValueError, match="tuples of 2 values each"):
+            method(values)
 
 
 def test_later_changes_of_the_arguments_do_not_matter(impl: Impl) -> None:
@@ -171,7 +174,7 @@ def test_later_changes_of_the_arguments_do_not_matter(impl: Impl) -> None:
     positions.append("b")
     processors["a"] = int  # type: ignore[assignment]
     binds[Bind("b")] = "b"
-    assert planned.rows([1], 1) == [("1",)]
+    assert planned.rows([(1,)]) == [("1",)]
 
 
 def test_plans_hold_no_values(impl: Impl) -> None:
@@ -181,7 +184,7 @@ def test_plans_hold_no_values(impl: Impl) -> None:
     for _ in range(100):
         values = planned.values([{"a": value, "b": value}, {"a": value, "b": value}], None)
         assert isinstance(values, list)
-        assert len(planned.rows(values, 2) + planned.sets(values, 2)) == 4
+        assert len(planned.rows(values)) == len(planned.sets(values)) == 2
         assert planned.values([{"a": value, "b": value}, {"a": value}], None) == 1
         assert len(impl.params.flatten([(value, value)] * 3, 1, 2)) == 4
     del values
