@@ -92,7 +92,7 @@ class ParamPlan:
                 return list(map(self._by_key, many)) if many[0] else self._values(many, extracted)
             except KeyError:
                 pass
-        return self._values(many, extracted)
+        return self._values(many, extracted)  # type: ignore[no-any-return]
 
     @cython.cfunc
     def _values(self, many: Any, extracted: Any) -> Any:
