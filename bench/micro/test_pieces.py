@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
+from tests.fixtures.binds import plan
 from tests.fixtures.impl import Impl
 from tests.unit.record_source import records
 from tests.unit.value_samples import BOTH_WAYS
@@ -52,10 +53,36 @@ def test_rowcount(benchmark: BenchmarkFixture, impl: Impl, status: str) -> None:
     assert benchmark(impl.rows.rowcount, status) == expected
 
 
-@pytest.mark.parametrize("processors", [{}, {"b": str.upper}], ids=["plain", "processed"])
-def test_parameters(benchmark: BenchmarkFixture, impl: Impl, processors: Any) -> None:
-    row = benchmark(impl.params.ParamPlan(KEYS, processors).row, VALUES)
-    assert row == (1, "TWO" if processors else "two", 3.0, None)
+SETS = [dict(VALUES, a=n) for n in range(1000)]
+PROCESSORS = [{}, {"b": str.upper}]
+
+
+@pytest.mark.parametrize("processors", PROCESSORS, ids=["plain", "processed"])
+@pytest.mark.parametrize("number", [1, 1000])
+def test_parameters(benchmark: BenchmarkFixture, impl: Impl, processors: Any, number: int) -> None:
+    planned = plan(impl, KEYS, processors)
+    sets = SETS[:number]
+
+    def rows() -> list[tuple[Any, ...]]:
+        return planned.rows(planned.values(sets, None))  # type: ignore[arg-type]
+
+    assert benchmark(rows)[-1] == (number - 1, "TWO" if processors else "two", 3.0, None)
+
+
+def test_thousand_parameter_sets_as_dictionaries(benchmark: BenchmarkFixture, impl: Impl) -> None:
+    planned = plan(impl, KEYS)
+    values = planned.values(SETS, None)
+    assert benchmark(planned.sets, values) == SETS
+
+
+@pytest.mark.parametrize("lower", [0, 1])
+def test_thousand_rows_of_parameters_in_one(
+    benchmark: BenchmarkFixture, impl: Impl, lower: int
+) -> None:
+    batch = [tuple(given.values()) for given in SETS]
+    joined = benchmark(impl.params.flatten, batch, lower, 4)
+    assert len(joined) == lower + 1000 * (4 - lower)
+    assert joined[-4 + lower :] == batch[-1][lower:]
 
 
 def test_cache_hit(benchmark: BenchmarkFixture, impl: Impl) -> None:

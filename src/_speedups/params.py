@@ -1,12 +1,13 @@
-"""Bound parameters: mappings by name become positional tuples.
+"""Bound parameters: parameter sets by name become positional tuples.
 
-The execution context keeps one plan per compiled statement and calls it for every execution,
-through fastpg._impl.
+The execution context keeps one plan per compiled statement and calls it for every execution; the
+compiler joins the tuples of many rows into one. Both go through fastpg._impl.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from operator import itemgetter
 from typing import Any
 
@@ -15,49 +16,274 @@ from fastpg._speedups import _pure as cython
 if cython.compiled:  # never at run time; the compiler has to see the import to know the types
     import cython  # type: ignore[no-redef]
 
+if cython.compiled:
+    from cython.cimports.cpython.ref import Py_INCREF
+    from cython.cimports.cpython.tuple import PyTuple_New, PyTuple_SET_ITEM
+
+_MISSING = object()
+_PLAIN, _CALLED, _REQUIRED = 0, 1, 2
+
 
 @cython.cclass
 class ParamPlan:
-    """The order of a statement's parameters and the bind processor of each."""
+    """Where each parameter of a statement comes from, what converts it, and where it goes."""
 
     # Any: SQLAlchemy names parameters by subclasses of str, too
-    _steps: list[tuple[Any, Any]]
+    _count: cython.Py_ssize_t
+    _binds: tuple[Any, ...]
+    _keys: tuple[Any, ...]
+    _names: tuple[Any, ...]
+    _indexes: tuple[Any, ...]
+    _kinds: bytes
+    _sources: tuple[Any, ...]
+    _processors: tuple[Any, ...]
+    _straight: cython.bint
     _plain: cython.bint
-    _getter: Any
+    _by_key: Any
+    _by_name: Any
 
     @cython.annotation_typing(False)
-    def __init__(self, keys: Sequence[str], processors: Mapping[str, Callable[[Any], Any]]) -> None:
-        """Plan tuples in the order of `keys`; a key may occur more than once.
+    def __init__(
+        self,
+        binds: Mapping[Any, str],
+        indexes: Mapping[Any, int],
+        positions: Sequence[str],
+        processors: Mapping[str, Callable[[Any], Any]],
+    ) -> None:
+        """Plan tuples in the order of `positions`, which holds each name once.
 
-        `processors` maps keys to functions of one value; others than `keys` are ignored.
-        TypeError when `keys` is a single string.
+        `binds` maps SQLAlchemy's bound parameters to their names, in the order in which they are
+        evaluated; `indexes` some of them to their place among the extracted ones. `processors`
+        maps names to functions of one value; others than `positions` are ignored. ValueError when
+        `positions` does not hold each name of `binds` exactly once.
         """
-        if isinstance(keys, str):
-            raise TypeError(f"keys={keys!r}: pass a sequence of names, such as [{keys!r}]")
-        names = tuple(keys)
-        self._steps = [(name, processors.get(name)) for name in names]
-        # Without processors one call looks all names up; it returns a tuple from two names on.
-        self._plain = len(names) > 1 and all(step[1] is None for step in self._steps)
-        self._getter = itemgetter(*names) if self._plain else None
+        names = list(binds.values())
+        count = len(names)
+        if len(set(names)) != count or sorted(names) != sorted(positions):
+            raise ValueError(f"positions={positions!r} must hold each of {names!r} once")
+        self._count = count
+        self._binds = tuple(binds)
+        self._names = tuple(names)
+        self._keys = tuple([bind.key for bind in binds])
+        self._indexes = tuple([indexes.get(bind, -1) for bind in binds])
+        self._kinds = bytes(
+            [_REQUIRED if b.required else _CALLED if b.callable else _PLAIN for b in binds]
+        )
+        self._sources = tuple([names.index(name) for name in positions])
+        self._processors = tuple([processors.get(name) for name in positions])
+        self._straight = self._sources == tuple(range(count))
+        self._plain = all(processor is None for processor in self._processors)
+        # Of a single name an itemgetter returns the value itself, not a tuple.
+        self._by_key = itemgetter(*self._keys) if count > 1 else None
+        self._by_name = itemgetter(*self._names) if count > 1 else None
 
-    def row(self, values: Mapping[str, Any]) -> tuple[Any, ...]:
-        """Return the parameters of one execution; KeyError for a name that `values` lacks."""
-        return self._row(values)
+    @cython.annotation_typing(False)
+    def values(
+        self, many: Sequence[Mapping[str, Any]], extracted: Sequence[Any] | None
+    ) -> list[tuple[Any, ...]] | int:
+        """Return the values of each parameter set, in the order of `binds`.
 
-    def rows(self, many: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
-        """Return the parameters of an execution per mapping, in order; KeyError as in row()."""
-        if self._plain:
-            return list(map(self._getter, many))
-        return [self._row(values) for values in many]
+        A value stands in its set under the parameter's key or else its name; what a set lacks is
+        the value of the extracted parameter, else that of the parameter itself. Where a set
+        lacks a required one, the set's number comes back, counted from 0.
+        """
+        if not cython.compiled and self._by_key is not None and set(map(type, many)) == {dict}:
+            try:
+                return list(map(self._by_key, many)) if many[0] else self._values(many, extracted)
+            except KeyError:
+                pass
+        return self._values(many, extracted)  # type: ignore[no-any-return]
 
     @cython.cfunc
-    def _row(self, values: Any) -> tuple[Any, ...]:
-        """Look up every key and process its value where the key has a processor."""
-        if self._plain:
-            found: tuple[Any, ...] = self._getter(values)
-            return found
-        row: list[Any] = []
-        for name, processor in self._steps:
-            value = values[name]
-            row.append(value if processor is None else processor(value))
-        return tuple(row)
+    def _values(self, many: Any, extracted: Any) -> Any:
+        """Look the values up one by one."""
+        i: cython.Py_ssize_t
+        value: Any
+        missing: object = _MISSING
+        values: list[Any] = []
+        # A default is anybody's code: a tuple must not be half filled while it runs.
+        found: list[Any] = [None] * self._count
+        for given in many:
+            if type(given) is not dict:
+                given = self._known(given)
+            row: dict[Any, Any] = given
+            for i in range(self._count):
+                value = row.get(self._keys[i], missing)
+                if value is missing:
+                    value = row.get(self._names[i], missing)
+                    if value is missing:
+                        if self._kinds[i] == _REQUIRED:
+                            return len(values)
+                        value = self._default(i, extracted)
+                found[i] = value
+            values.append(tuple(found))
+        return values
+
+    @cython.cfunc
+    def _known(self, given: Any) -> dict[Any, Any]:
+        """Return what a mapping of any kind has under the parameters' keys and names."""
+        known: dict[Any, Any] = {}
+        if given:
+            for key in chain(self._keys, self._names):
+                if key in given:
+                    known[key] = given[key]
+        return known
+
+    @cython.cfunc
+    def _default(self, i: cython.Py_ssize_t, extracted: Any) -> Any:
+        """Return the value of the parameter at `i` for a set that lacks it."""
+        bind: Any = self._binds[i]
+        if extracted is not None:
+            index: cython.Py_ssize_t = self._indexes[i]
+            if 0 <= index < len(extracted):
+                bind = extracted[index]
+        return bind.effective_value if self._kinds[i] == _CALLED else bind.value
+
+    @cython.annotation_typing(False)
+    def named(self, sets: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
+        """Return the values of complete sets by name, as `values` does; KeyError for a gap."""
+        if self._by_name is not None:
+            return list(map(self._by_name, sets))
+        return [tuple([given[name] for name in self._names]) for given in sets]
+
+    @cython.annotation_typing(False)
+    def sets(self, values: list[tuple[Any, ...]]) -> list[dict[str, Any]]:
+        """Return a new dictionary by name for each set of `values`."""
+        self._check(values)
+        if not cython.compiled:
+            names = self._names
+            return [dict(zip(names, row)) for row in values]
+        return self._sets(values)
+
+    @cython.annotation_typing(False)
+    def rows(self, values: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+        """Return the positional parameters of each set of `values`, in a new list.
+
+        Processors are called set after set, within a set in the order of `positions`; what one
+        raises comes through. ValueError when `values` is not what `values()` returns.
+        """
+        self._check(values)
+        if self._plain and self._straight:
+            return list(values)
+        if not cython.compiled and len(values) > 1:
+            # zip() asks one column after the other for each row: the order is that of a loop
+            columns = [
+                map(itemgetter(source), values)
+                if processor is None
+                else map(processor, map(itemgetter(source), values))
+                for source, processor in zip(self._sources, self._processors)
+            ]
+            rows = list(zip(*columns))
+            if len(rows) != len(values):  # zip() takes it for the end of a column
+                raise StopIteration("a bind processor raised StopIteration")
+            return rows
+        return self._rows(values)
+
+    @cython.cfunc
+    def _check(self, values: Any) -> object:
+        """Raise unless `values` is a list of tuples of the right size."""
+        if type(values) is list:
+            if not cython.compiled:
+                if set(map(type, values)) <= {tuple} and set(map(len, values)) <= {self._count}:
+                    return None
+            else:
+                for row in values:
+                    if type(row) is not tuple or len(row) != self._count:
+                        break
+                else:
+                    return None
+        raise ValueError(f"values must be a list of tuples of {self._count} values each")
+
+    @cython.cfunc
+    def _sets(self, values: list[Any]) -> list[dict[str, Any]]:
+        """Build the dictionaries one by one."""
+        j: cython.Py_ssize_t
+        row: tuple[Any, ...]
+        sets: list[dict[str, Any]] = []
+        for row in values:
+            made: dict[Any, Any] = {}
+            for j in range(self._count):
+                made[self._names[j]] = row[j]
+            sets.append(made)
+        return sets
+
+    @cython.cfunc
+    def _rows(self, values: list[Any]) -> list[tuple[Any, ...]]:
+        """Build the rows one by one."""
+        j: cython.Py_ssize_t
+        source: cython.Py_ssize_t
+        given: tuple[Any, ...]
+        rows: list[tuple[Any, ...]] = []
+        # As with defaults: processors run while a row is not complete.
+        row: list[Any] = [None] * self._count
+        for given in values:
+            for j in range(self._count):
+                source = self._sources[j]
+                value: Any = given[source]
+                processor = self._processors[j]
+                if processor is not None:
+                    value = processor(value)
+                row[j] = value
+            rows.append(tuple(row))
+        return rows
+
+
+@cython.annotation_typing(False)
+def flatten(batch: list[Any], lower: int, upper: int) -> Any:
+    """Return the parameters of a statement that serves all rows of `batch` at once.
+
+    `batch` holds the positional parameters of each row, at least one. Those from `lower` up to
+    `upper` are taken of every row, the others, in front of them and behind, of the first row.
+    """
+    if cython.compiled:
+        joined: Any = _joined(batch, lower, upper)
+        if joined is not None:
+            return joined
+    first = batch[0]
+    if not lower and upper == len(first):
+        return tuple(chain.from_iterable(batch))
+    inner = tuple(chain.from_iterable([row[lower:upper] for row in batch]))
+    return first[:lower] + inner + first[upper:]
+
+
+@cython.cfunc
+def _joined(batch: Any, lower: cython.Py_ssize_t, upper: cython.Py_ssize_t) -> object:
+    """Return what flatten() does for a list of exact tuples of one size, None for all else."""
+    if not cython.compiled or type(batch) is not list or not batch:
+        return None
+    row: tuple[Any, ...]
+    item: object
+    rows: list[Any] = batch
+    number: cython.Py_ssize_t = len(rows)
+    if type(rows[0]) is not tuple:
+        return None
+    first: tuple[Any, ...] = rows[0]
+    size: cython.Py_ssize_t = len(first)
+    if not 0 <= lower <= upper <= size:
+        return None
+    i: cython.Py_ssize_t
+    j: cython.Py_ssize_t
+    for i in range(number):
+        if type(rows[i]) is not tuple or len(rows[i]) != size:
+            return None
+    # No code but this runs from here on: nobody sees the tuple before it is full.
+    at: cython.Py_ssize_t = 0
+    joined: tuple[Any, ...] = PyTuple_New(size + (number - 1) * (upper - lower))
+    for j in range(lower):
+        item = first[j]
+        Py_INCREF(item)
+        PyTuple_SET_ITEM(joined, at, item)
+        at += 1
+    for i in range(number):
+        row = rows[i]
+        for j in range(lower, upper):
+            item = row[j]
+            Py_INCREF(item)
+            PyTuple_SET_ITEM(joined, at, item)
+            at += 1
+    for j in range(upper, size):
+        item = first[j]
+        Py_INCREF(item)
+        PyTuple_SET_ITEM(joined, at, item)
+        at += 1
+    return joined

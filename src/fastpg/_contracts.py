@@ -141,15 +141,29 @@ class ParamPlan(Protocol):
     """The class `ParamPlan` of the module `params`."""
 
     def __init__(
-        self, keys: Sequence[str], processors: Mapping[str, Callable[[Any], Any]]
+        self,
+        binds: Mapping[Any, str],
+        indexes: Mapping[Any, int],
+        positions: Sequence[str],
+        processors: Mapping[str, Callable[[Any], Any]],
     ) -> None: ...
 
-    def row(self, values: Mapping[str, Any]) -> tuple[Any, ...]:
-        """Return the positional parameters of one execution."""
+    def values(
+        self, many: Sequence[Mapping[str, Any]], extracted: Sequence[Any] | None
+    ) -> list[tuple[Any, ...]] | int:
+        """Return the values of each set, or the number of the first that lacks one."""
         ...
 
-    def rows(self, many: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
-        """Return the positional parameters of one execution per mapping."""
+    def named(self, sets: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
+        """Return the values of complete sets by name."""
+        ...
+
+    def sets(self, values: list[tuple[Any, ...]]) -> list[dict[str, Any]]:
+        """Return a dictionary by name for each set."""
+        ...
+
+    def rows(self, values: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+        """Return the positional parameters of each set."""
         ...
 
 
@@ -158,6 +172,10 @@ class Params(Protocol):
 
     @property
     def ParamPlan(self) -> type[ParamPlan]: ...
+
+    def flatten(self, batch: list[Any], lower: int, upper: int) -> Any:
+        """Return the parameters of a statement for all rows of a batch."""
+        ...
 
 
 class Processors(Protocol):

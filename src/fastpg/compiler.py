@@ -1,14 +1,17 @@
 """Statement compiler and identifier preparer of the dialect.
 
-PostgreSQL's own serve; the names exist so that they can be subclassed and looked up.
+PostgreSQL's own serve, but for inserts of many rows; the names exist so that they can be
+subclassed and looked up.
 """
 
 from __future__ import annotations
 
-from sqlalchemy.dialects.postgresql.base import PGCompiler, PGIdentifierPreparer
+from sqlalchemy.dialects.postgresql.base import PGIdentifierPreparer
+
+from .batches import BatchCompiler
 
 
-class PGCompiler_asyncpg(PGCompiler):
+class PGCompiler_asyncpg(BatchCompiler):
     """Compiles statements with ``$1`` parameters and casts that give them their types."""
 
 

@@ -18,6 +18,7 @@ from sqlalchemy import pool as sqlalchemy_pool
 from sqlalchemy.dialects.postgresql.base import PGDialect
 
 from . import codecs
+from .batches import BatchDialect
 from .compiler import PGCompiler_asyncpg as PGCompiler_asyncpg
 from .compiler import PGIdentifierPreparer_asyncpg as PGIdentifierPreparer_asyncpg
 from .connection import AsyncAdapt_asyncpg_connection as AsyncAdapt_asyncpg_connection
@@ -76,7 +77,7 @@ CONNECTION_EXCEPTION_CLASS = "08"
 READ_ONLY_TRANSACTION = "25006"
 
 
-class PGDialect_asyncpg(InitializingDialect):
+class PGDialect_asyncpg(InitializingDialect, BatchDialect):
     """PostgreSQL through asyncpg; takes the place of SQLAlchemy's class of the same name."""
 
     driver = "asyncpg"

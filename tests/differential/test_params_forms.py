@@ -1,8 +1,8 @@
-"""ParamPlan: both forms build what a plain look-up and call would build."""
+"""ParamPlan: both forms build what SQLAlchemy's rule, written out plainly, would build."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.differential.outcome import outcome
+from tests.fixtures.binds import Bind
 from tests.fixtures.impl import load
 
 compiled = load("compiled").params
@@ -24,14 +25,13 @@ def reciprocal(value: Any) -> Any:
 
 NAMES = st.sampled_from(["a", "b", "c", "d", "Ж", ""])
 VALUES = st.one_of(st.none(), st.integers(), st.text(max_size=3), st.floats())
-KEYS = st.lists(NAMES, max_size=6)
 PROCESSORS = st.dictionaries(
     NAMES, st.sampled_from([str, repr, reciprocal, lambda value: [value]]), max_size=4
 )
 
 
 class Defaulting(dict[str, Any]):
-    """A dictionary that knows every name."""
+    """A dictionary that knows every name, when it is asked for its value."""
 
     def __missing__(self, key: str) -> str:
         return f"default of {key}"
@@ -39,45 +39,117 @@ class Defaulting(dict[str, Any]):
 
 MAPPINGS = st.builds(
     lambda kind, values: kind(values),
-    st.sampled_from([dict, dict, MappingProxyType, Defaulting]),
+    st.sampled_from([dict, dict, dict, MappingProxyType, Defaulting]),
     st.dictionaries(NAMES, VALUES, max_size=6),
+)
+BINDS = st.builds(
+    lambda key, value, kind: Bind(
+        key, value, required=kind == 2, callable=(lambda: [value]) if kind == 1 else None
+    ),
+    NAMES,
+    VALUES,
+    st.sampled_from([0, 0, 0, 1, 2]),
 )
 
 
+@st.composite
+def statements(draw: Any) -> tuple[dict[Any, str], dict[Any, int], list[str], dict[str, Any]]:
+    """Return the arguments of a plan: keys that differ from names, positions in any order."""
+    names = draw(st.lists(NAMES, max_size=5, unique=True))
+    binds = {draw(BINDS): name for name in names}
+    for bind, name in binds.items():
+        if draw(st.booleans()):
+            bind.key = name
+    indexes = {bind: draw(st.integers(0, 3)) for bind in binds if draw(st.booleans())}
+    return binds, indexes, draw(st.permutations(names)), draw(PROCESSORS)
+
+
+def dictionaries(
+    binds: Mapping[Any, str], indexes: Mapping[Any, int], many: Any, extracted: Any
+) -> Any:
+    """Return the sets by name as SQLAlchemy has them, or the number of one that is incomplete."""
+    sets = []
+    for number, params in enumerate(many):
+        made = {}
+        for bind, name in binds.items():
+            if bind.key in params:
+                made[name] = params[bind.key]
+            elif name in params:
+                made[name] = params[name]
+            elif bind.required:
+                return number
+            else:
+                source = bind
+                if extracted and bind in indexes and indexes[bind] < len(extracted):
+                    source = extracted[indexes[bind]]
+                made[name] = source.effective_value if bind.callable else source.value
+        sets.append(made)
+    return sets
+
+
 @SOME
-@given(KEYS, PROCESSORS, st.lists(MAPPINGS, max_size=4))
-def test_rows(keys: list[str], processors: dict[str, Callable[[Any], Any]], many: Any) -> None:
-    def expected() -> list[tuple[Any, ...]]:
+@given(
+    statements(),
+    st.lists(MAPPINGS, min_size=1, max_size=4),
+    st.one_of(st.none(), st.lists(BINDS, max_size=4)),
+)
+def test_from_sets_to_rows(statement: Any, many: Any, extracted: Any) -> None:
+    binds, indexes, positions, processors = statement
+    sets = dictionaries(binds, indexes, many, extracted)
+
+    def rows() -> list[tuple[Any, ...]]:
         return [
             tuple(
-                processors[key](values[key]) if key in processors else values[key] for key in keys
+                processors[name](made[name]) if name in processors else made[name]
+                for name in positions
             )
-            for values in many
+            for made in sets
         ]
 
-    wanted = outcome(expected, messages=True)
     for form in (compiled, python):
-        plan = form.ParamPlan(keys, processors)
-        assert outcome(plan.rows, many, messages=True) == wanted
-        assert outcome(lambda row: list(map(row, many)), plan.row, messages=True) == wanted
+        plan = form.ParamPlan(binds, indexes, positions, processors)
+        values = plan.values(many, extracted)
+        if isinstance(sets, int):
+            assert values == sets
+            continue
+        assert isinstance(values, list)
+        assert outcome(plan.sets, values) == outcome(list, sets)
+        assert outcome(plan.named, sets) == outcome(list, values)
+        told = outcome(plan.rows, values, messages=True)
+        assert told == outcome(rows, messages=True)
 
 
 @SOME
-@given(KEYS, PROCESSORS, st.one_of(st.none(), st.integers(), st.lists(VALUES), st.text()))
-def test_what_is_no_mapping(keys: list[str], processors: dict[str, Any], wrong: Any) -> None:
+@given(
+    st.lists(st.sampled_from([(), (1,), (1, 2), (1, 2, 3), (None, "x"), [1, 2], "ab"]), max_size=4),
+    st.integers(-1, 4),
+    st.integers(-1, 4),
+)
+def test_flatten(batch: list[Any], lower: int, upper: int) -> None:
     def told(form: Any) -> tuple[Any, ...]:
-        return outcome(lambda: form.ParamPlan(keys, processors).row(wrong))
+        return outcome(lambda: form.flatten(list(batch), lower, upper))
+
+    assert told(compiled) == told(python)
+
+
+@SOME
+@given(statements(), st.lists(st.one_of(st.none(), st.integers(), st.text(max_size=2)), max_size=3))
+def test_what_is_no_mapping(statement: Any, many: list[Any]) -> None:
+    def told(form: Any) -> tuple[Any, ...]:
+        return outcome(lambda: form.ParamPlan(*statement).values([{}, *many], None))
 
     assert told(compiled) == told(python)
 
 
 @SOME
 @given(
-    st.one_of(KEYS, KEYS.map(tuple), st.text(max_size=3), st.none(), st.integers()),
+    st.one_of(st.lists(NAMES, max_size=4), st.text(max_size=3), st.none(), st.integers()),
     st.one_of(PROCESSORS, st.none(), st.lists(NAMES)),
+    st.lists(NAMES, max_size=3),
 )
-def test_construction(keys: Any, processors: Any) -> None:
+def test_construction(positions: Any, processors: Any, names: list[str]) -> None:
     def told(form: Any) -> tuple[Any, ...]:
-        return outcome(lambda: form.ParamPlan(keys, processors) and None)
+        binds = {Bind(name): name for name in names}
+        return outcome(lambda: form.ParamPlan(binds, {}, positions, processors) and None)
 
     assert told(compiled) == told(python)

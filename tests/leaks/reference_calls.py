@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy.engine import Row, RowMapping
 from sqlalchemy.engine.result import SimpleResultMetaData
 
+from tests.fixtures.binds import plan
 from tests.fixtures.impl import Impl
 from tests.unit.record_source import records
 
@@ -69,11 +70,17 @@ def _results(impl: Impl) -> dict[str, Callable[[], object]]:
 
 
 def _params(impl: Impl) -> dict[str, Callable[[], object]]:
-    plan = impl.params.ParamPlan(("a", "b"), {"a": str})
+    given = plan(impl, ("a", "b"), {"a": str})
+    sets = [{"a": 1, "b": 2}, {"a": 3, "b": 4}]
+    values: Any = given.values(sets, None)
     return {
-        "row": lambda: plan.row({"a": 1, "b": 2}),
-        "row without": lambda: plan.row({"a": 1}),
-        "a plan": lambda: impl.params.ParamPlan(("a",), {}),
+        "values": lambda: given.values(sets, None),
+        "values without": lambda: given.values([{"a": 1}], None),
+        "rows": lambda: given.rows(values),
+        "sets": lambda: given.named(given.sets(values)),
+        "flatten": lambda: impl.params.flatten([(1, 2), (3, 4)], 0, 2),
+        "flatten what is too short": lambda: impl.params.flatten([(1,), ()], 0, 2),
+        "a plan": lambda: plan(impl, ("a",)),
     }
 
 

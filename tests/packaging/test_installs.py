@@ -26,7 +26,7 @@ for driver in ("asyncpg", "fastpg"):
     print(type(engine.dialect).__module__)
 print(_impl.rows.tuples([[1, "a"]]), _impl.rows.rowcount("INSERT 0 3"))
 print(_impl.jsondecode.json_decoder(None, takes_bytes=False, prefix=1)(b'\\x01{"a": [1]}'))
-print(_impl.params.ParamPlan(["b", "a"], {"a": str}).row({"a": 1, "b": 2}))
+print(_impl.params.ParamPlan({}, {}, [], {}).rows([()]), _impl.params.flatten([(2,), ("1",)], 0, 1))
 cache = _impl.stmtcache.StatementCache(1)
 cache.put("a", 1); cache.put("b", 2)
 print(cache.keys())
@@ -36,7 +36,7 @@ fastpg.dialect
 fastpg.dialect
 [(1, 'a')] 3
 {'a': [1]}
-(2, '1')
+[()] (2, '1')
 ['b']
 """
 

@@ -1,109 +1,216 @@
-"""ParamPlan: named values become positional tuples, on both forms."""
+"""ParamPlan: parameter sets by name become values, tuples and dictionaries, on both forms."""
 
 from __future__ import annotations
 
 import gc
 import sys
 from collections import ChainMap, defaultdict
+from itertools import count
 from types import MappingProxyType
 from typing import Any
 
 import pytest
+from sqlalchemy.sql import quoted_name
 
+from tests.fixtures.binds import Bind, plan
 from tests.fixtures.impl import Impl
 
 
-def test_values_come_in_the_order_of_the_keys(impl: Impl) -> None:
-    plan = impl.params.ParamPlan(["b", "a"], {})
-    assert plan.row({"a": 1, "b": 2, "c": 3}) == (2, 1)
+def test_values_come_in_the_order_of_the_parameters(impl: Impl) -> None:
+    planned = plan(impl, ["b", "a"])
+    assert planned.values([{"a": 1, "b": 2, "c": 0}, {"b": 4, "a": 3}], None) == [(2, 1), (4, 3)]
 
 
-def test_a_processor_sees_its_value_only(impl: Impl) -> None:
-    plan = impl.params.ParamPlan(("a", "b", "c"), {"b": str, "d": int})
-    assert plan.row({"a": 1, "b": 2, "c": None}) == (1, "2", None)
+def test_rows_come_in_the_order_of_the_positions(impl: Impl) -> None:
+    planned = plan(impl, ["a", "b", "c"], positions=["c", "a", "b"])
+    assert planned.rows([(1, 2, 3), (4, 5, 6)]) == [(3, 1, 2), (6, 4, 5)]
+
+
+def test_dictionaries_come_in_the_order_of_the_parameters(impl: Impl) -> None:
+    sets = plan(impl, ["b", "a"], {"a": str}, positions=["a", "b"]).sets([(1, 2), (3, 4)])
+    assert [list(made.items()) for made in sets] == [[("b", 1), ("a", 2)], [("b", 3), ("a", 4)]]
+
+
+def test_values_of_dictionaries_that_were_completed(impl: Impl) -> None:
+    planned = plan(impl, ["b", "a"])
+    assert planned.named([{"a": 1, "b": 2}, {"b": 4, "a": 3, "c": 0}]) == [(2, 1), (4, 3)]
+    with pytest.raises(KeyError, match="'a'"):
+        planned.named([{"b": 1}])
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_no_parameters(impl: Impl, number: int) -> None:
+    planned = plan(impl, [], {"a": str})
+    assert planned.values([{}, {"a": 1}], None) == [(), ()]
+    assert planned.named([{}] * number) == [()] * number
+    assert planned.rows([()] * number) == [()] * number
+    assert planned.sets([()] * number) == [{}] * number
+
+
+def test_one_parameter(impl: Impl) -> None:
+    planned = plan(impl, ["a"], {"a": str})
+    assert planned.values([{"a": (1, 2)}, {"a": 3}], None) == [((1, 2),), (3,)]
+    assert planned.values([{"a": (1, 2)}], None) == [((1, 2),)]
+    assert planned.named([{"a": (1, 2)}]) == [((1, 2),)]
+    assert planned.rows([(1,), (2,)]) == [("1",), ("2",)]
+    assert planned.sets([(1,), (2,)]) == [{"a": 1}, {"a": 2}]
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_processors_are_called_row_by_row_and_from_left_to_right(impl: Impl, rows: int) -> None:
+    called: list[Any] = []
+
+    def note(value: Any) -> Any:
+        called.append(value)
+        return (value, len(called))
+
+    planned = plan(impl, ["a", "b", "c"], {"a": note, "c": note}, positions=["c", "b", "a"])
+    values = [(row * 3, row * 3 + 1, row * 3 + 2) for row in range(rows)]
+    done = planned.rows(values)
+    assert called == [value for row in range(rows) for value in (row * 3 + 2, row * 3)]
+    assert done[0] == ((2, 1), 1, (0, 2))
+    assert values[-1] == (rows * 3 - 3, rows * 3 - 2, rows * 3 - 1)
 
 
 def test_a_processor_is_given_null_too(impl: Impl) -> None:
-    plan = impl.params.ParamPlan(["a"], {"a": lambda value: (value, "seen")})
-    assert plan.row({"a": None}) == ((None, "seen"),)
+    assert plan(impl, ["a"], {"a": lambda v: (v, "seen")}).rows([(None,)]) == [((None, "seen"),)]
 
 
-def test_a_repeated_key_is_processed_each_time(impl: Impl) -> None:
-    seen: list[int] = []
+@pytest.mark.parametrize("error", [ZeroDivisionError, StopIteration, KeyError, MemoryError])
+@pytest.mark.parametrize("rows", [1, 3])
+def test_what_a_processor_raises_comes_through(impl: Impl, error: Any, rows: int) -> None:
+    turn = count(1)
 
-    def note(value: int) -> int:
-        seen.append(value)
-        return value + len(seen)
+    def refuse(value: Any) -> Any:
+        if next(turn) == rows:
+            raise error("refused")
+        return value
 
-    assert impl.params.ParamPlan(["a", "b", "a"], {"a": note}).row({"a": 1, "b": 0}) == (2, 0, 3)
-    assert seen == [1, 1]
-
-
-def test_no_parameters(impl: Impl) -> None:
-    plan = impl.params.ParamPlan([], {"a": str})
-    assert plan.row({"a": 1}) == ()
-    assert plan.rows([{}, {"a": 1}]) == [(), ()]
+    with pytest.raises(error):
+        plan(impl, ["a", "b"], {"b": refuse}).rows([(0, 1)] * rows)
 
 
-def test_rows(impl: Impl) -> None:
-    plan = impl.params.ParamPlan(["a", "b"], {"a": str})
-    assert plan.rows([{"a": 1, "b": 2}, {"b": 4, "a": 3}]) == [("1", 2), ("3", 4)]
-    assert plan.rows(()) == []
+def test_a_missing_parameter_is_told_by_its_set(impl: Impl) -> None:
+    planned = plan(impl, ["a", "b"])
+    assert planned.values([{"a": 1}], None) == 0
+    assert planned.values([{}], None) == 0
+    assert planned.values([{"a": 1, "b": 2}, {"a": 1, "b": 2}, {"b": 2}], None) == 2
 
 
-@pytest.mark.parametrize("processors", [{}, {"a": str}])
-def test_a_missing_name_is_a_key_error(impl: Impl, processors: dict[str, Any]) -> None:
-    plan = impl.params.ParamPlan(["a", "missing"], processors)
-    with pytest.raises(KeyError) as one:
-        plan.row({"a": 1})
-    assert one.value.args == ("missing",)
-    with pytest.raises(KeyError) as many:
-        plan.rows([{"a": 1, "missing": 2}, {"a": 1}])
-    assert many.value.args == ("missing",)
+def test_a_key_goes_before_a_name(impl: Impl) -> None:
+    planned = impl.params.ParamPlan({Bind("a", required=True): "a_1"}, {}, ["a_1"], {})
+    assert planned.values([{"a": 1}], None) == [(1,)]
+    assert planned.values([{"a_1": 2}], None) == [(2,)]
+    assert planned.values([{"a": 1, "a_1": 2}, {"a_1": 2}], None) == [(1,), (2,)]
+    assert planned.values([MappingProxyType({"a_1": 2})], None) == [(2,)]
 
 
-def test_values_are_looked_up_and_processed_one_after_the_other(impl: Impl) -> None:
-    def refuse(value: object) -> object:
-        raise LookupError(f"refused {value}")
+def test_a_default_is_read_for_each_set_that_lacks_the_parameter(impl: Impl) -> None:
+    turn = count(1)
+    binds = {Bind("a", 5): "a", Bind("b", "unused", callable=lambda: next(turn)): "b"}
+    planned = impl.params.ParamPlan(binds, {}, ["a", "b"], {})
+    assert planned.values([{}, {"b": 0}, {"a": 1}], None) == [(5, 1), (5, 0), (1, 2)]
+    assert planned.values([{}], []) == [(5, 3)]
 
-    plan = impl.params.ParamPlan(["a", "missing"], {"a": refuse})
-    with pytest.raises(LookupError, match="refused 1"):
-        plan.row({"a": 1})
+
+def test_an_extracted_parameter_goes_before_the_one_that_was_compiled(impl: Impl) -> None:
+    one, two, three = Bind("a", 1), Bind("b", 2, callable=lambda: 2), Bind("c", 3)
+    planned = impl.params.ParamPlan(
+        {one: "a", two: "b", three: "c"}, {one: 1, two: 0}, ["a", "b", "c"], {}
+    )
+    extracted = [Bind("x", 0, callable=lambda: 20), Bind("y", 10)]
+    assert planned.values([{}], extracted) == [(10, 20, 3)]
+    assert planned.values([{"a": 7}, {}], extracted) == [(7, 20, 3), (10, 20, 3)]
+    assert planned.values([{}], extracted[:1]) == [(1, 20, 3)]
+    assert planned.values([{}], None) == [(1, 2, 3)]
+    # what was compiled decides whether the function is asked
+    swapped = [Bind("x", 30), Bind("y", 10, callable=lambda: 0)]
+    assert planned.values([{}], swapped) == [(10, 30, 3)]
 
 
 @pytest.mark.parametrize(
-    "values",
+    "given",
     [
-        MappingProxyType({"a": 1, "b": 2}),
-        ChainMap({"a": 1}, {"b": 2}),
+        MappingProxyType({"a": 1}),
+        ChainMap({"a": 1}, {"c": 2}),
         defaultdict(lambda: 2, {"a": 1}),
     ],
 )
-@pytest.mark.parametrize("processors", [{}, {"b": int}])
-def test_any_mapping_serves(impl: Impl, values: Any, processors: dict[str, Any]) -> None:
-    assert impl.params.ParamPlan(["a", "b"], processors).row(values) == (1, 2)
+def test_any_mapping_serves_and_is_asked_for_what_it_has(impl: Impl, given: Any) -> None:
+    planned = plan(impl, ["a", "b"], required=False)
+    assert planned.values([given, {"a": 3, "b": 4}], None) == [(1, "default b"), (3, 4)]
+    assert dict(given).get("b") is None
+
+
+def test_names_may_be_of_a_subclass_of_text(impl: Impl) -> None:
+    planned = plan(impl, [quoted_name("a", True), "b"])
+    assert planned.values([{"a": 1, "b": 2}], None) == [(1, 2)]
+    assert planned.values([{quoted_name("a", False): 1, quoted_name("b", None): 2}], None) == [
+        (1, 2)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("names", "positions"),
+    [(["a", "b"], ["a"]), (["a"], ["a", "a"]), (["a"], ["b"]), (["a", "a"], ["a", "a"])],
+)
+def test_each_name_has_one_position(impl: Impl, names: list[str], positions: list[str]) -> None:
+    with pytest.raises(ValueError, match=r"each of .* once"):
+        plan(impl, names, positions=positions)
+
+
+@pytest.mark.parametrize("values", [[(1,)], [(1, 2), (1, 2, 3)], ((1, 2),), [[1, 2]], [None]])
+def test_values_that_are_no_sets_are_refused(impl: Impl, values: Any) -> None:
+    planned = plan(impl, ["a", "b"], {"a": str})
+    for method in (planned.rows, planned.sets):
+        with pytest.raises(ValueError, match="tuples of 2 values each"):
+            method(values)
 
 
 def test_later_changes_of_the_arguments_do_not_matter(impl: Impl) -> None:
-    keys, processors = ["a"], {"a": str}
-    plan = impl.params.ParamPlan(keys, processors)
-    keys.append("b")
+    bind = Bind("a")
+    binds, positions, processors = {bind: "a"}, ["a"], {"a": str}
+    planned = impl.params.ParamPlan(binds, {}, positions, processors)
+    positions.append("b")
     processors["a"] = int  # type: ignore[assignment]
-    assert plan.row({"a": 1}) == ("1",)
-
-
-def test_a_single_name_is_not_a_sequence_of_names(impl: Impl) -> None:
-    with pytest.raises(TypeError, match="keys='ab': pass a sequence of names"):
-        impl.params.ParamPlan("ab", {})
+    binds[Bind("b")] = "b"
+    assert planned.rows([(1,)]) == [("1",)]
 
 
 def test_plans_hold_no_values(impl: Impl) -> None:
-    plan = impl.params.ParamPlan(["a", "b"], {"b": lambda value: [value]})
+    planned = plan(impl, ["a", "b"], {"b": lambda value: [value]})
     value = object()
     before = sys.getrefcount(value)
     for _ in range(100):
-        plan.rows([{"a": value, "b": value}, {"a": value, "b": value}])
-        with pytest.raises(KeyError):
-            plan.row({"a": value})
+        values = planned.values([{"a": value, "b": value}, {"a": value, "b": value}], None)
+        assert isinstance(values, list)
+        assert len(planned.rows(values)) == len(planned.sets(values)) == 2
+        assert planned.values([{"a": value, "b": value}, {"a": value}], None) == 1
+        assert len(impl.params.flatten([(value, value)] * 3, 1, 2)) == 4
+    del values
     gc.collect()
     assert sys.getrefcount(value) == before
+
+
+@pytest.mark.parametrize(
+    ("batch", "lower", "upper", "joined"),
+    [
+        ([(1, 2), (3, 4)], 0, 2, (1, 2, 3, 4)),
+        ([(1, 2, 3)], 1, 2, (1, 2, 3)),
+        ([(1, 2, 3), (4, 5, 6)], 1, 2, (1, 2, 5, 3)),
+        ([(1, 2, 3), (4, 5, 6)], 1, 3, (1, 2, 3, 5, 6)),
+        ([(1, 2), (3, 4)], 0, 0, (1, 2)),
+        ([(), ()], 0, 0, ()),
+        ([(1, 2), (3, 4, 5)], 0, 2, (1, 2, 3, 4, 5)),
+        ([(1, 2), [3, 4]], 1, 2, (1, 2, 4)),
+    ],
+)
+def test_flatten(impl: Impl, batch: Any, lower: int, upper: int, joined: Any) -> None:
+    given = list(batch)
+    assert impl.params.flatten(given, lower, upper) == joined
+    assert given == batch
+
+
+def test_flatten_no_rows(impl: Impl) -> None:
+    with pytest.raises(IndexError):
+        impl.params.flatten([], 0, 0)

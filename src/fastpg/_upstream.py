@@ -1,0 +1,74 @@
+"""Whether SQLAlchemy's code for making a context is the one that :mod:`fastpg.parameters` knows.
+
+A release that touches anything new there uses a name that is not listed here; its own code then
+serves, slower and just as right.
+"""
+
+from __future__ import annotations
+
+from types import CodeType
+from typing import Any
+
+from sqlalchemy.engine.default import DefaultExecutionContext
+from sqlalchemy.sql.compiler import SQLCompiler
+
+MAKE_CONTEXT: Any = DefaultExecutionContext._init_compiled.__func__  # type: ignore[attr-defined]
+"""What a context is made with by SQLAlchemy, for every statement that was compiled."""
+CONSTRUCT: Any = SQLCompiler.construct_params
+"""What SQLAlchemy makes the dictionary of one parameter set with."""
+
+CONTEXT_NAMES = frozenset(
+    """
+    EXECUTEMANY ExecuteStyle INSERTMANYVALUES InvalidRequestError TYPE_CHECKING UpdateBase __new__
+    _ad_hoc_textual _bind_processors _dbapi_connection _expanded_parameters _insertmanyvalues
+    _is_explicit_returning _is_implicit_returning _is_supplemental_returning
+    _loose_column_name_matching _num_sentinel_cols _ordered_columns _process_execute_defaults
+    _process_parameters_for_postcompile _render_schema_translates _result_columns _returning
+    _sort_by_parameter_order _supplemental_returning _textual_ordered_columns append bool cache_hit
+    compile_state compiled compiled_parameters construct_params create_cursor cursor
+    delete_executemany_returning dialect dialect_description dict enumerate escaped_bind_names exc
+    execute_sequence_format execute_style executemany execution_options extracted_parameters
+    for_executemany get implicit_returning insert_executemany_returning
+    insert_executemany_returning_sort_by_parameter_order insert_prefetch invoked_statement is_crud
+    is_text isdelete isinsert isinstance isplaintext isupdate len literal_execute_params
+    num_sentinel_columns parameter_expansion parameters positional positiontup post_compile_params
+    preparer processors result_column_struct root_connection schema_translate_map sentinel_columns
+    statement string unicode_statement update update_executemany_returning update_prefetch
+    use_insertmanyvalues
+    """.split()
+)
+"""Globals and attributes that `MAKE_CONTEXT` uses in SQLAlchemy 2.0.40 to 2.1.9."""
+
+CONSTRUCT_NAMES = frozenset(
+    """
+    CompileError InvalidRequestError _cache_key_bind_match _collect_params _collected_params
+    _post_compile_expanded_state _render_postcompile bind_names bool cache_key callable dict
+    effective_value escaped_bind_names exc get items key parameters required value zip
+    """.split()
+)
+"""Globals and attributes that `CONSTRUCT` uses in SQLAlchemy 2.0.40 to 2.1.9."""
+
+
+def unknown_names(function: Any, known: frozenset[str]) -> set[str] | None:
+    """Return the globals and attributes of ``function`` outside ``known``, None if it shows none.
+
+    A subset will do: ``python -O`` drops what only assertions use.
+    """
+    code = getattr(function, "__code__", None)
+    return _names(code) - known if isinstance(code, CodeType) else None
+
+
+def _names(code: CodeType) -> set[str]:
+    names = set(code.co_names)
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            names |= _names(constant)
+    return names
+
+
+def context_is_known() -> bool:
+    """Tell whether both functions use known names only."""
+    return (
+        unknown_names(MAKE_CONTEXT, CONTEXT_NAMES) == set()
+        and unknown_names(CONSTRUCT, CONSTRUCT_NAMES) == set()
+    )

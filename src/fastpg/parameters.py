@@ -1,0 +1,262 @@
+"""From a program's parameter sets to positional tuples, without a dictionary per set in between.
+
+The first half of an execution context: :mod:`fastpg.execution` derives its class from the one
+here.  SQLAlchemy's own code serves a statement with parameters that are expanded or rendered for
+each execution, a statement that is executed once only, and a SQLAlchemy whose code is not known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy.dialects.postgresql.base import PGExecutionContext
+from sqlalchemy.engine.interfaces import CacheStats, ExecuteStyle
+
+from . import _impl, _upstream
+
+_PLAN = "_fastpg_param_plan"
+_SETS = "compiled_parameters"
+_PENDING = "_fastpg_pending_sets"
+_SHOW_UNREAD = "_fastpg_show_unread_sets"
+
+_KNOWN = _upstream.context_is_known()
+
+
+class StatementPlan:
+    """What a compiled statement means for each of its executions."""
+
+    __slots__ = (
+        "params",
+        "explicit_returning",
+        "implicit_returning",
+        "supplemental_returning",
+        "is_crud",
+        "style_of_many",
+        "sentinels",
+        "prefetch",
+        "keyed",
+    )
+
+    def __init__(self, compiled: Any) -> None:
+        """Plan a statement that :func:`plannable` accepts."""
+        self.params = _impl.params.ParamPlan(
+            compiled.bind_names,
+            _extracted_indexes(compiled),
+            compiled.positiontup,
+            compiled._bind_processors,
+        )
+        self.is_crud = compiled.isinsert or compiled.isupdate or compiled.isdelete
+        self.explicit_returning = self.implicit_returning = self.supplemental_returning = False
+        if self.is_crud:
+            statement = compiled.compile_state.statement
+            self.explicit_returning = bool(statement._returning)
+            self.implicit_returning = bool(compiled.implicit_returning)
+            if self.implicit_returning:
+                self.supplemental_returning = bool(statement._supplemental_returning)
+        self.style_of_many = ExecuteStyle.EXECUTEMANY
+        self.sentinels = None
+        if compiled.isinsert and compiled._insertmanyvalues:
+            self.style_of_many = ExecuteStyle.INSERTMANYVALUES
+            if compiled._insertmanyvalues.sentinel_columns is not None:
+                self.sentinels = compiled._insertmanyvalues.num_sentinel_columns
+        self.keyed = compiled.cache_key is not None
+        self.prefetch = bool(compiled.insert_prefetch or compiled.update_prefetch)
+
+
+class _CompiledParameters:
+    """The attribute ``compiled_parameters``: made when it is first read, then as assigned.
+
+    Defaults, ``inserted_primary_key``, sentinels, the ORM and event hooks read it; most executions
+    end without.  It shows the values that were sent, whatever became of the program's own
+    dictionaries since.
+    """
+
+    def __get__(self, context: Any, owner: Any = None) -> Any:
+        if context is None:
+            return self
+        if context.__dict__.pop(_SHOW_UNREAD, False):
+            return UnreadSets(context)
+        pending = context.__dict__.pop(_PENDING, None)
+        if pending is None:
+            raise AttributeError(f"{type(context).__name__!r} object has no attribute {_SETS!r}")
+        plan, values = pending
+        sets = context.__dict__[_SETS] = plan.sets(values)
+        return sets
+
+
+class UnreadSets(Sequence[Any]):
+    """A context's ``compiled_parameters``, for those who hand them on and may not look at them."""
+
+    def __init__(self, context: Any) -> None:
+        """Show the sets of ``context``."""
+        self._context = context
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._context.compiled_parameters[index]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._context.compiled_parameters)
+
+    def __len__(self) -> int:
+        return len(self._context.compiled_parameters)
+
+    @staticmethod
+    @contextmanager
+    def shown_once(context: Any) -> Iterator[None]:
+        """Have the next one who reads ``compiled_parameters`` get such a sequence, if any does."""
+        state = context.__dict__
+        if _PENDING in state:
+            state[_SHOW_UNREAD] = True
+        try:
+            yield
+        finally:
+            state.pop(_SHOW_UNREAD, None)
+
+
+class PlannedParameters(PGExecutionContext):
+    """A context whose parameters are translated with a plan, which the compiled statement keeps."""
+
+    compiled_parameters: Any = _CompiledParameters()
+
+    @classmethod
+    def _init_compiled(
+        cls,
+        dialect: Any,
+        connection: Any,
+        dbapi_connection: Any,
+        execution_options: Any,
+        compiled: Any,
+        parameters: Any,
+        invoked_statement: Any,
+        extracted_parameters: Any,
+        cache_hit: CacheStats = CacheStats.CACHING_DISABLED,
+        param_dict: Any = None,
+    ) -> Any:
+        """Make the context of one execution of ``compiled``; raise what SQLAlchemy's code does."""
+        make = super()._init_compiled
+        number = len(parameters) or 1
+        plan = compiled.__dict__.get(_PLAN)
+        if plan is None and (number > 1 or cache_hit is CacheStats.CACHE_HIT):
+            # not for a statement that may never come again: planning costs more than it saves
+            plan = compiled.__dict__[_PLAN] = (
+                StatementPlan(compiled) if plannable(compiled, dialect) else False
+            )
+        values: Any = 0
+        if (
+            plan
+            and not param_dict
+            and (plan.keyed or not extracted_parameters)
+            and getattr(make, "__func__", None) is _upstream.MAKE_CONTEXT
+        ):
+            values = plan.params.values(parameters or ({},), extracted_parameters)
+        if type(values) is int:
+            # no plan; or a set lacks a parameter, which SQLAlchemy finds again and tells
+            more = {} if param_dict is None else {"param_dict": param_dict}
+            return make(
+                dialect, connection, dbapi_connection, execution_options, compiled, parameters,
+                invoked_statement, extracted_parameters, cache_hit=cache_hit, **more,
+            )  # fmt: skip
+
+        self: Any = cls.__new__(cls)
+        self.root_connection = connection
+        self._dbapi_connection = dbapi_connection
+        self.dialect = connection.dialect
+        self.extracted_parameters = extracted_parameters
+        self.invoked_statement = invoked_statement
+        self.compiled = compiled
+        self.cache_hit = cache_hit
+        self.execution_options = execution_options
+        self.result_column_struct = (
+            compiled._result_columns,
+            compiled._ordered_columns,
+            compiled._textual_ordered_columns,
+            compiled._ad_hoc_textual,
+            compiled._loose_column_name_matching,
+        )
+        self.isinsert = compiled.isinsert
+        self.isupdate = compiled.isupdate
+        self.isdelete = compiled.isdelete
+        self.is_text = compiled.isplaintext
+        if plan.is_crud:
+            self.is_crud = True
+            self._is_explicit_returning = plan.explicit_returning
+            self._is_implicit_returning = plan.implicit_returning
+            if plan.supplemental_returning:
+                self._is_supplemental_returning = True
+        if number > 1:
+            self.execute_style = plan.style_of_many
+            if plan.sentinels is not None:
+                self._num_sentinel_cols = plan.sentinels
+        self.__dict__[_PENDING] = plan.params, values
+
+        statement = self.unicode_statement = compiled.string
+        self.cursor = self.create_cursor()
+        if plan.prefetch:
+            self._process_execute_defaults()
+            values = plan.params.named(self.compiled_parameters)
+        if compiled.schema_translate_map:
+            names = execution_options.get("schema_translate_map", {})
+            statement = compiled.preparer._render_schema_translates(statement, names)
+            self.unicode_statement = statement
+        self.statement = statement
+        self.parameters = plan.params.rows(values)
+        return self
+
+
+def plannable(compiled: Any, dialect: Any) -> bool:
+    """Tell whether a statement's parameters can be planned, and its execution is not refused."""
+    names = list(compiled.bind_names.values())
+    return bool(
+        _KNOWN
+        and type(compiled).construct_params is _upstream.CONSTRUCT
+        and compiled.positional
+        and dialect.execute_sequence_format is tuple
+        and not compiled.literal_execute_params
+        and not compiled.post_compile_params
+        and not compiled._render_postcompile
+        and not getattr(compiled, "_collect_params", False)
+        and compiled.positiontup is not None
+        # one name for two parameters, one parameter in two places: rare
+        and len(set(names)) == len(names) == len(compiled.positiontup)
+        and set(names) == set(compiled.positiontup)
+        and (compiled.cache_key is None or compiled._cache_key_bind_match is not None)
+        and _returning_is_served(compiled, dialect)
+    )
+
+
+def _returning_is_served(compiled: Any, dialect: Any) -> bool:
+    """Tell whether SQLAlchemy would make a context; its own code raises where it does not."""
+    if not (compiled.isinsert or compiled.isupdate or compiled.isdelete):
+        return True
+    statement = compiled.compile_state.statement
+    explicit, implicit = bool(statement._returning), bool(compiled.implicit_returning)
+    if explicit and implicit:
+        return False
+    if not (explicit or implicit) or not compiled.for_executemany:
+        return True
+    if compiled.isinsert:
+        ordered = dialect.insert_executemany_returning_sort_by_parameter_order
+        return bool(
+            dialect.insert_executemany_returning
+            and (ordered or not statement._sort_by_parameter_order)
+            and (compiled._insertmanyvalues or not dialect.use_insertmanyvalues)
+        )
+    return bool(
+        dialect.update_executemany_returning
+        if compiled.isupdate
+        else dialect.delete_executemany_returning
+    )
+
+
+def _extracted_indexes(compiled: Any) -> dict[Any, int]:
+    """Return each bound parameter's place among those that a cached statement's key holds."""
+    if compiled.cache_key is None:
+        return {}
+    matches, _ = compiled._cache_key_bind_match
+    return {
+        bind: index
+        for index, original in enumerate(compiled.cache_key[1])
+        for bind in matches[original]
+    }
