@@ -6,7 +6,7 @@ objects in an instance; where they are not found beyond doubt, the class is call
 """
 
 from cpython.list cimport PyList_GET_SIZE
-from cpython.object cimport PyObject, PyTypeObject
+from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF, Py_XDECREF
 from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE, PyTuple_New, PyTuple_SET_ITEM
 
@@ -18,12 +18,19 @@ from asyncpg.pgproto.pgproto import UUID
 
 cdef extern from "Python.h":
     bint PyObject_IS_GC(object)
+    bint PyType_IS_GC(PyTypeObject *)
+    PyTypeObject *Py_TYPE(object)
     bint PyObject_GC_IsTracked(object)
     void PyObject_GC_UnTrack(PyObject *)
     object PySequence_GetItem(object, Py_ssize_t)
     int PyGC_Disable()
     int PyGC_Enable()
     Py_ssize_t PyObject_Size(object) except -1
+    ctypedef struct PySequenceMethods:
+        void *sq_item
+    ctypedef struct PyTypeObject:
+        PySequenceMethods *tp_as_sequence
+        object (*tp_new)(PyTypeObject *, PyObject *, PyObject *)
 
 OWN_ROWS = True
 """Whether many() is worth calling: the loops of SQLAlchemy are compiled, too."""
@@ -55,7 +62,7 @@ cdef inline bint _is_leaf(object value):
     As the interpreter's own rule for tuples: what is no container, and tuples of such. An
     asyncpg UUID is a container by type, but holds two integers; the collector need not see it.
     """
-    if not PyObject_IS_GC(value):
+    if not PyType_IS_GC(Py_TYPE(value)) or not PyObject_IS_GC(value):
         return True
     if type(value) is tuple:
         return not PyObject_GC_IsTracked(value)
@@ -65,13 +72,28 @@ cdef inline bint _is_leaf(object value):
     return False
 
 
-cdef tuple _from_sequence(object record, Py_ssize_t size):
-    """Return the first `size` values of a sequence, untracked where they are leaves."""
+ctypedef object (*_Item)(object, Py_ssize_t)
+
+
+cdef _Item _item_of(type sequence):
+    """Return the function behind `record[i]` for i from 0 on, without the detour by its type."""
+    cdef PySequenceMethods *methods = (<PyTypeObject *>sequence).tp_as_sequence
+    if methods is NULL or methods.sq_item is NULL:
+        return PySequence_GetItem
+    return <_Item>methods.sq_item
+
+
+cdef _Item _record_item = _item_of(_Record)
+
+
+cdef tuple _from_record(object record):
+    """Return the values of an exact Record, untracked where they are leaves."""
+    cdef Py_ssize_t size = PyObject_Size(record)
     cdef tuple values = PyTuple_New(size)
     cdef bint leaves = True
     cdef Py_ssize_t i
     for i in range(size):
-        value = PySequence_GetItem(record, i)
+        value = _record_item(record, i)
         leaves = leaves and _is_leaf(value)
         Py_INCREF(value)  # PyTuple_SET_ITEM takes a reference over
         PyTuple_SET_ITEM(values, i, value)
@@ -85,7 +107,7 @@ cdef inline tuple _plain(object record):
     if type(record) is tuple:
         return <tuple>record
     if type(record) is _Record:
-        return _from_sequence(record, PyObject_Size(record))
+        return _from_record(record)
     return tuple(record)
 
 
@@ -160,7 +182,7 @@ cdef class Layout:
     cdef object fill(self, object parent, object index, tuple data):
         """Return a new instance of the row class over `data`."""
         cdef object row = (<PyTypeObject *>self.row_class).tp_new(
-            self.row_class, <PyObject *>_NOTHING, NULL
+            <PyTypeObject *>self.row_class, <PyObject *>_NOTHING, NULL
         )
         cdef char *base = <char *><PyObject *>row
         _put(<PyObject **>(base + self._parent), parent)
