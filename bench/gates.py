@@ -1,7 +1,7 @@
 """The gates of bench/gates.toml: read, checked against the catalogue, and applied to figures.
 
 bench/arena.py asks here after each benchmark. `FASTPG_BENCH_GATES` names another file,
-`FASTPG_BENCH_SLACK` eases the bounds on a machine that others use as well.
+`FASTPG_BENCH_SLACK` lowers the floors of time on a machine that others use as well.
 """
 
 from __future__ import annotations
@@ -52,10 +52,8 @@ class Gate:
 
     @property
     def limit(self) -> float:
-        """The bound with the slack in it; counted calls have no noise, and get none."""
-        if self.measure == "calls":
-            return self.bound
-        return self.bound * self.slack if self.key == "floor" else self.bound / self.slack
+        """The bound with the slack in it; memory and calls have no such noise, and get none."""
+        return self.bound * self.slack if self.key == "floor" else self.bound
 
     def ratio(self, figures: Figures) -> float:
         """Return the ratio of the medians of the rounds."""

@@ -47,15 +47,21 @@ resident set in a fresh process while one result is fetched and held. Function c
 pytest bench --benchmark-only --fastpg-report=docs
 ```
 
-writes this page, `benchmarks.json` with every round's figures, and the picture from it.
+writes `benchmarks.json` with every round's figures, and from it this page, the picture and the
+figures in the README.
 """
 
 
 def write(directory: Path, document: Document) -> Path:
     """Write the page of `document` into `directory` and return the file."""
     path = directory / f"{NAME}.md"
-    path.write_text("\n".join(_sections(document)), "utf-8")
+    path.write_text(text(document), "utf-8")
     return path
+
+
+def text(document: Document) -> str:
+    """Return the page of `document`."""
+    return "\n".join(_sections(document))
 
 
 def _sections(document: Document) -> Iterator[str]:
@@ -81,7 +87,7 @@ def _conditions(document: Document) -> Iterator[str]:
     yield f"| versions | {', '.join(f'{name} {value}' for name, value in versions.items())} |"
     yield f"| connection | {document['transport'] or 'none'} |"
     if document["slack"] != 1.0:
-        yield f"| slack | floors multiplied by {document['slack']:g} |"
+        yield f"| slack | floors of time multiplied by {document['slack']:g} |"
     if document["missing"]:
         yield f"| not measured | {', '.join(document['missing'])} |"
 

@@ -104,7 +104,7 @@ def test_strict_editable_install_has_the_extensions(tree: Path, tmp_path: Path) 
     assert ran.returncode == 0, ran.stdout + ran.stderr
     (linked,) = (tree / "build").glob("__editable__*")
     assert form(linked) == "compiled"
-    assert len(extensions(linked)) == 4
+    assert extensions(linked) == sorted(f"{piece}_c" for piece in PIECES)
 
 
 def test_required_extensions_without_a_compiler(tree: Path, tmp_path: Path) -> None:
@@ -163,9 +163,9 @@ def test_sdist_holds_what_a_build_needs_and_no_more(tree: Path, tmp_path: Path) 
     files = {
         path.relative_to(tree).as_posix()
         for path in (tree / "src").rglob("*")
-        if path.suffix == ".py" or path.name == "py.typed"
+        if path.suffix in (".py", ".pyx") or path.name == "py.typed"
     }
-    assert files > {f"src/_speedups/{name}.py" for name in ("rows", "_pure", "__init__")}
+    assert files > {f"src/_speedups/{name}" for name in ("rows.py", "results_c.pyx", "_pure.py")}
     assert files | set(checkout.TOP) <= names
     surplus = {name for name in names - files - set(checkout.TOP) if "." in name.rpartition("/")[2]}
     assert {name for name in surplus if ".egg-info" not in name} == {"setup.cfg"}
@@ -174,4 +174,8 @@ def test_sdist_holds_what_a_build_needs_and_no_more(tree: Path, tmp_path: Path) 
     wheel = checkout.build(unpacked, "wheel", {"FASTPG_REQUIRE_EXTENSIONS": "1"})
     with zipfile.ZipFile(wheel) as archive_of_wheel:
         archive_of_wheel.extractall(tmp_path / "to")
+        kinds = {Path(name).suffix for name in archive_of_wheel.namelist()}
     assert form(tmp_path / "to") == "compiled"
+    assert extensions(tmp_path / "to") == sorted(f"{piece}_c" for piece in PIECES)
+    # Each piece's Python is there as well; what only a build reads is not.
+    assert not kinds & {".pyx", ".c"}

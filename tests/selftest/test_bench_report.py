@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bench import gates, page, plots
+from bench import gates, page, plots, readme
 from bench.catalogue import BENCHMARKS
 from bench.gates import Figures
 from bench.report import Entry, Report
@@ -118,3 +118,45 @@ def test_the_terminal_shows_what_was_missed() -> None:
     lines = list(report.lines())
     assert lines[1].split() == "one_row compiled cpu 1.010 >= 1.15 1.25 MISSED".split()
     assert lines[3].split() == "one_row psycopg cpu 2.020 >= 1 1 aim".split()
+
+
+def test_the_readmes_figures_come_from_the_report_alone(tmp_path: Path) -> None:
+    file = tmp_path / "README.md"
+    file.write_text(f"before\n{readme.OPENS}old\n{readme.CLOSES}after\n", "utf-8")
+    first = times(builtin=100, compiled=50, python=99, psycopg=200, asyncpg=30)
+    made = document("one_row", first)
+    for _ in range(2):  # the second time changes nothing
+        text = readme.write(file, made).read_text("utf-8")
+        assert text.startswith(f"before\n{readme.OPENS}| times as fast |")
+        assert text.endswith(f".\n{readme.CLOSES}after\n") and "old" not in text
+        assert text.count("| one-row SELECT on an open connection | 2.00 | 1.01 | 4.00 |") == 1
+        assert "Python form against built-in 1.01 (one-row SELECT" in text
+        assert "takes 0.60 to 0.60 of the compiled form's time" in text
+        assert f"Measured on {made['date'][:10]}: {made['machine']['cpu']}" in text
+        assert "SQLAlchemy 2.9" in text
+
+
+def test_the_least_gain_is_told_even_where_its_row_is_not_shown() -> None:
+    assert set(readme.SHOWN) < set(BENCHMARKS)
+    made = document("rows_uuid", times(builtin=100, compiled=72, python=99, psycopg=73, asyncpg=30))
+    text = readme.block(made)
+    assert "| 1,000 rows uuid |" not in text
+    assert "compiled against psycopg 1.01 (1,000 rows uuid)" in text
+
+
+@pytest.mark.parametrize(
+    "text", ["", readme.OPENS, readme.CLOSES, 2 * (readme.OPENS + readme.CLOSES)]
+)
+def test_a_readme_without_its_marks_is_left_alone(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "README.md"
+    file.write_text(text, "utf-8")
+    with pytest.raises(ValueError, match="once each"):
+        readme.write(file, {"benchmarks": []})
+    assert file.read_text("utf-8") == text
+
+
+def test_the_readme_shows_what_the_documentation_was_written_from() -> None:
+    made = json.loads((readme.FILE.parent / "docs" / "benchmarks.json").read_text("utf-8"))
+    text = readme.FILE.read_text("utf-8")
+    assert readme.OPENS + readme.block(made) + readme.CLOSES in text
+    assert page.text(made) == (readme.FILE.parent / "docs" / "benchmarks.md").read_text("utf-8")
