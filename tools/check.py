@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[1]
 OLDEST_PYTHON = (3, 10)
 HEADERS = "install Python's headers (Debian: python3-dev)"
 # These choose the form themselves, or do not depend on it: once is enough.
-ONCE = ("compliance", "leaks", "packaging", "selftest", "typing")
+ONCE = ("compliance", "differential", "leaks", "packaging", "selftest", "typing")
 
 
 def main() -> int:
