@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import sys
 import uuid
+from datetime import datetime, timedelta, timezone
+from decimal import Decimal
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
@@ -17,6 +19,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 import fastpg
 
 ROWS = 500
+FIRST = datetime(1999, 12, 31, 23, 59, 59, 999_999, timezone.utc)
 
 measures = sa.Table(
     "fastpg_smoke",
@@ -25,6 +28,8 @@ measures = sa.Table(
     sa.Column("key", sa.Uuid),
     sa.Column("text_key", sa.Uuid(as_uuid=False)),
     sa.Column("document", JSONB),
+    sa.Column("moment", sa.DateTime(timezone=True)),
+    sa.Column("amount", sa.Numeric(12, 3)),
     prefixes=["TEMPORARY"],
 )
 
@@ -37,16 +42,20 @@ async def work(url: str) -> None:
     wanted = []
     for number in range(ROWS):
         key = uuid.uuid5(uuid.NAMESPACE_OID, str(number))
-        wanted.append((number, key, str(key), {"n": number, "half": number / 2, "t": ["é", None]}))
+        document = {"n": number, "half": number / 2, "t": ["é", None]}
+        moment, amount = FIRST + number * timedelta(hours=7), Decimal(number - 9).scaleb(-3)
+        wanted.append((number, key, str(key), document, moment, amount))
     try:
         async with engine.connect() as connection:
             await connection.run_sync(measures.create)
             names = [column.name for column in measures.columns]
             rows = [dict(zip(names, row)) for row in wanted]
             await connection.execute(measures.insert(), rows)
-            result = await connection.execute(sa.select(measures).order_by(measures.c.id))
-            found = [tuple(row) for row in result]
-            if found != wanted:
+            ordered = sa.select(measures).order_by(measures.c.id)
+            found = [tuple(row) for row in await connection.execute(ordered)]
+            mapped = (await connection.execute(ordered)).mappings().all()
+            keys = (await connection.execute(ordered)).scalars("key").all()
+            if found != wanted or list(map(dict, mapped)) != rows or keys != [w[1] for w in wanted]:
                 raise SystemExit("the rows that were read are not the rows that were written")
             update = measures.update().where(measures.c.id < 7).values(document={})
             changed = (await connection.execute(update)).rowcount
