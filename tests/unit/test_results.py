@@ -72,7 +72,7 @@ def test_rows_behave(impl: Impl) -> None:
         row.other  # noqa: B018
 
 
-def test_the_layout_of_sqlalchemys_rows_is_found() -> None:
+def test_the_compiled_form_finds_the_layout_of_sqlalchemys_rows() -> None:
     compiled = load("compiled").results
     assert compiled.layout_found(Row)
     assert compiled.layout_found(RowMapping)
@@ -226,7 +226,7 @@ def test_iteration_wants_a_deque(impl: Impl) -> None:
         factory(impl).iterate(Result(None), None, list(VALUES), never)
 
 
-def test_the_collector_need_not_see_rows_of_plain_values() -> None:
+def test_the_collector_need_not_see_compiled_rows_of_plain_values() -> None:
     make = factory(load("compiled"))
     document: dict[str, Any] = {}
     plain, nested = make.fill([*records(KEYS, VALUES[:1]), (1, document)])
@@ -237,7 +237,7 @@ def test_the_collector_need_not_see_rows_of_plain_values() -> None:
     assert gc.is_tracked(nested._data)
 
 
-def test_a_uuid_does_not_count_as_a_container() -> None:
+def test_a_uuid_in_a_compiled_row_does_not_count_as_a_container() -> None:
     make = factory(load("compiled"), processors=[None, lambda text: UUID(text)])
     (row,) = make.fill([(1, "12345678-1234-5678-1234-567812345678")])
     assert type(row.name) is UUID
