@@ -1,0 +1,50 @@
+"""A copy of the tree with extensions built in another way, for tools/sanitize.py and debug.py."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+# Without a database, and without what starts compilers and installs.
+TESTS = ("tests/unit", "tests/differential", "-m", "not db and not slow")
+_BUILT = shutil.ignore_patterns("*.so", "*.pyd", "*.c", "__pycache__", "*.egg-info")
+
+# What is installed for the running interpreter; another one brings a standard library of its own.
+PACKAGES = [entry for entry in sys.path if Path(entry).name in ("site-packages", "dist-packages")]
+
+
+def build(tree: Path, python: str, **switches: str) -> None:
+    """Copy the sources into the directory `tree` and compile them there for `python`.
+
+    `switches` are added to the environment of the build. CalledProcessError when it fails.
+    """
+    for name in ("src", "tests", "bench", "tools"):
+        shutil.copytree(ROOT / name, tree / name, symlinks=True, ignore=_BUILT)
+    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md"):
+        shutil.copy(ROOT / name, tree / name)
+    link = tree / "src" / "fastpg" / "_speedups"
+    if not link.exists():
+        link.symlink_to(Path("..") / "_speedups")
+    subprocess.run(
+        [python, "setup.py", "-q", "build_ext", "--inplace", "--force", "--parallel", "2"],
+        cwd=tree,
+        env=environment(tree, FASTPG_REQUIRE_EXTENSIONS="1", **switches),
+        check=True,
+    )
+
+
+def environment(tree: Path, **more: str) -> dict[str, str]:
+    """Return the environment in which an interpreter finds the copy, then our packages."""
+    path = os.pathsep.join([str(tree / "src"), str(tree), *PACKAGES])
+    return {**os.environ, "PYTHONPATH": path, **more}
+
+
+def test(tree: Path, python: Sequence[str], arguments: Sequence[str], env: Mapping[str, str]) -> int:
+    """Run pytest in the copy; return its exit status."""
+    command = [*python, "-m", "pytest", "-p", "no:cacheprovider", *(arguments or TESTS)]
+    return subprocess.run(command, cwd=tree, env=env).returncode
