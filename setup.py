@@ -21,6 +21,7 @@ SPEEDUPS = (
     "jsonencode",
     "numeric",
     "params",
+    "processors",
     "receiving",
     "results",
     "rows",

@@ -82,3 +82,8 @@ def test_value_parameter(benchmark: BenchmarkFixture, impl: Impl, name: str) -> 
 def test_uuid_text(benchmark: BenchmarkFixture, impl: Impl) -> None:
     text = "0f8fad5b-d9cb-469f-a165-70867728950e"
     assert benchmark(impl.uuids.uuid_text, uuid.UUID(text)) == text
+
+
+def test_a_member_of_an_enum(benchmark: BenchmarkFixture, impl: Impl) -> None:
+    look = impl.processors.lookup({"a": 1, "b": 2}, str)
+    assert benchmark(look, "b") == 2

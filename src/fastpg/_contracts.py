@@ -160,6 +160,16 @@ class Params(Protocol):
     def ParamPlan(self) -> type[ParamPlan]: ...
 
 
+class Processors(Protocol):
+    """The module `processors`."""
+
+    def lookup(
+        self, mapping: dict[Any, Any], otherwise: Callable[[Any], Any]
+    ) -> Callable[[Any], Any]:
+        """Return a function from a key to its value; what is no key is left to another."""
+        ...
+
+
 class StatementCache(Protocol):
     """The class `StatementCache` of the module `stmtcache`."""
 

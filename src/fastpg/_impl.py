@@ -15,6 +15,7 @@ from fastpg._contracts import (
     JsonDecode,
     JsonEncode,
     Params,
+    Processors,
     Receiving,
     Results,
     Rows,
@@ -31,6 +32,7 @@ PIECES = (
     "jsondecode",
     "jsonencode",
     "params",
+    "processors",
     "stmtcache",
     "temporal",
     "numeric",
@@ -85,6 +87,7 @@ receiving = cast(Receiving, cast(Any, _modules["receiving"]))
 jsondecode = cast(JsonDecode, cast(Any, _modules["jsondecode"]))
 jsonencode = cast(JsonEncode, cast(Any, _modules["jsonencode"]))
 params = cast(Params, cast(Any, _modules["params"]))
+processors = cast(Processors, cast(Any, _modules["processors"]))
 stmtcache = cast(StmtCache, cast(Any, _modules["stmtcache"]))
 temporal = cast(ValueCodecs, cast(Any, _modules["temporal"]))
 numeric = cast(ValueCodecs, cast(Any, _modules["numeric"]))

@@ -24,7 +24,7 @@ from sqlalchemy.dialects.postgresql.types import BIT, BYTEA, PGUuid
 from sqlalchemy.engine import processors
 from sqlalchemy.sql import sqltypes
 
-from . import conversions
+from . import _impl, conversions
 
 NUMERIC_OIDS = frozenset({1231, 1700})
 """numeric and its array."""
@@ -131,6 +131,20 @@ class AsyncPgEnum(ENUM):
     """A PostgreSQL ENUM, cast to its type's name."""
 
     render_bind_cast = True
+
+    def bind_processor(self, dialect: Any) -> Any:
+        """Return the function from a member, or its name, to the name on the server."""
+        convert = super().bind_processor(dialect)  # type: ignore[no-untyped-call]
+        if convert is None or sqltypes.String.bind_processor(self, dialect) is not None:
+            return convert
+        return _impl.processors.lookup(self._valid_lookup, convert)
+
+    def result_processor(self, dialect: Any, coltype: object) -> Any:
+        """Return the function from the name on the server to a member."""
+        convert = super().result_processor(dialect, coltype)  # type: ignore[no-untyped-call]
+        if convert is None or sqltypes.String.result_processor(self, dialect, coltype) is not None:
+            return convert
+        return _impl.processors.lookup(self._object_lookup, convert)
 
 
 class AsyncpgInteger(sqltypes.Integer):

@@ -1,0 +1,151 @@
+"""What is measured: every benchmark, the peers that run it, and what is compared with what.
+
+bench/gates.toml sets the bound of each comparison; bench/arena.py runs them; the workloads
+themselves stand in bench/e2e, and only the workers import those.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+Kind = Literal["time", "memory", "calls"]
+
+BUILTIN = "builtin"
+COMPILED = "compiled"
+PYTHON = "python"
+PSYCOPG = "psycopg"
+ASYNCPG = "asyncpg"
+SQLALCHEMY = (BUILTIN, COMPILED, PYTHON, PSYCOPG)
+EVERY = (*SQLALCHEMY, ASYNCPG)
+FORMS = (BUILTIN, COMPILED, PYTHON)
+
+
+class Lane(NamedTuple):
+    """One competitor: the label of its figures, the peer that runs it and what that peer runs."""
+
+    label: str
+    peer: str
+    workload: str
+
+
+class Comparison(NamedTuple):
+    """Two labels: `ours` is to be better than `reference`. `name` is its key in gates.toml."""
+
+    name: str
+    reference: str
+    ours: str
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """Lanes that are measured in turns, and the comparisons that are gated.
+
+    `rounds` is the number of turns of each lane; `unit` is what one iteration does.
+    """
+
+    name: str
+    title: str
+    kind: Kind
+    lanes: tuple[Lane, ...]
+    comparisons: tuple[Comparison, ...]
+    rounds: int = 15
+    unit: str = "statement"
+
+
+_STANDARD = (
+    Comparison("compiled", BUILTIN, COMPILED),
+    Comparison("python", BUILTIN, PYTHON),
+    Comparison("psycopg", PSYCOPG, COMPILED),
+)
+
+
+def _benchmark(
+    name: str,
+    title: str,
+    *,
+    kind: Kind = "time",
+    workload: str = "",
+    peers: tuple[str, ...] = EVERY,
+    rounds: int = 15,
+    unit: str = "statement",
+) -> Benchmark:
+    lanes = tuple(Lane(peer, peer, workload or name) for peer in peers)
+    known = tuple(c for c in _STANDARD if {c.reference, c.ours} <= set(peers))
+    return Benchmark(name, title, kind, lanes, known, rounds, unit)
+
+
+def _caching() -> Benchmark:
+    """Compare the statement cache, 100 entries against none, for each form and driver level."""
+    lanes, comparisons = [], []
+    for peer in (COMPILED, PYTHON, "compiled_public", "python_public"):
+        cold, warm = f"{peer} without cache", f"{peer} with cache"
+        lanes += [Lane(cold, peer, "one_row_uncached"), Lane(warm, peer, "one_row")]
+        comparisons.append(Comparison(peer, cold, warm))
+    title = "one-row SELECT, prepared_statement_cache_size 100 against 0"
+    return Benchmark("caching", title, "time", tuple(lanes), tuple(comparisons))
+
+
+_ALL = (
+    _benchmark("one_row", "one-row SELECT on an open connection"),
+    _benchmark("rows_simple", "1,000 rows int / text / float"),
+    _benchmark("rows_timestamptz", "1,000 rows timestamptz"),
+    _benchmark("rows_uuid", "1,000 rows uuid"),
+    _benchmark("rows_jsonb", "1,000 rows small jsonb"),
+    _benchmark("rows_mixed", "1,000 rows, seven mixed columns"),
+    _benchmark("scalars", "1,000 rows, .scalars().all()"),
+    _benchmark("mappings", "1,000 rows, .mappings().all()"),
+    _benchmark("iteration", "1,000 rows, for row in result"),
+    _benchmark("big_simple", "100,000 rows, four plain columns", rounds=5),
+    _benchmark("big_no_json", "100,000 rows, six columns without JSON", rounds=5),
+    _benchmark("big_json", "100,000 rows, seven columns with JSON", rounds=5),
+    _benchmark("orm_entities", "ORM, 1,000 entities with jsonb", peers=SQLALCHEMY),
+    _benchmark("executemany", "executemany of 1,000 dictionaries"),
+    _benchmark("insertmanyvalues", "insertmanyvalues, 1,000 RETURNING"),
+    _caching(),
+    *(
+        _benchmark(
+            f"json_{action}_{size}",
+            f"JSON {action}, {size}" + (" bytes" if size.isdigit() else ""),
+            peers=FORMS,
+            unit="document",
+        )
+        for action, size in (
+            ("decode", "43"),
+            ("decode", "600"),
+            ("decode", "3000"),
+            ("encode", "small"),
+            ("encode", "medium"),
+        )
+    ),
+    _benchmark(
+        "memory",
+        "peak memory of a 100,000-row result",
+        kind="memory",
+        workload="big_simple",
+        rounds=3,
+        unit="result",
+    ),
+    *(
+        _benchmark(
+            f"calls_{workload}", title, kind="calls", workload=workload, peers=FORMS, rounds=1
+        )
+        for workload, title in (
+            ("one_row", "function calls, one-row SELECT"),
+            ("rows_simple", "function calls, 1,000 rows int / text / float"),
+            ("rows_mixed", "function calls, 1,000 rows of seven columns"),
+            ("executemany", "function calls, executemany of 1,000"),
+        )
+    ),
+)
+
+BENCHMARKS = {benchmark.name: benchmark for benchmark in _ALL}
+
+
+def names(kind: Kind, *, micro: bool = False) -> list[str]:
+    """Return the names of the benchmarks of a kind, those without a server when `micro`."""
+    return [
+        name
+        for name, benchmark in BENCHMARKS.items()
+        if benchmark.kind == kind and name.startswith("json_") == micro
+    ]

@@ -1,0 +1,92 @@
+"""The tables and rows that every peer works on, the same in every run.
+
+The parent makes them in a schema of their own (`make`); the workers describe them to SQLAlchemy
+(`Tables`). A document is 43 bytes of jsonb text, as hot-path studies of the dialect have used.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, Column, DateTime, Double, Integer, MetaData, Table, Text, Uuid
+from sqlalchemy.dialects.postgresql import JSONB
+
+SMALL_ROWS = 1_000
+BIG_ROWS = 100_000
+SIMPLE = ("id", "name", "num", "f")
+COLUMNS = (*SIMPLE, "ts", "uid", "doc")
+
+_TYPES = (
+    "id integer, name text, num bigint, f double precision, ts timestamptz, uid uuid, doc jsonb"
+)
+_FILL = """
+INSERT INTO {schema}.{table}
+SELECT n, 'user ' || n, n * 7919::bigint % 100003, n / 8.0,
+       timestamptz '2024-01-01 00:00:00+00' + n * interval '61.25 seconds',
+       md5(n::text)::uuid,
+       jsonb_build_object('id', n % 900 + 100, 'ok', true, 'name', 'user ' || n % 900 + 100)
+FROM generate_series(1, {rows}) AS n
+"""
+
+
+def make(schema: str) -> list[str]:
+    """Return the statements that make and fill the tables."""
+    statements = [f"CREATE SCHEMA {schema}"]
+    for table, rows in (("small", SMALL_ROWS), ("big", BIG_ROWS)):
+        statements += [
+            f"CREATE TABLE {schema}.{table} ({_TYPES}, PRIMARY KEY (id))",
+            _FILL.format(schema=schema, table=table, rows=rows),
+            f"VACUUM ANALYZE {schema}.{table}",
+        ]
+    return statements
+
+
+def drop(schema: str) -> str:
+    """Return the statement that removes everything again."""
+    return f"DROP SCHEMA IF EXISTS {schema} CASCADE"
+
+
+def target() -> str:
+    """Return the statement that makes the table that rows are inserted into."""
+    return f"CREATE TEMPORARY TABLE target ({_TYPES}) ON COMMIT DROP"
+
+
+class Tables:
+    """The tables in SQLAlchemy's terms: `small`, `big` in `schema`, and the temporary `target`."""
+
+    def __init__(self, schema: str) -> None:
+        metadata = MetaData()
+        self.small = Table("small", metadata, *_columns(), schema=schema)
+        self.big = Table("big", metadata, *_columns(), schema=schema)
+        self.target = Table("target", metadata, *_columns())
+
+
+def _columns() -> list[Column[Any]]:
+    return [
+        Column("id", Integer, primary_key=True, autoincrement=False),
+        Column("name", Text),
+        Column("num", BigInteger),
+        Column("f", Double),
+        Column("ts", DateTime(timezone=True)),
+        Column("uid", Uuid),
+        Column("doc", JSONB),
+    ]
+
+
+def new_rows(count: int = SMALL_ROWS) -> list[dict[str, Any]]:
+    """Return the dictionaries that the inserting workloads send."""
+    start = datetime(2024, 1, 1, tzinfo=timezone.utc)
+    return [
+        {
+            "id": n,
+            "name": f"user {n}",
+            "num": n * 7919 % 100003,
+            "f": n / 8,
+            "ts": start + timedelta(seconds=61.25 * n),
+            "uid": UUID(int=n * 0x9E3779B97F4A7C15F39CC0605CEDC835 % 2**128),
+            "doc": {"id": n % 900 + 100, "ok": True, "name": f"user {n % 900 + 100}"},
+        }
+        for n in range(1, count + 1)
+    ]

@@ -1,0 +1,189 @@
+"""The page docs/benchmarks.md, written from the document of bench/report.py and from nothing else.
+
+    python -m bench.page docs/benchmarks.json
+
+It opens with its bias and lists what is not won, whatever the figures are.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from bench.catalogue import EVERY
+from bench.report import NAME
+
+Document = dict[str, Any]
+
+# Within this much of 1.0 a ratio says nothing.
+_NOISE = 0.05
+
+_BIAS = """\
+# Benchmarks
+
+**Read this first.** These figures come from the authors of fastpg, and the workloads are the ones
+that fastpg was made for: many rows, JSON, many parameters, over an open connection to a server on
+the same machine. Client processor time is what is compared, since the server would drown the
+difference; a program that waits for a network or for a slow query will notice much less of it.
+`asyncpg by hand` does the same work without SQLAlchemy: it has no compiler, no result objects and
+no ORM, and is here to show what those cost. Measure your own program before you decide anything.
+"""
+
+_METHOD = """\
+## How it is measured
+
+Each peer is a process of its own with one open connection. A round runs one batch of every peer, in
+an order that changes; a batch takes some 30 ms. A ratio is that of the medians of the rounds.
+Garbage collection is on, after a full collection in front of each batch. Before anything is timed,
+all peers have to return the same values. A gate that is missed is measured once more, with more
+rounds of the two that it compares, and the second reading counts. Peak memory is the growth of the
+resident set in a fresh process while one result is fetched and held. Function calls are counted by
+`sys.setprofile`. The rows, the statements and the bounds: `bench/e2e`, `bench/gates.toml`.
+
+```
+pytest bench --benchmark-only --fastpg-report=docs
+```
+
+writes this page, `benchmarks.json` with every round's figures, and the picture from it.
+"""
+
+
+def write(directory: Path, document: Document) -> Path:
+    """Write the page of `document` into `directory` and return the file."""
+    path = directory / f"{NAME}.md"
+    path.write_text("\n".join(_sections(document)), "utf-8")
+    return path
+
+
+def _sections(document: Document) -> Iterator[str]:
+    yield _BIAS
+    yield f"![{NAME}]({NAME}.svg)\n"
+    yield "\n".join(_conditions(document)) + "\n"
+    benchmarks = document["benchmarks"]
+    yield from _times(benchmarks)
+    yield from _others(benchmarks)
+    yield from _not_won(benchmarks)
+    yield from _gates(benchmarks)
+    yield _METHOD
+
+
+def _conditions(document: Document) -> Iterator[str]:
+    machine, versions = document["machine"], document["versions"]
+    yield "| | |"
+    yield "|---|---|"
+    yield f"| date | {document['date']}, {document['seconds']} s |"
+    yield f"| machine | {machine['cpu']}, {machine['cores']} cores, {machine['system']} |"
+    if machine["load_before"] is not None:
+        yield f"| load average | {machine['load_before']} before, {machine['load_after']} after |"
+    yield f"| versions | {', '.join(f'{name} {value}' for name, value in versions.items())} |"
+    yield f"| connection | {document['transport'] or 'none'} |"
+    if document["slack"] != 1.0:
+        yield f"| slack | floors multiplied by {document['slack']:g} |"
+    if document["missing"]:
+        yield f"| not measured | {', '.join(document['missing'])} |"
+
+
+def _times(benchmarks: list[Document]) -> Iterator[str]:
+    timed = [b for b in benchmarks if b["kind"] == "time" and "builtin" in b["medians"]]
+    if not timed:
+        return
+    yield "## Time\n"
+    yield (
+        "Microseconds per statement or document, client processor time unless it says wall; then"
+        " how many times as fast fastpg is (with an asterisk: measured once more, because the"
+        " first reading missed its gate).\n"
+    )
+    yield (
+        "| workload | built-in | compiled | Python | psycopg | asyncpg by hand"
+        " | compiled / built-in | Python / built-in | compiled / psycopg |"
+    )
+    yield "|---|---:|---:|---:|---:|---:|---:|---:|---:|"
+    for benchmark in timed:
+        measure = benchmark["gates"][0]["measure"]
+        ratios = {gate["comparison"]: _ratio(gate) for gate in benchmark["gates"]}
+        cells = [benchmark["title"] + (", wall" if measure == "wall" else "")]
+        for peer in EVERY:
+            seconds = benchmark["medians"].get(peer, {}).get(measure)
+            cells.append("" if seconds is None else f"{seconds * 1e6:,.{_digits(seconds)}f}")
+        cells += [ratios.get(name, "") for name in ("compiled", "python", "psycopg")]
+        yield f"| {' | '.join(cells)} |"
+    yield ""
+
+
+def _others(benchmarks: list[Document]) -> Iterator[str]:
+    """Yield what is not a table of peers' times: memory, calls, the statement cache."""
+    rest = [b for b in benchmarks if b["kind"] != "time" or "builtin" not in b["medians"]]
+    if not rest:
+        return
+    yield "## Memory, function calls, the statement cache\n"
+    yield "| | of | figure |"
+    yield "|---|---|---:|"
+    for benchmark in rest:
+        for label, measures in benchmark["medians"].items():
+            figures = "; ".join(_figure(measure, value) for measure, value in measures.items())
+            yield f"| {benchmark['title']} | {label} | {figures} |"
+    yield ""
+
+
+def _not_won(benchmarks: list[Document]) -> Iterator[str]:
+    yield "## Where fastpg does not win\n"
+    lines = []
+    for benchmark in benchmarks:
+        for gate in benchmark["gates"]:
+            ratio = gate["ratio"] if "floor" in gate else 1 / gate["ratio"]
+            if ratio < 1 + _NOISE:
+                state = "behind" if ratio < 1 - _NOISE else "no difference worth the name"
+                lines.append(
+                    f"- {benchmark['title']}, {gate['ours']} against {gate['reference']}"
+                    f" ({gate['measure']}): {ratio:.2f} x, {state}"
+                )
+        if benchmark["kind"] == "time":
+            lines += _behind_raw(benchmark)
+    yield "\n".join(lines or ["Nothing in this run: look for the cases that it does not contain."])
+    yield ""
+
+
+def _behind_raw(benchmark: Document) -> Iterator[str]:
+    medians = benchmark["medians"]
+    if {"asyncpg", "compiled"} <= set(medians):
+        ratio = medians["asyncpg"]["cpu"] / medians["compiled"]["cpu"]
+        if ratio < 1:
+            yield f"- {benchmark['title']}: asyncpg by hand takes {ratio:.2f} of compiled's time"
+
+
+def _gates(benchmarks: list[Document]) -> Iterator[str]:
+    yield "## Gates\n"
+    yield "| workload | gate | measure | ratio | bound | aim | |"
+    yield "|---|---|---|---:|---:|---:|---|"
+    for benchmark in benchmarks:
+        for gate in benchmark["gates"]:
+            bound = f"≥ {gate['floor']:g}" if "floor" in gate else f"≤ {gate['ceiling']:g}"
+            state = "aim reached" if gate["aim_reached"] else "held" if gate["held"] else "missed"
+            yield (
+                f"| {benchmark['title']} | {gate['comparison']} | {gate['measure']}"
+                f" | {gate['ratio']:.2f} | {bound} | {gate['aim']:g} | {state} |"
+            )
+    yield ""
+
+
+def _ratio(gate: Document) -> str:
+    again = "*" if gate["first"]["ratio"] != gate["ratio"] else ""
+    return f"{gate['ratio']:.2f} x{again}"
+
+
+def _figure(measure: str, value: float) -> str:
+    if measure == "memory":
+        return f"{value / 1e6:.1f} MB"
+    return f"{value:,.0f} calls" if measure == "calls" else f"{value * 1e6:,.1f} µs, {measure}"
+
+
+def _digits(seconds: float) -> int:
+    return 2 if seconds < 1e-5 else 0
+
+
+if __name__ == "__main__":
+    source = Path(sys.argv[1])
+    write(source.parent, json.loads(source.read_text("utf-8")))

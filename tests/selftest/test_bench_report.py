@@ -1,0 +1,120 @@
+"""What is written down about a run of the benchmarks: on invented figures, without a server."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench import gates, page, plots
+from bench.catalogue import BENCHMARKS
+from bench.gates import Figures
+from bench.report import Entry, Report
+from bench.verdicts import judge
+
+MICROSECOND = 1e-6
+
+
+def times(**microseconds: float) -> dict[str, dict[str, list[float]]]:
+    """Return three rounds of figures for each lane, wall time twice the processor's."""
+    return {
+        label: {
+            "cpu": [value * MICROSECOND * factor for factor in (0.9, 1.0, 1.3)],
+            "wall": [value * MICROSECOND * factor * 2 for factor in (0.9, 1.0, 1.3)],
+        }
+        for label, value in microseconds.items()
+    }
+
+
+def document(name: str, first: Figures, again: Figures | None = None) -> dict[str, Any]:
+    """Return the report of a run of one benchmark."""
+    entry = Entry(BENCHMARKS[name], figures=first)
+
+    def repeat(labels: object) -> Figures:
+        assert again is not None, "a gate was missed, and the test did not mean it to be"
+        entry.repeated = again
+        return again
+
+    entry.verdicts = judge(gates.load(BENCHMARKS, gates.FILE)[name], first, repeat)
+    report = Report(slack=1.0)
+    report.versions["sqlalchemy"] = "2.9"
+    report.add(entry)
+    # As the page and the picture get it: out of the file.
+    made: dict[str, Any] = json.loads(json.dumps(report.document()))
+    return made
+
+
+def test_the_document_keeps_every_round_and_both_verdicts() -> None:
+    first = times(builtin=100, compiled=95, python=90, psycopg=200, asyncpg=30)
+    written = document("one_row", first, times(builtin=120, compiled=60))
+    (one_row,) = written["benchmarks"]
+    assert one_row["figures"]["builtin"]["cpu"] == pytest.approx([90e-6, 100e-6, 130e-6])
+    assert one_row["repeated"]["compiled"]["cpu"][1] == pytest.approx(60e-6)
+    # Times stand beside each other only where they were measured beside each other.
+    assert one_row["medians"]["compiled"]["cpu"] == pytest.approx(95e-6)
+    gate = one_row["gates"][0]
+    assert (gate["comparison"], gate["floor"], gate["aim"]) == ("compiled", 1.15, 1.25)
+    assert gate["held"] and gate["aim_reached"]
+    assert gate["ratio"] == pytest.approx(2.0)
+    assert gate["first"]["ratio"] == pytest.approx(100 / 95, rel=1e-4)
+    assert written["versions"]["sqlalchemy"] == "2.9"
+    assert written["machine"]["cpu"] and written["date"]
+    assert "rows_uuid" in written["missing"] and "one_row" not in written["missing"]
+
+
+def test_the_page_opens_with_its_bias_and_shows_what_is_lost(tmp_path: Path) -> None:
+    first = times(builtin=100, compiled=50, python=99, psycopg=200, asyncpg=30)
+    text = page.write(tmp_path, document("one_row", first)).read_text("utf-8")
+    assert text.startswith("# Benchmarks\n\n**Read this first.**")
+    cells = "| 100 | 50 | 99 | 200 | 30 | 2.00 x | 1.01 x | 4.00 x |"
+    assert f"| one-row SELECT on an open connection {cells}" in text
+    lost = text[text.index("## Where fastpg does not win") : text.index("## Gates")]
+    assert "python against builtin (cpu): 1.01 x, no difference worth the name" in lost
+    assert "asyncpg by hand takes 0.60 of compiled's time" in lost
+    assert "compiled against" not in lost
+    assert "not measured" in text
+
+
+def test_memory_is_judged_and_shown_in_megabytes(tmp_path: Path) -> None:
+    sizes = {"builtin": 40e6, "compiled": 30e6, "python": 41e6, "psycopg": 42e6, "asyncpg": 27e6}
+    figures = {label: {"memory": [size] * 3} for label, size in sizes.items()}
+    text = page.write(tmp_path, document("memory", figures)).read_text("utf-8")
+    assert "| compiled | 30.0 MB |" in text
+    assert "| compiled | memory | 0.75 | ≤ 0.85 | 0.75 | aim reached |" in text
+    assert "python against builtin (memory): 0.98 x, no difference worth the name" in text
+
+
+@pytest.mark.parametrize("suffix, start", [("svg", b"<?xml"), ("png", b"\x89PNG")])
+def test_the_picture_is_drawn_from_the_document_alone(
+    suffix: str, start: bytes, tmp_path: Path
+) -> None:
+    made = document("one_row", times(builtin=100, compiled=50, python=99, psycopg=200, asyncpg=30))
+    files = [tmp_path / f"{number}.{suffix}" for number in range(2)]
+    for file in files:
+        plots.draw(made, file)
+    first, second = (file.read_bytes() for file in files)
+    assert first.startswith(start)
+    assert first == second
+    if suffix == "svg":
+        assert b">2.00<" in first and b"one-row SELECT" in first and b"psycopg" in first
+
+
+def test_a_picture_of_nothing_is_an_error(tmp_path: Path) -> None:
+    made = document("one_row", times(builtin=100, compiled=50, python=99, psycopg=200, asyncpg=30))
+    made["benchmarks"] = []
+    with pytest.raises(ValueError, match="no benchmark with the built-in dialect"):
+        plots.draw(made, tmp_path / "nothing.svg")
+
+
+def test_the_terminal_shows_what_was_missed() -> None:
+    bad = times(builtin=100, compiled=99, python=99, psycopg=200, asyncpg=30)
+    entry = Entry(BENCHMARKS["one_row"], figures=bad)
+    found = gates.load(BENCHMARKS, gates.FILE)["one_row"]
+    entry.verdicts = judge(found, bad, lambda labels: bad)
+    report = Report(slack=1.0)
+    report.add(entry)
+    lines = list(report.lines())
+    assert lines[1].split() == "one_row compiled cpu 1.010 >= 1.15 1.25 MISSED".split()
+    assert lines[3].split() == "one_row psycopg cpu 2.020 >= 1 1 aim".split()
