@@ -40,7 +40,7 @@ def main() -> int:
             f"python{VERSION}-dbg and libpython{VERSION}-dbg"
         )
     with tempfile.TemporaryDirectory() as scratch:
-        tree = Path(scratch)
+        tree = Path(scratch, "tree")
         build(tree, python)
         return test(
             tree, [python, "-X", "dev"], sys.argv[1:], environment(tree, FASTPG_IMPL="compiled")

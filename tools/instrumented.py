@@ -26,10 +26,11 @@ PACKAGES = [entry for entry in sys.path if Path(entry).name in ("site-packages",
 
 
 def build(tree: Path, python: str, **switches: str) -> None:
-    """Copy the sources into the directory `tree` and compile them there for `python`.
+    """Copy the sources into the directory `tree`, which is made, and compile them for `python`.
 
     `switches` are added to the environment of the build. CalledProcessError when it fails.
     """
+    tree.mkdir(exist_ok=True)
     for name in ("src", "tests", "bench", "tools"):
         shutil.copytree(ROOT / name, tree / name, symlinks=True, ignore=_BUILT)
     for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md"):
@@ -54,7 +55,11 @@ def environment(tree: Path, **more: str) -> dict[str, str]:
     return {"FASTPG_TEST_DOCUMENTS": DOCUMENTS, **os.environ, "PYTHONPATH": path, **more}
 
 
-def test(tree: Path, python: Sequence[str], arguments: Sequence[str], env: Mapping[str, str]) -> int:
+def test(
+    tree: Path, python: Sequence[str], arguments: Sequence[str], env: Mapping[str, str]
+) -> int:
     """Run pytest in the copy; return its exit status."""
-    command = [*python, "-m", "pytest", "-p", "no:cacheprovider", *(arguments or TESTS)]
-    return subprocess.run(command, cwd=tree, env=env).returncode
+    # What C code writes as it aborts is not to be captured with the output of a test.
+    options = ("-p", "no:cacheprovider", "--capture=sys")
+    command = [*python, "-m", "pytest", *options, *(arguments or TESTS)]
+    return abs(subprocess.run(command, cwd=tree, env=env).returncode)

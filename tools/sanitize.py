@@ -35,7 +35,7 @@ def main() -> int:
     """Build, test, and clean up."""
     preloaded = ":".join(map(library, LIBRARIES))
     with tempfile.TemporaryDirectory() as scratch:
-        tree = Path(scratch)
+        tree = Path(scratch, "tree")
         build(tree, sys.executable, CFLAGS=f"{FLAGS} -O1", LDSHARED=f"gcc -shared {FLAGS}")
         env = environment(
             tree,

@@ -320,10 +320,11 @@ cdef object _clock(int64_t microseconds, object tz):
 
 
 cdef int64_t _clock_seconds(object value) except? -1:
-    return (
-        <int64_t>PyLong_AsLong(value.hour) * 3600
-        + <int64_t>PyLong_AsLong(value.minute) * 60
-        + <int64_t>PyLong_AsLong(value.second)
+    # Unsigned: what is no time of day wraps, as in asyncpg, and must not overflow.
+    return <int64_t>(
+        <uint64_t>PyLong_AsLong(value.hour) * 3600ULL
+        + <uint64_t>PyLong_AsLong(value.minute) * 60ULL
+        + <uint64_t>PyLong_AsLong(value.second)
     )
 
 

@@ -107,7 +107,14 @@ def test_rowcount_of_bytes(status: bytes) -> None:
 
 
 @SOME
-@given(st.one_of(st.binary().map(bytearray), st.integers(), st.booleans(), st.lists(st.integers(), max_size=3)))
+@given(
+    st.one_of(
+        st.binary().map(bytearray),
+        st.integers(),
+        st.booleans(),
+        st.lists(st.integers(), max_size=3),
+    )
+)
 def test_rowcount_of_no_text(wrong: Any) -> None:
     ours = outcome(compiled.rowcount, wrong, messages=True)
     assert ours == outcome(python.rowcount, wrong, messages=True)

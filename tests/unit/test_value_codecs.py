@@ -253,3 +253,17 @@ def test_a_time_class_of_the_program(impl: Impl, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(dt, "time", Any24)
     with pytest.raises((TypeError, AttributeError)):
         impl.temporal.CODECS["timetz"][1](struct.pack("!qi", DAY, 0))
+
+
+@pytest.mark.parametrize("name", ["time", "timetz"])
+@pytest.mark.parametrize("hour", [2**62, -(2**62), 2**63 - 1, -(2**63)])
+def test_hours_that_no_day_has_wrap(impl: Impl, name: str, hour: int) -> None:
+    class Odd:
+        minute = second = hour
+        microsecond = 7
+        tzinfo = UTC
+
+    Odd.hour = hour  # type: ignore[attr-defined]
+    seconds = (hour * 3600 + hour * 60 + hour) % 2**64
+    expected = struct.pack("!Q", (seconds * 1_000_000 + 7) % 2**64)
+    assert codec(impl, name)[0](Odd())[:8] == expected
