@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from sqlalchemy.engine import Row, RowMapping
@@ -77,6 +78,10 @@ def _factory(impl: Impl, row_class: Any = Row, processors: Any = None, index: An
     return impl.results.RowFactory(row_class, PARENT, processors, index)
 
 
+def _on_a_copy(method: Callable[[Any], object], given: list[Any]) -> object:
+    return method(list(given))
+
+
 def _results(impl: Impl) -> Calls:
     def again(value: Any) -> Any:
         rows.clear()
@@ -93,14 +98,9 @@ def _results(impl: Impl) -> Calls:
         for kind, processors in {"plain": None, "processed": [None, str]}.items():
             for row_class in (Row, RowMapping, Plain):
                 make = _factory(impl, row_class, processors)
-                found |= {
-                    f"results: {method} {row_class.__name__} {name} {kind}": (
-                        lambda make=make, method=method, given=given: getattr(make, method)(
-                            list(given)
-                        )
-                    )
-                    for method in ("fill", "many", "tuples", "interim")
-                }
+                for method in ("fill", "many", "tuples", "interim"):
+                    label = f"results: {method} {row_class.__name__} {name} {kind}"
+                    found[label] = partial(_on_a_copy, getattr(make, method), given)
     mixed = [*TUPLES[:70], *LISTS]
     return found | {
         "results: one row": lambda: _factory(impl)(TUPLES[0]),
@@ -204,15 +204,15 @@ def _receiving(impl: Impl) -> Calls:
                 raise LookupError
 
     small, large = b"x", b"x" * (2 * getattr(impl.receiving, "WORTH_HOLDING", 16384))
-    receiver: Any = impl.receiving.Receiver(Protocol())  # type: ignore[arg-type]
+    receiver: Any = impl.receiving.Receiver(Protocol())
     return {
         "receiving": lambda: [receiver.data_received(data) for data in (small, large)],
         "receiving: failing": lambda: receiver.data_received(b"!" + large),
         "receiving: failing, few": lambda: receiver.data_received(b"!"),
         "receiving: attribute": lambda: [receiver.data_received, receiver.protocol],
         "receiving: no such attribute": lambda: receiver.other,
-        "receiving: a receiver": lambda: impl.receiving.Receiver(Protocol()),  # type: ignore[arg-type]
-        "receiving: no protocol": lambda: impl.receiving.Receiver(VALUE),  # type: ignore[arg-type]
+        "receiving: a receiver": lambda: impl.receiving.Receiver(Protocol()),
+        "receiving: no protocol": lambda: impl.receiving.Receiver(VALUE),
         "receiving: no bytes": lambda: receiver.data_received(VALUE),
     }
 

@@ -10,6 +10,7 @@ import sys
 import uuid
 from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from tests.differential import randomjson
@@ -42,7 +43,9 @@ def _documents() -> dict[str, list[str]]:
     keys = [f'{{"key{number}": 1, "{"k" * (number % 40)}{number}": 2}}' for number in range(2000)]
     return {
         "plain": ['{"a": [1, -2.5e3, null, true, false, "", "b", "text"], "b": {}, "c": []}'],
-        "escapes": ['["\\u00e9\\ud83d\\ude00\\n", "' + "ж\\t" * 200 + '", "' + "\\u0416" * 600 + '"]'],
+        "escapes": [
+            '["\\u00e9\\ud83d\\ude00\\n", "' + "ж\\t" * 200 + '", "' + "\\u0416" * 600 + '"]'
+        ],
         "long lists": [json.dumps(list(range(100_000, 100_200))), json.dumps([[{}]] * 50)],
         "many keys": keys,  # more than the decoder remembers
         "numbers": ["[1e400, 123456789012345678901234567890, 0.1e-5, 1.7976931348623157e308]"],
@@ -66,7 +69,7 @@ def _decoding(impl: Impl) -> Calls:
         ),
     }
     for name, documents in _documents().items():
-        found[f"loads: {name}"] = lambda documents=documents: attempt(loads, documents)
+        found[f"loads: {name}"] = partial(attempt, loads, documents)
     sent = [document.encode() for document in texts]
     sent += [randomjson.damaged(source, data) for data in sent]
     sent += [b"\x01" + data for data in sent] + [b"", b"\x01", b'"\xff"', b"\x01[\xc3"]
@@ -82,7 +85,7 @@ def _decoding(impl: Impl) -> Calls:
             def make(prefix: int = prefix, own: Any = deserializer, raw: bool = takes_bytes) -> Any:
                 return impl.jsondecode.json_decoder(own, takes_bytes=raw, prefix=prefix)
 
-            found[f"decoder: {name} {prefix}"] = lambda made=make(): attempt(made, [*sent, *wrong])
+            found[f"decoder: {name} {prefix}"] = partial(attempt, make(), [*sent, *wrong])
             found[f"decoder: make {name} {prefix}"] = make
     return found
 
@@ -105,7 +108,7 @@ def _encoding(impl: Impl) -> Calls:
         "deep": [deep],
     }
     found: Calls = {
-        f"dumps: {name}": lambda given=given: attempt(dumps, given) for name, given in cases.items()
+        f"dumps: {name}": partial(attempt, dumps, given) for name, given in cases.items()
     }
 
     class JSON:
@@ -116,15 +119,14 @@ def _encoding(impl: Impl) -> Calls:
         pass
 
     binder = impl.jsonencode.json_binder(JSON, Null)
-    given = [{"a": 1}, [1], None, JSON.NULL, Null(), "text", {1, 2}]
-    documents = ["[1]", '"é"', '"\ud800"', b"[1]", b"", 3, Text("[2]"), "x" * 3000]
+    bound: list[Any] = [{"a": 1}, [1], None, JSON.NULL, Null(), "text", {1, 2}]
+    documents: list[Any] = ["[1]", '"é"', '"\ud800"', b"[1]", b"", 3, Text("[2]"), "x" * 3000]
     for front in (b"", b"\x01"):
-        found[f"encoder: {front!r}"] = lambda made=impl.jsonencode.json_encoder(front): attempt(
-            made, documents
-        )
-        found[f"encoder: make {front!r}"] = lambda front=front: impl.jsonencode.json_encoder(front)
+        made = impl.jsonencode.json_encoder(front)
+        found[f"encoder: {front!r}"] = partial(attempt, made, documents)
+        found[f"encoder: make {front!r}"] = partial(impl.jsonencode.json_encoder, front)
     return found | {
-        "binder": lambda: attempt(binder, given),
+        "binder": lambda: attempt(binder, bound),
         "binder: make": lambda: impl.jsonencode.json_binder(JSON, Null),
         "encoder: no bytes": lambda: impl.jsonencode.json_encoder("x"),  # type: ignore[arg-type]
         "dumps: standard": impl.jsonencode.standard,
@@ -146,10 +148,10 @@ def _codecs(impl: Impl) -> Calls:
     for name, value, wire in value_samples.BOTH_WAYS:
         wires[name].append(wire)
         values[name].append(value)
-    for name, wire, _ in [*value_samples.DECODED, *value_samples.NOT_IN_PYTHON]:
-        wires[name].append(wire)
-    for name, value, *_ in [*value_samples.ENCODED, *value_samples.REFUSED]:
-        values[name].append(value)
+    for sample in (*value_samples.DECODED, *value_samples.NOT_IN_PYTHON):
+        wires[sample[0]].append(sample[1])
+    for sample in (*value_samples.ENCODED, *value_samples.REFUSED):
+        values[sample[0]].append(sample[1])
     zone = dt.timezone(dt.timedelta(hours=-3))
     for name in ("timestamp", "timestamptz"):
         values[name] += [Moment(2020, 2, 29), dt.datetime(2020, 1, 1, tzinfo=zone), dt.date.max]
@@ -158,12 +160,8 @@ def _codecs(impl: Impl) -> Calls:
     values["numeric"] += [Decimal("sNaN"), Money("-Infinity"), Decimal("1e-20000"), (0, (1,), 2)]
     found: Calls = {}
     for name, (encode, decode) in codecs.items():
-        found[f"codec: encode {name}"] = lambda encode=encode, name=name: attempt(
-            encode, values[name]
-        )
-        found[f"codec: decode {name}"] = lambda decode=decode, name=name: attempt(
-            decode, wires[name]
-        )
+        found[f"codec: encode {name}"] = partial(attempt, encode, values[name])
+        found[f"codec: decode {name}"] = partial(attempt, decode, wires[name])
     return found
 
 

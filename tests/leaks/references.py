@@ -36,7 +36,7 @@ def count(function: object) -> int:
     """Return what must not grow. `function` is any of the pieces' functions."""
     gc.collect()
     if DEBUG:
-        total: int = sys.gettotalrefcount()  # type: ignore[attr-defined]
+        total: int = sys.gettotalrefcount()
         # Cython's functions do not give back the reference to their type when they are freed.
         # Nothing is kept alive by it: there is one such type, for ever.
         return total - sys.getrefcount(type(function))

@@ -14,6 +14,7 @@ import pytest
 
 from tests.fixtures.server import Server
 
+READING = "tests.parity.programs.reading"
 # By what programs/force.py does: extensions, layouts of Row and RowMapping, UUIDs left tracked.
 FORCED = {
     "nothing": (True, True, True, False),
@@ -30,8 +31,7 @@ FORCED = {
 @pytest.mark.parametrize("forced", FORCED)
 def test_both_dialects_read_the_same(server: Server, forced: str, form: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-W", "error::RuntimeWarning", "-m", "tests.parity.programs.reading"]
-        + [forced],
+        [sys.executable, "-W", "error::RuntimeWarning", "-m", READING, forced],
         env={
             **os.environ,
             "DATABASE_URL": server.text(),

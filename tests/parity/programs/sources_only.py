@@ -35,4 +35,4 @@ class SourcesOnly:
         raise ImportError(f"{name} is an extension", name=name)
 
 
-sys.meta_path.insert(0, SourcesOnly)  # type: ignore[arg-type]
+sys.meta_path.insert(0, SourcesOnly)
