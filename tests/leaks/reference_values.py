@@ -148,6 +148,7 @@ def _codecs(impl: Impl) -> Calls:
     for name, value, wire in value_samples.BOTH_WAYS:
         wires[name].append(wire)
         values[name].append(value)
+    sample: tuple[Any, ...]
     for sample in (*value_samples.DECODED, *value_samples.NOT_IN_PYTHON):
         wires[sample[0]].append(sample[1])
     for sample in (*value_samples.ENCODED, *value_samples.REFUSED):
