@@ -111,9 +111,12 @@ cdef _Item _record_item = _item_of(_Record)
 
 
 cdef tuple _from_record(object record):
-    """Return the values of an exact Record, untracked where they are leaves."""
+    """Return the values of an exact Record, untracked where they are leaves.
+
+    Nobody else's code runs and nothing is allocated meanwhile, so that nobody sees it half full.
+    """
     cdef Py_ssize_t size = PyObject_Size(record)
-    cdef tuple values = _unseen(size)
+    cdef tuple values = PyTuple_New(size)
     cdef bint leaves = True
     cdef Py_ssize_t i
     for i in range(size):
@@ -121,8 +124,8 @@ cdef tuple _from_record(object record):
         leaves = leaves and _is_leaf(value)
         Py_INCREF(value)  # PyTuple_SET_ITEM takes a reference over
         PyTuple_SET_ITEM(values, i, value)
-    if not leaves:
-        PyObject_GC_Track(<PyObject *>values)
+    if leaves:
+        PyObject_GC_UnTrack(<PyObject *>values)
     return values
 
 
