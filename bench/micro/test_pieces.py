@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
+from sqlalchemy.engine import Row
+from sqlalchemy.engine.result import SimpleResultMetaData
 
 from tests.fixtures.binds import plan
 from tests.fixtures.impl import Impl
@@ -45,6 +47,44 @@ def test_thousand_records_to_tuples(benchmark: BenchmarkFixture, impl: Impl) -> 
         impl.rows.tuples, setup=lambda: ((list(given),), {}), rounds=500, warmup_rounds=20
     )
     assert converted == rows
+
+
+def test_thousand_records_to_rows(benchmark: BenchmarkFixture, impl: Impl) -> None:
+    rows = [(n, f"name {n}", n * 2, None) for n in range(1000)]
+    keys = ("id", "name", "double", "none")
+    given = records(keys, rows)
+    index = {key: position for position, key in enumerate(keys)}
+    factory = impl.results.RowFactory(Row, SimpleResultMetaData(keys), None, index)
+    made = benchmark.pedantic(  # type: ignore[no-untyped-call]
+        factory.fill, setup=lambda: ((list(given),), {}), rounds=500, warmup_rounds=20
+    )
+    assert made == rows
+    assert type(made[0]) is Row
+
+
+def test_thousand_records_to_a_column(benchmark: BenchmarkFixture, impl: Impl) -> None:
+    rows = [(n, f"name {n}") for n in range(1000)]
+    given = records(("id", "name"), rows)
+    index = {"id": 0, "name": 1}
+    factory = impl.results.RowFactory(Row, SimpleResultMetaData(("id", "name")), None, index)
+    made = benchmark.pedantic(  # type: ignore[no-untyped-call]
+        factory.column, setup=lambda: ((list(given), 1), {}), rounds=500, warmup_rounds=20
+    )
+    assert made == [name for _, name in rows]
+
+
+def test_bytes_received(benchmark: BenchmarkFixture, impl: Impl) -> None:
+    """What it costs to stand between a transport and a protocol that does nothing."""
+
+    class Protocol:
+        received = 0
+
+        def data_received(self, data: bytes) -> None:
+            self.received = len(data)
+
+    protocol = Protocol()
+    benchmark(impl.receiving.Receiver(protocol).data_received, bytes(20_000))
+    assert protocol.received == 20_000
 
 
 @pytest.mark.parametrize("status", ["SELECT 1000", "INSERT 0 1", "CREATE TABLE"])

@@ -167,10 +167,13 @@ def _decode_numeric(data):
 
 cdef bytes _pack(bint negative, const unsigned char *digits, int64_t count, int64_t exponent):
     """Return the wire form of `count` decimal digits, values 0 to 9, and an exponent of ten."""
-    cdef int64_t highest = count + exponent - 1
-    cdef int64_t weight, padding, groups, at, i, j, value
-    if exponent < 0 and -exponent > MAX_SCALE:
+    cdef int64_t highest, weight, padding, groups, at, i, j, value
+    if exponent < -MAX_SCALE:
         raise ValueError("cannot encode Decimal value into numeric: exponent is too small")
+    # First of all, so that the sums below cannot overflow.
+    if exponent > 4 * MAX_16 + 4:
+        raise ValueError("cannot encode Decimal value into numeric: exponent is too large")
+    highest = count + exponent - 1
     if highest >= 0:
         weight = highest // 4
     else:

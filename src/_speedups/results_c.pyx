@@ -1,26 +1,32 @@
 """Rows, mappings and scalars of a result, made in C; the compiled form of results.py.
 
 Not one source with the Python form: that one calls the row class, this one fills the instances'
-slots itself. Where the slots lie is found out when a class is first seen, by looking for known
-objects in an instance; where they are not found beyond doubt, the class is called here, too.
+slots itself. Where the slots of SQLAlchemy's two classes lie is found out at import, by looking for
+known objects in an instance. Where they are not found beyond doubt, and for every other class, the
+class is called here, too.
 """
 
 from cpython.list cimport PyList_GET_SIZE
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF, Py_XDECREF
 from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE, PyTuple_New, PyTuple_SET_ITEM
+from libc.string cimport memcmp
 
 import gc
+import sys
 from collections import deque
 
 from asyncpg import Record
 from asyncpg.pgproto.pgproto import UUID
+from sqlalchemy.engine import Row, RowMapping
+from sqlalchemy.engine.row import BaseRow
 
 cdef extern from "Python.h":
     bint PyObject_IS_GC(object)
     bint PyType_IS_GC(PyTypeObject *)
     PyTypeObject *Py_TYPE(object)
     bint PyObject_GC_IsTracked(object)
+    void PyObject_GC_Track(PyObject *)
     void PyObject_GC_UnTrack(PyObject *)
     object PySequence_GetItem(object, Py_ssize_t)
     int PyGC_Disable()
@@ -31,6 +37,15 @@ cdef extern from "Python.h":
     ctypedef struct PyTypeObject:
         PySequenceMethods *tp_as_sequence
         object (*tp_new)(PyTypeObject *, PyObject *, PyObject *)
+
+cdef extern from *:
+    """
+    /* The functions themselves, as pointers to compare. */
+    #define fastpg_tp_new(type) ((void *)((PyTypeObject *)(type))->tp_new)
+    #define fastpg_tp_init(type) ((void *)((PyTypeObject *)(type))->tp_init)
+    """
+    void *fastpg_tp_new(object)
+    void *fastpg_tp_init(object)
 
 OWN_ROWS = True
 """Whether many() is worth calling: the loops of SQLAlchemy are compiled, too."""
@@ -44,6 +59,8 @@ cdef tuple _NOTHING = ()
 
 cdef bint _holds_numbers_only():
     """Tell whether an asyncpg UUID refers to nothing that could refer back."""
+    if UUID.__dictoffset__:
+        return False
     value = UUID("00000000-0000-0000-0000-000000000001")
     hash(value)
     value.int
@@ -72,6 +89,13 @@ cdef inline bint _is_leaf(object value):
     return False
 
 
+cdef inline tuple _unseen(Py_ssize_t size):
+    """Return a tuple to be filled, which nobody can get from the collector before it is full."""
+    cdef tuple values = PyTuple_New(size)
+    PyObject_GC_UnTrack(<PyObject *>values)
+    return values
+
+
 ctypedef object (*_Item)(object, Py_ssize_t)
 
 
@@ -87,7 +111,10 @@ cdef _Item _record_item = _item_of(_Record)
 
 
 cdef tuple _from_record(object record):
-    """Return the values of an exact Record, untracked where they are leaves."""
+    """Return the values of an exact Record, untracked where they are leaves.
+
+    Nobody else's code runs and nothing is allocated meanwhile, so that nobody sees it half full.
+    """
     cdef Py_ssize_t size = PyObject_Size(record)
     cdef tuple values = PyTuple_New(size)
     cdef bint leaves = True
@@ -114,30 +141,50 @@ cdef inline tuple _plain(object record):
 cdef class Layout:
     """Where the instances of a row class keep parent, index and values."""
 
-    cdef readonly object row_class
-    cdef readonly bint found
+    cdef object row_class
+    cdef bint found
+    cdef void *_new
+    cdef void *_init
     cdef Py_ssize_t _parent
     cdef Py_ssize_t _index
     cdef Py_ssize_t _data
 
     def __init__(self, row_class):
         self.row_class = row_class
-        self.found = False
-        if not isinstance(row_class, type):
-            return
         try:
-            self.found = self._look() and self._proves()
+            self.found = self._is_plain() and self._look() and self._proves()
         except Exception:
             self.found = False
 
+    cdef bint _is_plain(self):
+        """Tell whether to make an instance is to make SQLAlchemy's base class, and no more."""
+        cls = self.row_class
+        self._new = fastpg_tp_new(cls)
+        self._init = fastpg_tp_init(cls)
+        return (
+            issubclass(cls, BaseRow)
+            and cls.__init__ is BaseRow.__init__
+            and cls.__new__ is BaseRow.__new__
+            and fastpg_tp_new(BaseRow) == self._new
+            and cls.__basicsize__ == BaseRow.__basicsize__
+            and not cls.__itemsize__
+            and not cls.__dictoffset__
+            and (cls.__flags__ & (1 << 14)) != 0  # takes part in garbage collection
+        )
+
+    cdef bint _holds(self):
+        """Tell whether instances can be filled: nobody has given the class a constructor since."""
+        return (
+            self.found
+            and fastpg_tp_new(self.row_class) == self._new
+            and fastpg_tp_init(self.row_class) == self._init
+        )
+
     cdef bint _look(self):
         """Find three known objects in an instance, each exactly once."""
-        cls = self.row_class
-        if cls.__itemsize__ or cls.__dictoffset__ or not cls.__flags__ & (1 << 14):
-            return False
         parent, index, data = object(), {"a": 0}, (object(),)
-        row = cls(parent, None, index, data)
-        cdef Py_ssize_t size = cls.__basicsize__
+        row = self.row_class(parent, None, index, data)
+        cdef Py_ssize_t size = self.row_class.__basicsize__
         cdef Py_ssize_t step = sizeof(void *)
         cdef Py_ssize_t offset = sizeof(PyObject)
         cdef PyObject *held
@@ -161,14 +208,16 @@ cdef class Layout:
 
     cdef bint _proves(self):
         """Tell whether a filled instance is what the constructor makes of the same values."""
-        import sys
-
         parent, index, data = object(), {"a": 0, "b": 1}, (object(), 2)
         before = [sys.getrefcount(each) for each in (parent, index, data)]
         filled = self.fill(parent, index, data)
         made = self.row_class(parent, None, index, data)
+        cdef Py_ssize_t head = sizeof(PyObject)
+        cdef char *left = <char *><PyObject *>filled
+        cdef char *right = <char *><PyObject *>made
         same = (
             type(filled) is type(made)
+            and memcmp(left + head, right + head, self.row_class.__basicsize__ - head) == 0
             and filled._parent is parent
             and filled._key_to_index is index
             and filled._data is data
@@ -202,20 +251,25 @@ cdef inline void _put(PyObject **slot, object value):
     Py_XDECREF(old)
 
 
-cdef dict _layouts = {}
+cdef Layout _rows = Layout(Row)
+cdef Layout _mappings = Layout(RowMapping)
 
 
 cdef Layout _layout(object row_class):
-    """Return the layout of a class, found out once."""
-    layout = _layouts.get(row_class)
-    if layout is None:
-        _layouts[row_class] = layout = Layout(row_class)
-    return layout
+    """Return the layout of a class whose instances can be filled, else None."""
+    cdef Layout layout = None
+    if row_class is _rows.row_class:
+        layout = _rows
+    elif row_class is _mappings.row_class:
+        layout = _mappings
+    if layout is not None and layout._holds():
+        return layout
+    return None
 
 
 def layout_found(row_class):
     """Tell whether the instances of `row_class` can be filled without calling it."""
-    return _layout(row_class).found
+    return _layout(row_class) is not None
 
 
 cdef class RowFactory:
@@ -237,8 +291,7 @@ cdef class RowFactory:
         self._row_class = row_class
         self._index = key_to_index
         self._processors = _needed(processors)
-        layout = _layout(row_class)
-        self._layout = layout if layout.found and type(key_to_index) is dict else None
+        self._layout = _layout(row_class) if type(key_to_index) is dict else None
 
     def __call__(self, record):
         """Return the row of one record."""
@@ -281,8 +334,8 @@ cdef class RowFactory:
             value = PySequence_GetItem(records[i], position)
             if processor is not None:
                 value = processor(value)
-                if i >= PyList_GET_SIZE(records):
-                    break
+            if i >= PyList_GET_SIZE(records):
+                break
             records[i] = value
             i += 1
         return records
@@ -312,8 +365,9 @@ cdef class RowFactory:
     cdef Py_ssize_t _convert_plain(self, list records, bint rows) except -1:
         """Replace what is a record or a tuple beyond doubt, up to the first element that is not.
 
-        By rows, or else by tuples. Nobody else's code runs meanwhile, so that the garbage
-        collector can be held: it would find nothing, and look at all rows made so far again.
+        By rows, or else by tuples. Where no class is called nobody else's code runs meanwhile (what
+        a record refers to, its tuple does, but for its names), so that the garbage collector can
+        be held: it would find nothing, and look at all rows made so far again.
         """
         cdef Py_ssize_t i = 0
         cdef bint held = False
@@ -324,11 +378,12 @@ cdef class RowFactory:
                 record = records[i]
                 if type(record) is not _Record and type(record) is not tuple:
                     break
-                values = _plain(record)
+                made = _plain(record)
                 if rows:
-                    records[i] = self._row(values)
-                else:
-                    records[i] = values
+                    made = self._row(made)
+                    if i >= PyList_GET_SIZE(records):  # a class that is called may do anything
+                        break
+                records[i] = made
                 i += 1
         finally:
             if held:
@@ -346,7 +401,7 @@ cdef class RowFactory:
             return _plain(record)
         cdef tuple processors = self._processors
         cdef Py_ssize_t size = PyTuple_GET_SIZE(processors)
-        cdef tuple values = PyTuple_New(size)
+        cdef tuple values = _unseen(size)
         cdef bint leaves = True
         cdef Py_ssize_t i
         for i in range(size):
@@ -357,8 +412,8 @@ cdef class RowFactory:
             leaves = leaves and _is_leaf(value)
             Py_INCREF(value)
             PyTuple_SET_ITEM(values, i, value)
-        if leaves:
-            PyObject_GC_UnTrack(<PyObject *>values)
+        if not leaves:
+            PyObject_GC_Track(<PyObject *>values)
         return values
 
 

@@ -18,6 +18,7 @@ from cpython.datetime cimport (
     PyDateTime_Check,
     PyDateTime_CheckExact,
     PyDelta_CheckExact,
+    PyTime_Check,
     PyTime_CheckExact,
     PyDateTimeAPI,
     date_day,
@@ -319,10 +320,11 @@ cdef object _clock(int64_t microseconds, object tz):
 
 
 cdef int64_t _clock_seconds(object value) except? -1:
-    return (
-        <int64_t>PyLong_AsLong(value.hour) * 3600
-        + <int64_t>PyLong_AsLong(value.minute) * 60
-        + <int64_t>PyLong_AsLong(value.second)
+    # Unsigned: what is no time of day wraps, as in asyncpg, and must not overflow.
+    return <int64_t>(
+        <uint64_t>PyLong_AsLong(value.hour) * 3600ULL
+        + <uint64_t>PyLong_AsLong(value.minute) * 60ULL
+        + <uint64_t>PyLong_AsLong(value.second)
     )
 
 
@@ -361,6 +363,8 @@ def _decode_timetz(data):
     cdef int64_t minutes = west // 60 if west >= 0 else -(-west // 60)
     # 24:00 is an error before an offset is one.
     time = _clock(_read_64(at), None)
+    if not PyTime_Check(time):  # somebody's own datetime.time made it
+        raise TypeError(f"a time is wanted, not {type(time).__name__}")
     tz = timezone_new(timedelta_new(0, <int>(-minutes * 60), 0))
     return time_new(time_hour(time), time_minute(time), time_second(time),
                     time_microsecond(time), tz)

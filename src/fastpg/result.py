@@ -48,7 +48,12 @@ class FastpgCursorResult(CursorResult[Any]):
         return result
 
     def _use_own_getters(self, metadata: Any) -> None:
-        if self._echo or not metadata.returns_rows or metadata._tuplefilter is not None:
+        if (
+            self._echo
+            or not metadata.returns_rows
+            or metadata._tuplefilter is not None
+            or self.context._num_sentinel_cols  # which 2.0 cuts off in its own getter
+        ):
             return
         factory = _RowFactory(Row, metadata, metadata._effective_processors, metadata._key_to_index)
         attributes = self.__dict__

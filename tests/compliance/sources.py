@@ -47,7 +47,9 @@ def _checked(sources: Path, version: str) -> Path:
 
 def _download(version: str, cache: Path) -> Path:
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet"]
-    options = ["--no-deps", "--no-binary", ":all:", "--dest", str(cache)]
+    # Without isolation: pip would otherwise compile Cython first, only to read the metadata.
+    options = ["--no-deps", "--no-binary", "sqlalchemy", "--no-build-isolation"]
+    options += ["--dest", str(cache)]
     subprocess.run(
         [*pip, *options, f"sqlalchemy=={version}"], check=True, timeout=_DOWNLOAD_SECONDS
     )

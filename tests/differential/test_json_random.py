@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import struct
 from collections.abc import Callable
@@ -13,6 +14,8 @@ import pytest
 from tests.differential import randomjson
 from tests.fixtures.impl import load
 
+# Documents and values per seed; fewer where each takes long, under sanitizers for instance.
+COUNT = int(os.environ.get("FASTPG_TEST_DOCUMENTS", "25000"))
 FORMS = (load("compiled"), load("python"))
 LOADS = [form.jsondecode.loads for form in FORMS]
 DECODERS = [
@@ -50,37 +53,37 @@ def decode_alike(data: bytes) -> bool:
 def test_documents(seed: int) -> None:
     source = random.Random(seed)
     valid = 0
-    for _ in range(25_000):
+    for _ in range(COUNT):
         text = randomjson.document(source)
         expected = told(json.loads, text)
         for loads in LOADS:
             assert told(loads, text) == expected, text
         valid += decode_alike(text.encode())
-    assert valid > 24_900  # the others have integers beyond the limit, if any
+    assert valid > COUNT * 0.996  # the others have integers beyond the limit, if any
 
 
 @pytest.mark.parametrize("seed", range(100, 102))
 def test_mutations(seed: int) -> None:
     source = random.Random(seed)
     invalid = 0
-    for _ in range(25_000):
+    for _ in range(COUNT):
         invalid += not decode_alike(
             randomjson.damaged(source, randomjson.document(source).encode())
         )
-    assert invalid > 12_500
+    assert invalid > COUNT // 2
 
 
 @pytest.mark.parametrize("seed", range(200, 204))
 def test_values(seed: int) -> None:
     source = random.Random(seed)
     refused = 0
-    for _ in range(25_000):
+    for _ in range(COUNT):
         value = randomjson.value(source)
         expected = told(json.dumps, value)
         for dumps in DUMPS:
             assert told(dumps, value) == expected, value
         refused += expected[0] != "value"
-    assert 100 < refused < 10_000
+    assert COUNT // 250 < refused < COUNT * 2 // 5
 
 
 def bits(values: list[float]) -> bytes:

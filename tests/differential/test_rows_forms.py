@@ -97,7 +97,24 @@ def test_rowcount(status: str | None) -> None:
 
 
 @SOME
-@given(st.one_of(st.binary(), st.integers(), st.booleans(), st.lists(st.integers(), max_size=3)))
+@given(st.one_of(TAGS.map(lambda tag: (tag or "").encode()), st.binary()))
+@example("SELECT 1\N{ARABIC-INDIC DIGIT TWO}3".encode())
+@example(b"SELECT \xff")
+def test_rowcount_of_bytes(status: bytes) -> None:
+    expected = outcome(lambda: python.rowcount(status.decode()), messages=True)
+    assert outcome(compiled.rowcount, status, messages=True) == expected
+    assert outcome(python.rowcount, status, messages=True) == expected
+
+
+@SOME
+@given(
+    st.one_of(
+        st.binary().map(bytearray),
+        st.integers(),
+        st.booleans(),
+        st.lists(st.integers(), max_size=3),
+    )
+)
 def test_rowcount_of_no_text(wrong: Any) -> None:
     ours = outcome(compiled.rowcount, wrong, messages=True)
     assert ours == outcome(python.rowcount, wrong, messages=True)

@@ -136,6 +136,8 @@ ROW_WAYS: dict[str, Callable[[Any], Any]] = {
 
 def read(result: Result[Any], way: Callable[[Any], Any]) -> Any:
     """Return what `way` returns, or the failure's kind and text, and whether rows are left."""
+    found: Any
+    rest: Any
     try:
         found = way(result)
     except Exception as error:

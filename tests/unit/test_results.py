@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import gc
+import os
 import pickle
+import subprocess
 import sys
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from asyncpg import Record
@@ -280,3 +283,185 @@ def test_the_collector_is_as_it_was(impl: Impl, enabled: bool) -> None:
 
 def test_records_are_what_asyncpg_returns() -> None:
     assert {type(record) for record in SOURCES["records"]()} == {Record}
+
+
+# The compiled form fills instances by itself: each of these would notice, or break.
+
+
+class Slotted(Row[Any]):
+    """Room for a reference to itself, which the collector has to see."""
+
+    __slots__ = ("extra",)
+
+
+class Open(Row[Any]):
+    """A dictionary, and weak references."""
+
+
+class Started(Row[Any]):
+    __slots__ = ()
+    started: ClassVar[list[Any]] = []
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self.started.append(given[-1])
+
+
+class Other(Row[Any]):
+    __slots__ = ()
+    calls = 0
+
+    def __new__(cls, *given: Any) -> Any:
+        cls.calls += 1
+        return super().__new__(cls)
+
+
+class Meta(type(Row)):  # type: ignore[misc]
+    """Says what it is asked for, and more calls than expected."""
+
+    __basicsize__ = 1 << 40
+    __dictoffset__ = 0
+
+    def __eq__(cls, other: object) -> bool:
+        return True
+
+    def __hash__(cls) -> int:
+        return hash(Row)
+
+
+class Boasting(Row[Any], metaclass=Meta):
+    __slots__ = ()
+
+
+class Ending(Row[Any]):
+    __slots__ = ()
+    ended: ClassVar[list[Any]] = []
+
+    def __del__(self) -> None:
+        self.ended.append(self)
+
+
+@pytest.mark.parametrize("row_class", [Slotted, Open, Started, Other, Boasting, Ending])
+@pytest.mark.parametrize("many", [3, 200])
+def test_a_class_of_the_program_is_called(impl: Impl, row_class: Any, many: int) -> None:
+    Started.started.clear()
+    Other.calls = 0
+    assert not impl.results.layout_found(row_class)
+    make = factory(impl, row_class)
+    rows = make.fill([(number, "x") for number in range(many)])
+    assert [state(row) for row in rows] == [
+        (row_class, PARENT, INDEX, (number, "x")) for number in range(many)
+    ]
+    if row_class is Started:
+        assert len(Started.started) == many
+    if row_class is Other:
+        assert Other.calls == many
+    if row_class is Slotted:
+        vars(row_class)["extra"].__set__(rows[0], rows)  # rows take no other way
+        assert gc.is_tracked(rows[0])
+    if row_class is Open:
+        assert weakref.ref(rows[0])() is rows[0]
+    if row_class is Ending:
+        Ending.ended.clear()
+        del rows
+        gc.collect()
+        assert len(Ending.ended) == many
+        assert Ending.ended[0].name == "x"  # and so it lives again
+    Ending.ended.clear()
+
+
+@pytest.mark.parametrize("name", ["__init__", "__new__"])
+def test_a_constructor_that_comes_later_is_called(name: str) -> None:
+    program = f"""if True:
+        from sqlalchemy.engine import Row, RowMapping
+        from fastpg._speedups import results_c as results
+        calls = []
+        plain = Row.{name}
+        def later(*given):
+            calls.append(given)
+            if {name!r} == "__new__":
+                return object.__new__(given[0]) if plain is object.__new__ else plain(given[0])
+            return plain(*given)
+        made = results.RowFactory(Row, None, None, {{}})
+        assert results.layout_found(Row)
+        Row.{name} = later
+        assert not results.layout_found(Row)
+        assert results.layout_found(RowMapping)
+        rows = results.RowFactory(Row, None, None, {{}}).fill([(1,), (2,)])
+        assert [tuple(row) for row in rows] == [(1,), (2,)], rows
+        assert len(calls) == 2, calls
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_nobody_sees_a_tuple_before_it_is_full(impl: Impl) -> None:
+    marker: list[Any] = []
+    seen: list[int] = []
+
+    def look(value: Any) -> Any:
+        seen.append(sum(type(each) is tuple for each in gc.get_referrers(marker)))
+        return value
+
+    given = [[marker, number] for number in range(3)]
+    rows = factory(impl, processors=[None, look]).fill(given)
+    assert [tuple(row) for row in rows] == [(marker, number) for number in range(3)]
+    assert seen == [0, 1, 2]
+    assert all(gc.is_tracked(row._data) for row in rows)
+
+
+@pytest.mark.parametrize("method", ["fill", "tuples", "column", "many", "interim"])
+def test_collections_at_any_moment(impl: Impl, method: str) -> None:
+    class Value:
+        def __init__(self, number: int) -> None:
+            self.number = number
+            self.itself = self
+
+    def process(value: Any) -> Any:
+        gc.collect()
+        return Value(value)
+
+    make = factory(impl, processors=[process, None])
+    arguments = ([(n, "x") for n in range(20)], *([0] if method == "column" else []))
+    before = gc.get_threshold()
+    gc.set_threshold(1)
+    try:
+        made = getattr(make, method)(*arguments)
+    finally:
+        gc.set_threshold(*before)
+    values = made if method == "column" else [row[0] for row in made]
+    assert [value.number for value in values] == list(range(20))
+
+
+@pytest.mark.parametrize("method", ["fill", "tuples", "column"])
+@pytest.mark.parametrize("how_many", [5, 100])
+def test_an_element_may_empty_the_list(impl: Impl, method: str, how_many: int) -> None:
+    class Emptying(list):  # type: ignore[type-arg]
+        def __getitem__(self, position: Any) -> Any:
+            rows.clear()
+            return 1
+
+        def __iter__(self) -> Any:
+            rows.clear()
+            return iter((1, 2))
+
+    rows: list[Any] = [Emptying() for _ in range(how_many)]
+    getattr(factory(impl), method)(*([rows, 0] if method == "column" else [rows]))
+    if impl.name == "compiled":
+        assert rows == []
+
+
+def test_a_class_that_is_called_may_empty_the_list(impl: Impl) -> None:
+    rows: list[Any] = [(number,) for number in range(100)]
+
+    def emptying(*given: Any) -> Any:
+        rows.clear()
+        return given
+
+    made = factory(impl, emptying).fill(rows)
+    assert made is rows

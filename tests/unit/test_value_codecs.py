@@ -219,3 +219,51 @@ def test_a_date_of_another_calendar(impl: Impl) -> None:
             return super().toordinal() + 1
 
     assert codec(impl, "date")[0](Shifted(2000, 1, 1)) == short(1)
+
+
+@pytest.mark.parametrize("exponent", [2**63 - 1, -(2**63), -(2**63) + 1, 262_145, -0x4000])
+@pytest.mark.parametrize("digits", [(), (1,), (1, 2, 3)])
+def test_an_exponent_beyond_every_decimal_is_refused(
+    impl: Impl, exponent: int, digits: tuple[int, ...]
+) -> None:
+    class Lying(Decimal):
+        def as_tuple(self) -> Any:
+            return decimal.DecimalTuple(0, digits, exponent)
+
+    with pytest.raises(ValueError, match="too large" if exponent > 0 else "too small"):
+        impl.numeric.CODECS["numeric"][0](Lying(1))
+
+
+def test_digits_that_are_none_do_not_leave_their_room(impl: Impl) -> None:
+    class Lying(Decimal):
+        def as_tuple(self) -> Any:
+            return decimal.DecimalTuple(0, (255,) * 300, 0)
+
+    try:
+        impl.numeric.CODECS["numeric"][0](Lying(1))
+    except Exception as error:
+        assert isinstance(error, (ValueError, struct.error))
+
+
+def test_a_time_class_of_the_program(impl: Impl, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Any24:
+        def __init__(self, hour: int, *others: Any) -> None:
+            assert hour == 24
+
+    monkeypatch.setattr(dt, "time", Any24)
+    with pytest.raises((TypeError, AttributeError)):
+        impl.temporal.CODECS["timetz"][1](struct.pack("!qi", DAY, 0))
+
+
+@pytest.mark.parametrize("name", ["time", "timetz"])
+@pytest.mark.parametrize("hour", [2**62, -(2**62), 2**63 - 1, -(2**63)])
+def test_hours_that_no_day_has_wrap(impl: Impl, name: str, hour: int) -> None:
+    class Odd:
+        minute = second = hour
+        microsecond = 7
+        tzinfo = UTC
+
+    Odd.hour = hour  # type: ignore[attr-defined]
+    seconds = (hour * 3600 + hour * 60 + hour) % 2**64
+    expected = struct.pack("!Q", (seconds * 1_000_000 + 7) % 2**64)
+    assert codec(impl, name)[0](Odd())[:8] == expected

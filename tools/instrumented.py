@@ -1,0 +1,65 @@
+"""A copy of the tree with extensions built in another way, for tools/sanitize.py and debug.py."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+# Without a database, without what starts compilers and installs, and without what never calls a
+# compiled piece.
+TESTS = (
+    "tests/unit",
+    "tests/differential",
+    *("-m", "not db and not slow"),
+    *(f"--ignore-glob=*test_{part}*" for part in ("activation", "cli", "demo", "tls", "url")),
+)
+DOCUMENTS = "3000"  # per seed of tests/differential/test_json_random.py, instead of 25,000
+_BUILT = shutil.ignore_patterns("*.so", "*.pyd", "*.c", "__pycache__", "*.egg-info")
+
+# What is installed for the running interpreter; another one brings a standard library of its own.
+PACKAGES = [entry for entry in sys.path if Path(entry).name in ("site-packages", "dist-packages")]
+
+
+def build(tree: Path, python: str, **switches: str) -> None:
+    """Copy the sources into the directory `tree`, which is made, and compile them for `python`.
+
+    `switches` are added to the environment of the build. CalledProcessError when it fails.
+    """
+    tree.mkdir(exist_ok=True)
+    for name in ("src", "tests", "bench", "tools"):
+        shutil.copytree(ROOT / name, tree / name, symlinks=True, ignore=_BUILT)
+    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md"):
+        shutil.copy(ROOT / name, tree / name)
+    link = tree / "src" / "fastpg" / "_speedups"
+    if not link.exists():
+        link.symlink_to(Path("..") / "_speedups")
+    subprocess.run(
+        [python, "setup.py", "-q", "build_ext", "--inplace", "--force", "--parallel", "2"],
+        cwd=tree,
+        env=environment(tree, FASTPG_REQUIRE_EXTENSIONS="1", **switches),
+        check=True,
+    )
+
+
+def environment(tree: Path, **more: str) -> dict[str, str]:
+    """Return the environment in which an interpreter finds the copy, then our packages.
+
+    FASTPG_TEST_DOCUMENTS is taken from the caller's environment where it is set there.
+    """
+    path = os.pathsep.join([str(tree / "src"), str(tree), *PACKAGES])
+    return {"FASTPG_TEST_DOCUMENTS": DOCUMENTS, **os.environ, "PYTHONPATH": path, **more}
+
+
+def test(
+    tree: Path, python: Sequence[str], arguments: Sequence[str], env: Mapping[str, str]
+) -> int:
+    """Run pytest in the copy; return its exit status."""
+    # What C code writes as it aborts is not to be captured with the output of a test.
+    options = ("-p", "no:cacheprovider", "--capture=sys")
+    command = [*python, "-m", "pytest", *options, *(arguments or TESTS)]
+    return abs(subprocess.run(command, cwd=tree, env=env).returncode)
