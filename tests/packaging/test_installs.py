@@ -153,18 +153,19 @@ def test_pure_wheel(tree: Path, tmp_path: Path) -> None:
 
 
 def test_sdist_holds_what_a_build_needs_and_no_more(tree: Path, tmp_path: Path) -> None:
-    # What a developer's tree has lying about must stay behind.
-    for left_over in ("src/_speedups/rows.c", "src/_speedups/rows_c.so", "src/fastpg/old.pyc"):
-        (tree / left_over).write_bytes(b"")
-    sdist = checkout.build(tree, "sdist")
-    with tarfile.open(sdist) as archive:
-        names = {name.partition("/")[2] for name in archive.getnames() if "/" in name}
-        archive.extractall(tmp_path / "from", filter="data")
     files = {
         path.relative_to(tree).as_posix()
         for path in (tree / "src").rglob("*")
         if path.suffix in (".py", ".pyx") or path.name == "py.typed"
     }
+    # What a developer's tree has lying about must stay behind.
+    for left_over in ("src/_speedups/rows.c", "src/_speedups/rows_c.so", "src/fastpg/old.pyc"):
+        (tree / left_over).write_bytes(b"")
+    (tree / "src" / "fastpg" / "_speedups").symlink_to(Path("..") / "_speedups")
+    sdist = checkout.build(tree, "sdist")
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames() if "/" in name}
+        archive.extractall(tmp_path / "from", filter="data")
     assert files > {f"src/_speedups/{name}" for name in ("rows.py", "results_c.pyx", "_pure.py")}
     assert files | set(checkout.TOP) <= names
     surplus = {name for name in names - files - set(checkout.TOP) if "." in name.rpartition("/")[2]}
