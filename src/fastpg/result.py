@@ -87,7 +87,17 @@ class FastpgCursorResult(CursorResult[Any]):
 
     def _allrows(self) -> Any:
         factory = self._plain() if _OWN_ROWS else None
-        return super()._allrows() if factory is None else factory.fill(self._take())
+        if factory is None:
+            return super()._allrows()
+        cursor: Any = self.cursor
+        # as _take() does, without the calls: this is what small results are read by
+        if self.cursor_strategy is default_fetch and type(cursor) is AsyncAdapt_asyncpg_cursor:
+            rows = cursor._rows
+            if type(rows) is list:
+                cursor._rows = []
+                self._soft_close()
+                return factory.fill(rows)
+        return factory.fill(self._take())
 
     def _raw_all_tuples(self) -> Sequence[tuple[Any, ...]]:
         # for the ORM of SQLAlchemy 2.1
