@@ -48,7 +48,13 @@ class FastpgCursorResult(CursorResult[Any]):
         return result
 
     def _use_own_getters(self, metadata: Any) -> None:
-        if self._echo or not metadata.returns_rows or metadata._tuplefilter is not None:
+        if (
+            self._echo
+            or not metadata.returns_rows
+            or metadata._tuplefilter is not None
+            # 2.0 cuts these columns off in its getter, the metadata know nothing of it
+            or (not SQLALCHEMY_2_1 and self.context._num_sentinel_cols)
+        ):
             return
         factory = _RowFactory(Row, metadata, metadata._effective_processors, metadata._key_to_index)
         attributes = self.__dict__
