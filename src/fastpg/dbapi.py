@@ -125,6 +125,7 @@ class AsyncAdapt_asyncpg_dbapi(dbapi_module_base):  # type: ignore[misc]
         connection: AsyncAdapt_asyncpg_connection = await_(
             cls.create(self, open_connection(), **options)
         )
+        connection._codecs_untouched = creator is self.asyncpg.connect
         return connection
 
     def Binary(self, value: Any) -> Any:

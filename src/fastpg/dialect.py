@@ -199,7 +199,8 @@ class PGDialect_asyncpg(InitializingDialect, BatchDialect):
         def connect(conn: Any) -> None:
             conn._schema = self._schema
             conn._statements.adopt(self._schema.number)
-            conn.await_(self._setup_value_codecs(conn))
+            if conn._codecs_untouched:
+                conn.await_(self._setup_value_codecs(conn))
             self._counters.register(conn._statements)
             conn.await_(self.setup_asyncpg_json_codec(conn))
             conn.await_(self.setup_asyncpg_jsonb_codec(conn))

@@ -350,6 +350,31 @@ SAME_SIZE = {
 }
 
 
+@pytest.mark.parametrize("argument", ["async_creator", "async_creator_fn"])
+def test_codecs_that_a_creator_has_set(dialect: Dialect, argument: str) -> None:
+    """Ours are set afterwards, and would take their place."""
+
+    async def create(*args: Any, **kwargs: Any) -> Any:
+        url = dialect.server.url().set(drivername="postgresql")
+        connection = await asyncpg.connect(url.render_as_string(hide_password=False))
+        for name in TYPES:
+            await connection.set_type_codec(
+                name, schema="pg_catalog", format="text", encoder=str, decoder=lambda text: [text]
+            )
+        return connection
+
+    async def work() -> None:
+        options: Any = {argument: create}
+        if argument == "async_creator_fn":
+            options = {"connect_args": options}
+        async with dialect.engine(**options).connect() as connection:
+            question = "SELECT 1.50::numeric, DATE '2024-02-29', INTERVAL '1 day', ARRAY[2.0]"
+            row = (await connection.execute(sa.text(question))).one()
+            assert tuple(row) == (["1.50"], ["2024-02-29"], ["1 day"], [["2.0"]])
+
+    asyncio.run(work())
+
+
 @pytest.mark.parametrize("name", SAME_SIZE)
 def test_types_that_alias_ours(both: Both, name: str) -> None:
     """asyncpg can be told to read another type of the same size as one of these."""
