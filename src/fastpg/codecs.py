@@ -1,4 +1,4 @@
-"""The codecs of one connection, values and documents; called when the dialect has connected."""
+"""The codecs of one connection: of values as it is made, of documents by the dialect."""
 
 from __future__ import annotations
 

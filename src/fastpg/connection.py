@@ -39,15 +39,7 @@ class AsyncAdapt_asyncpg_connection(TransactionalConnection):
     wait run inside SQLAlchemy's greenlet.  Two tasks that use one connection queue.
     """
 
-    __slots__ = (
-        "dbapi",
-        "_execute_mutex",
-        "_statements",
-        "_held",
-        "_abandoned",
-        "_read_only",
-        "_codecs_untouched",
-    )
+    __slots__ = ("dbapi", "_execute_mutex", "_statements", "_held", "_abandoned", "_read_only")
 
     _cursor_cls: type[AsyncAdapt_asyncpg_cursor] = AsyncAdapt_asyncpg_cursor
     _ss_cursor_cls: type[AsyncAdapt_asyncpg_ss_cursor] = AsyncAdapt_asyncpg_ss_cursor
@@ -68,7 +60,6 @@ class AsyncAdapt_asyncpg_connection(TransactionalConnection):
         self._held: set[str] = set()
         self._abandoned: list[str] = []
         self._read_only = ReadOnlyChoice(connection)
-        self._codecs_untouched = False  # a program's creator may have set its own
 
     @classmethod
     async def create(
