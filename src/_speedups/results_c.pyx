@@ -454,12 +454,15 @@ cdef class RowIterator:
 
     def __next__(self):
         if self._rest is None:
-            if self._result is None:
+            result = self._result
+            if result is None:
                 raise StopIteration
-            if self._result.cursor is self._cursor:
+            self._result = None  # as a generator, this one ends with the first error
+            if result.cursor is self._cursor:
                 if PyObject_Size(self._rows):
-                    return self._factory._row(self._factory._values(self._popleft()))
-                result, self._result = self._result, None
+                    row = self._factory._row(self._factory._values(self._popleft()))
+                    self._result = result
+                    return row
                 result._soft_close()
                 raise StopIteration
             self._rest = self._stock()

@@ -1,4 +1,4 @@
-"""The codecs of one connection, values and documents; called when the dialect has connected."""
+"""The codecs of one connection: of values as it is made, of documents by the dialect."""
 
 from __future__ import annotations
 
@@ -59,8 +59,9 @@ async def set_value_codecs(connection: Any) -> None:
     """Use our own codecs of dates, times and numbers where they are faster than asyncpg's.
 
     They give the same values, bytes and errors. A codec that a program sets later, with asyncpg's
-    `set_type_codec`, takes their place; `reset_type_codec` brings asyncpg's own back. Nothing is
-    set where that would cost round trips.
+    `set_type_codec`, takes their place; `reset_type_codec` brings asyncpg's own back. Not for a
+    connection that a program's creator made: ours would take the place of those it has set, and
+    asyncpg does not tell. Nothing is set where that would cost round trips.
     """
     if driver.set_codec is not None:
         for name, encoder, decoder in _VALUE_CODECS:

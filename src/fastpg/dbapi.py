@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import exc, util
 
-from . import driver, errors
+from . import codecs, driver, errors
 from ._sqlalchemy import await_only, dbapi_module_base, in_greenlet
 from .connection import AsyncAdapt_asyncpg_connection
 from .loopthread import LoopThread
@@ -109,12 +109,15 @@ class AsyncAdapt_asyncpg_dbapi(dbapi_module_base):  # type: ignore[misc]
 
         async def open_connection() -> Any:
             connection = await creator(*args, **arguments)
-            if prepared.socket_options:
-                try:
+            try:
+                if creator is self.asyncpg.connect:
+                    # here and not in on_connect(): whatever a program sets comes later
+                    await codecs.set_value_codecs(connection)
+                if prepared.socket_options:
                     driver.apply_socket_options(connection, prepared.socket_options)
-                except BaseException:
-                    connection.terminate()
-                    raise
+            except BaseException:
+                connection.terminate()
+                raise
             return connection
 
         cls: type[AsyncAdapt_asyncpg_connection] = AsyncAdapt_asyncpg_connection

@@ -199,7 +199,6 @@ class PGDialect_asyncpg(InitializingDialect, BatchDialect):
         def connect(conn: Any) -> None:
             conn._schema = self._schema
             conn._statements.adopt(self._schema.number)
-            conn.await_(self._setup_value_codecs(conn))
             self._counters.register(conn._statements)
             conn.await_(self.setup_asyncpg_json_codec(conn))
             conn.await_(self.setup_asyncpg_jsonb_codec(conn))
@@ -209,9 +208,6 @@ class PGDialect_asyncpg(InitializingDialect, BatchDialect):
                 inherited(conn)
 
         return connect
-
-    async def _setup_value_codecs(self, conn: Any) -> None:
-        await codecs.set_value_codecs(conn._connection)
 
     async def setup_asyncpg_json_codec(self, conn: Any) -> None:
         """Register the json codec on a new connection; third-party dialects override this."""

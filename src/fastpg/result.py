@@ -52,7 +52,8 @@ class FastpgCursorResult(CursorResult[Any]):
             self._echo
             or not metadata.returns_rows
             or metadata._tuplefilter is not None
-            or self.context._num_sentinel_cols  # which 2.0 cuts off in its own getter
+            # 2.0 cuts these columns off in its getter, the metadata know nothing of it
+            or (not SQLALCHEMY_2_1 and self.context._num_sentinel_cols)
         ):
             return
         factory = _RowFactory(Row, metadata, metadata._effective_processors, metadata._key_to_index)

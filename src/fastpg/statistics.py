@@ -55,6 +55,9 @@ class EngineCounters:
         self._total = NOTHING
         self._lock = threading.Lock()
 
+    def __reduce__(self) -> Any:
+        return EngineCounters, ()  # a copy of a dialect serves other connections
+
     def register(self, connection: Counting) -> None:
         """Count ``connection`` from now on."""
         connection.retire_into(self._retired)

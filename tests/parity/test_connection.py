@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 from typing import Any
 
@@ -136,6 +137,31 @@ def test_a_connection_out_of_asyncpgs_own_pool(dialect: Dialect) -> None:
                 async with engine.connect() as connection:
                     assert await connection.scalar(text("SELECT 1")) == 1
                     assert (await connection.execute(text("SELECT 1, 'a'"))).all() == [(1, "a")]
+
+    asyncio.run(work())
+
+
+def test_a_connection_given_back_to_asyncpgs_pool_behind_our_back(dialect: Dialect) -> None:
+    """It may be somebody else's by now: not even a statement that is prepared already runs."""
+
+    async def work() -> None:
+        url = dialect.server.url().set(drivername="postgresql")
+        async with asyncpg.create_pool(
+            url.render_as_string(hide_password=False), min_size=1, max_size=1
+        ) as pool:
+            engine = dialect.engine(
+                async_creator=pool.acquire, poolclass=NullPool, isolation_level="AUTOCOMMIT"
+            )
+            connection = await engine.connect()
+            assert await connection.scalar(text("SELECT 1")) == 1
+            assert await connection.scalar(text("SELECT 1")) == 1
+            await pool.release((await dbapi(connection)).driver_connection)
+            async with pool.acquire() as other:
+                with pytest.raises(asyncpg.InterfaceError, match="released back to the pool"):
+                    await connection.scalar(text("SELECT 1"))
+                assert await other.fetchval("SELECT 2") == 2
+            with contextlib.suppress(asyncpg.InterfaceError):
+                await connection.close()
 
     asyncio.run(work())
 

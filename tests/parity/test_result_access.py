@@ -198,17 +198,29 @@ def test_rows_are_logged(both: Both, way: str, caplog: pytest.LogCaptureFixture)
     assert both(body, echo="debug")[1]
 
 
-def test_inserted_rows_in_the_order_of_the_parameters(both: Both) -> None:
+@pytest.mark.parametrize("columns", ["colour id key", "number id", "id", "key"])
+@pytest.mark.parametrize("given", [True, False])
+def test_inserted_rows_in_the_order_of_the_parameters(
+    both: Both, columns: str, given: bool
+) -> None:
     """The rows carry a column more than the result: the one that they are sorted by."""
+    wanted = [things.c[name] for name in columns.split()]
+    rows = [{name: row[name] for name in row if given or name != "id"} for row in ROWS]
 
     async def body(engine: AsyncEngine) -> Any:
         found = []
         async with scratch(engine, metadata) as connection:
-            for way in ("all", "mappings", "scalars", "iterated", "columns", "partitions"):
-                insert = sa.insert(things).returning(
-                    things.c.colour, things.c.id, things.c.key, sort_by_parameter_order=True
-                )
-                result = await connection.execute(insert, ROWS)
+            for way in (
+                "all",
+                "mappings",
+                "scalars",
+                "iterated",
+                "columns",
+                "partitions",
+                "unique",
+            ):
+                insert = sa.insert(things).returning(*wanted, sort_by_parameter_order=True)
+                result = await connection.execute(insert, rows)
                 found.append(read(result, ROW_WAYS[way]))
                 await connection.execute(sa.delete(things))
         return found

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+from collections.abc import Callable
 from typing import Any
 
-from fastpg.statistics import _FOLD_AT, EngineCounters, Statistics
+import pytest
+
+from fastpg.dialect import PGDialect_asyncpg
+from fastpg.statistics import _FOLD_AT, NOTHING, EngineCounters, Statistics
 
 
 class Retiring:
@@ -30,3 +36,14 @@ def test_farewells_do_not_pile_up() -> None:
         assert len(counters._retired) <= _FOLD_AT
     assert counters.snapshot() == Statistics(*(10 * _FOLD_AT * n for n in (1, 2, 3, 4, 5)))
     assert counters.snapshot() == counters.snapshot()
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda each: pickle.loads(pickle.dumps(each))])
+def test_a_copy_of_a_dialect_counts_for_itself(copied: Callable[[Any], Any]) -> None:
+    """As with the built-in dialect, both kinds of copies can be made."""
+    dialect: Any = PGDialect_asyncpg()
+    dialect._counters.register(Retiring())
+    twin = copied(dialect)
+    assert type(twin) is PGDialect_asyncpg
+    assert dialect._counters.snapshot() != NOTHING
+    assert twin._counters.snapshot() == NOTHING

@@ -216,6 +216,26 @@ def test_iteration_takes_one_row_at_a_time(impl: Impl) -> None:
     assert result.closed == 1
 
 
+def test_iteration_ends_with_the_first_error(impl: Impl) -> None:
+    """As a generator does, SQLAlchemy's among them; the rows behind the bad one stay."""
+
+    def picky(value: int) -> int:
+        if value == 2:
+            raise RuntimeError("two")
+        return value
+
+    result, rows = Result(cursor := object()), deque(VALUES)
+    iterator = factory(impl, processors=[picky, None]).iterate(result, cursor, rows, never)
+    assert next(iterator) == VALUES[0]
+    with pytest.raises(RuntimeError, match="two"):
+        next(iterator)
+    for _ in range(2):
+        with pytest.raises(StopIteration):
+            next(iterator)
+    assert list(rows) == VALUES[2:]
+    assert not result.closed
+
+
 def test_iteration_over_a_cursor_that_is_gone(impl: Impl) -> None:
     result, rows = Result(cursor := object()), deque(VALUES)
     iterator = factory(impl).iterate(result, cursor, rows, lambda: iter("xy"))

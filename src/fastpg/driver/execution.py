@@ -47,6 +47,14 @@ def _executor_private(statement: Any) -> Callable[[Sequence[Any]], Awaitable[Any
     connection = statement._connection
     bind_execute = connection._protocol.bind_execute
     state = statement._state
+    if getattr(connection, "_proxy", connection) is not None:
+        # of a pool of asyncpg's: once released, it may be somebody else's
+
+        def execute_checked(args: Sequence[Any]) -> Awaitable[Any]:
+            statement._check_conn_validity("fetch")
+            return bind_execute(state, args, "", 0, True, None)  # type: ignore[no-any-return]
+
+        return execute_checked
 
     def execute(args: Sequence[Any]) -> Awaitable[Any]:
         if state.closed or connection.is_closed():
