@@ -72,7 +72,7 @@ class ParamPlan:
         self._sources = tuple([names.index(name) for name in positions])
         self._processors = tuple([processors.get(name) for name in positions])
         self._straight = self._sources == tuple(range(count))
-        self._plain = all(processor is None for processor in self._processors)
+        self._plain = self._processors.count(None) == count
         # Of a single name an itemgetter returns the value itself, not a tuple.
         self._by_key = itemgetter(*self._keys) if count > 1 else None
         self._by_name = itemgetter(*self._names) if count > 1 else None

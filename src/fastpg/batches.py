@@ -167,7 +167,7 @@ class BatchCompiler(PGCompiler):
 class BatchDialect(PGDialect):
     """Lets parameter sets become dictionaries only where a statement's batches need them."""
 
-    def _deliver_insertmanyvalues_batches(
+    def _deliver_insertmanyvalues_batches(  # pyright: ignore[reportIncompatibleMethodOverride]
         self,
         connection: Any,
         cursor: Any,

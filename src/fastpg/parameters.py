@@ -17,6 +17,7 @@ from sqlalchemy.engine.interfaces import CacheStats, ExecuteStyle
 from . import _impl, _upstream
 
 _PLAN = "_fastpg_param_plan"
+_UNPLANNED: Any = None
 _SETS = "compiled_parameters"
 _PENDING = "_fastpg_pending_sets"
 _SHOW_UNREAD = "_fastpg_show_unread_sets"
@@ -137,8 +138,8 @@ class PlannedParameters(PGExecutionContext):
         """Make the context of one execution of ``compiled``; raise what SQLAlchemy's code does."""
         make = super()._init_compiled
         number = len(parameters) or 1
-        plan = compiled.__dict__.get(_PLAN)
-        if plan is None and (number > 1 or cache_hit is CacheStats.CACHE_HIT):
+        plan: Any = compiled.__dict__.get(_PLAN, _UNPLANNED)
+        if plan is _UNPLANNED and (number > 1 or cache_hit is CacheStats.CACHE_HIT):
             # not for a statement that may never come again: planning costs more than it saves
             plan = compiled.__dict__[_PLAN] = (
                 StatementPlan(compiled) if plannable(compiled, dialect) else False

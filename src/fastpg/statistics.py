@@ -40,9 +40,11 @@ class Counting(Protocol):
 
     def totals(self) -> Statistics:
         """Return the numbers of this connection."""
+        ...
 
     def retire_into(self, retired: deque[Statistics]) -> None:
         """Have the numbers appended to ``retired`` when the object is gone."""
+        ...
 
 
 class EngineCounters:

@@ -220,7 +220,7 @@ def _receiving(impl: Impl) -> Calls:
 
 def _params(impl: Impl) -> Calls:
     plain = plan(impl, ("a", "b"))
-    processed = plan(impl, ("a", "b"), {"a": str, "b": fail}, positions=("a", "b", "a"))
+    processed = plan(impl, ("a", "b"), {"a": str, "b": fail}, positions=("b", "a"))
     sets: Any = [{"a": VALUE, "b": VALUE}] * 100
     values: Any = plain.values(sets, None)
     return {
@@ -235,6 +235,7 @@ def _params(impl: Impl) -> Calls:
         "params: flatten in part": lambda: impl.params.flatten(values, 1, 2),
         "params: flatten what is too short": lambda: impl.params.flatten([(1,), ()], 0, 2),
         "params: a plan": lambda: plan(impl, ("a",)),
+        "params: a plan that is none": lambda: plan(impl, ("a",), positions=("a", "a")),
     }
 
 
