@@ -18,27 +18,6 @@ async def _fetch_public(statement: Any, args: Sequence[Any]) -> tuple[list[Any],
     return records, statement.get_statusmsg()
 
 
-async def _fetch_private(statement: Any, args: Sequence[Any]) -> tuple[list[Any], str | None]:
-    statement._check_conn_validity("fetch")
-    connection = statement._connection
-    state = statement._state
-    try:
-        records, status, _ = await connection._protocol.bind_execute(state, args, "", 0, True, None)
-    except driver_errors.OutdatedSchemaCacheError:
-        # what PreparedStatement.fetch() does: the rows cannot be decoded any more, so neither
-        # the types nor this statement may be used again
-        await connection.reload_schema_state()
-        state.mark_closed()
-        raise
-    return records, None if status is None else status.decode()
-
-
-fetch: Callable[[Any, Sequence[Any]], Awaitable[tuple[list[Any], str | None]]] = (
-    _fetch_private if is_private() else _fetch_public
-)
-"""Execute a prepared statement; return its records and its command tag."""
-
-
 def _executor_public(statement: Any) -> Callable[[Sequence[Any]], Awaitable[Any]]:
     return partial(_fetch_public, statement)
 
@@ -75,10 +54,28 @@ bytes); what it raises has to be shown to :func:`settle`.
 
 
 async def settle(statement: Any, error: Exception) -> None:
-    """Do what asyncpg's own ``fetch()`` does about an error of :data:`executor`'s function."""
+    """Do what asyncpg's own ``fetch()`` does about an error of :data:`executor`'s function.
+
+    Rows that cannot be decoded any more: neither the types nor this statement may be used again.
+    """
     if is_private() and isinstance(error, driver_errors.OutdatedSchemaCacheError):
         await statement._connection.reload_schema_state()
         statement._state.mark_closed()
+
+
+async def _fetch_private(statement: Any, args: Sequence[Any]) -> tuple[list[Any], str | None]:
+    try:
+        records, status, _ = await _executor_private(statement)(args)
+    except Exception as error:
+        await settle(statement, error)
+        raise
+    return records, None if status is None else status.decode()
+
+
+fetch: Callable[[Any, Sequence[Any]], Awaitable[tuple[list[Any], str | None]]] = (
+    _fetch_private if is_private() else _fetch_public
+)
+"""Execute a prepared statement; return its records and its command tag."""
 
 
 def receive_in_bulk(connection: Any) -> None:
