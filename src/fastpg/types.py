@@ -178,38 +178,29 @@ class AsyncpgUUID(PGUuid):  # type: ignore[type-arg]
         return super().result_processor(dialect, coltype)  # type: ignore[no-untyped-call]
 
 
-class AsyncpgJSON(pg_json.JSON):
+class _Documents:
+    """Documents that the connection's codec decodes, and which are serialized here."""
+
+    def bind_processor(self, dialect: Any) -> Any:
+        """Return the function to text: SQLAlchemy's, in one piece where json.dumps serializes."""
+        fused = conversions.json_binder(self, dialect)
+        return super().bind_processor(dialect) if fused is None else fused  # type: ignore[misc]
+
+    def result_processor(self, dialect: Any, coltype: object) -> Any:
+        """Return ``None``: the value is a Python object already."""
+        return None
+
+    def literal_processor(self, dialect: Any) -> Any:
+        """Return the function to a SQL literal; a serializer may return bytes."""
+        return conversions.json_literal(self, dialect)
+
+
+class AsyncpgJSON(_Documents, pg_json.JSON):
     """json; decoded by the connection's codec (``json_deserializer``), so never again here."""
 
-    def bind_processor(self, dialect: Any) -> Any:
-        """Return the function to text: SQLAlchemy's, in one piece where json.dumps serializes."""
-        fused = conversions.json_binder(self, dialect)
-        return super().bind_processor(dialect) if fused is None else fused  # type: ignore[no-untyped-call]
 
-    def result_processor(self, dialect: Any, coltype: object) -> Any:
-        """Return ``None``: the value is a Python object already."""
-        return None
-
-    def literal_processor(self, dialect: Any) -> Any:
-        """Return the function to a SQL literal; a serializer may return bytes."""
-        return conversions.json_literal(self, dialect)
-
-
-class AsyncpgJSONB(pg_json.JSONB):
+class AsyncpgJSONB(_Documents, pg_json.JSONB):
     """jsonb; decoded by the connection's codec (``json_deserializer``), so never again here."""
-
-    def bind_processor(self, dialect: Any) -> Any:
-        """Return the function to text: SQLAlchemy's, in one piece where json.dumps serializes."""
-        fused = conversions.json_binder(self, dialect)
-        return super().bind_processor(dialect) if fused is None else fused  # type: ignore[no-untyped-call]
-
-    def result_processor(self, dialect: Any, coltype: object) -> Any:
-        """Return ``None``: the value is a Python object already."""
-        return None
-
-    def literal_processor(self, dialect: Any) -> Any:
-        """Return the function to a SQL literal; a serializer may return bytes."""
-        return conversions.json_literal(self, dialect)
 
 
 class AsyncpgJSONIndexType(sqltypes.JSON.JSONIndexType):
