@@ -722,32 +722,30 @@ cdef object _refusal(object data):
     return TypeError(f"a JSON decoder takes bytes, not {type(data).__name__}")
 
 
-def _decode_json(data):
-    """Return the value of a document as the server sends json: UTF-8."""
+cdef inline object _without(object data, Py_ssize_t dropped):
+    """Return the value of UTF-8 bytes without the first `dropped`."""
     cdef Bytes start
+    cdef Py_ssize_t size
     cdef PyObject* value
     if type(data) is not bytes:
         raise _refusal(data)
-    if _standard():
+    size = PyBytes_GET_SIZE(<PyObject*>data)
+    if size >= dropped and _standard():
         start = <Bytes>PyBytes_AS_STRING(<PyObject*>data)
-        value = _document(start, start + PyBytes_GET_SIZE(<PyObject*>data))
+        value = _document(start + dropped, start + size)
         if value != NULL:
             return _taken(value)
-    return _json.loads((<bytes>data).decode())
+    return _json.loads((<bytes>data)[dropped:].decode())
+
+
+def _decode_json(data):
+    """Return the value of a document as the server sends json: UTF-8."""
+    return _without(data, 0)
 
 
 def _decode_jsonb(data):
     """Return the value of a document as the server sends jsonb: a version byte, then UTF-8."""
-    cdef Bytes start
-    cdef PyObject* value
-    if type(data) is not bytes:
-        raise _refusal(data)
-    if PyBytes_GET_SIZE(<PyObject*>data) > 0 and _standard():
-        start = <Bytes>PyBytes_AS_STRING(<PyObject*>data)
-        value = _document(start + 1, start + PyBytes_GET_SIZE(<PyObject*>data))
-        if value != NULL:
-            return _taken(value)
-    return _json.loads((<bytes>data)[1:].decode())
+    return _without(data, 1)
 
 
 def json_decoder(deserializer, *, bint takes_bytes, prefix):
