@@ -173,10 +173,9 @@ class AsyncAdapt_asyncpg_cursor:
         return rows
 
     def _unread(self) -> deque[Any]:
-        rows = self._rows
-        if not isinstance(rows, deque):
-            self._rows = rows = deque(_tuples(rows) if self._as_tuples else rows)
-        return rows
+        if self._as_tuples and isinstance(self._rows, list):
+            _tuples(self._rows)
+        return self._queue()
 
     def __iter__(self) -> Iterator[Any]:
         rows = self._unread()

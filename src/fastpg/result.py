@@ -77,46 +77,25 @@ class FastpgCursorResult(CursorResult[Any]):
             return None
         return factory
 
+    def _buffered(self) -> Any:
+        """Return the cursor if its rows wait in memory, to be taken as they are; else None."""
+        cursor: Any = self.cursor
+        if self.cursor_strategy is default_fetch and type(cursor) is AsyncAdapt_asyncpg_cursor:
+            return cursor
+        return None
+
     def _take(self) -> list[Any]:
         """Return all rows not read yet as the driver gave them, in a list of the caller's own."""
-        cursor: Any = self.cursor
-        if self.cursor_strategy is default_fetch and type(cursor) is AsyncAdapt_asyncpg_cursor:
-            rows = cursor._take()
-            self._soft_close()
-            return rows
-        return list(self._fetchall_impl())
-
-    def _allrows(self) -> Any:
-        factory = self._plain() if _OWN_ROWS else None
-        if factory is None:
-            return super()._allrows()
-        cursor: Any = self.cursor
-        # as _take() does, without the calls: this is what small results are read by
-        if self.cursor_strategy is default_fetch and type(cursor) is AsyncAdapt_asyncpg_cursor:
-            rows = cursor._rows
-            if type(rows) is list:
-                cursor._rows = []
-                self._soft_close()
-                return factory.fill(rows)
-        return factory.fill(self._take())
-
-    def _raw_all_tuples(self) -> Sequence[tuple[Any, ...]]:
-        # for the ORM of SQLAlchemy 2.1
-        factory = self._plain() if _OWN_ROWS else None
-        if factory is None:
-            return super()._raw_all_tuples()
-        return factory.tuples(self._take())  # type: ignore[no-any-return]
-
-    def _raw_all_rows(self) -> list[Any]:
-        # for the ORM of SQLAlchemy 2.0
-        factory = self._plain() if _OWN_ROWS else None
-        if factory is None:
-            return super()._raw_all_rows()  # type: ignore[misc,no-any-return]
-        return factory.fill(self._take())  # type: ignore[no-any-return]
+        cursor = self._buffered()
+        if cursor is None:
+            return list(self._fetchall_impl())
+        rows: list[Any] = cursor._take()
+        self._soft_close()
+        return rows
 
     def _fetchiter_impl(self) -> Iterator[Any]:
-        cursor: Any = self.cursor
-        if self.cursor_strategy is default_fetch and type(cursor) is AsyncAdapt_asyncpg_cursor:
+        cursor = self._buffered()
+        if cursor is not None:
             rows = cursor._queue()
             result: Any = self  # the program may close it between two rows
             while result.cursor is cursor:
@@ -126,16 +105,35 @@ class FastpgCursorResult(CursorResult[Any]):
                 yield rows.popleft()
         yield from super()._fetchiter_impl()
 
-    def _iterate(self, factory: Any, stock: Any) -> Iterator[Any]:
-        cursor: Any = self.cursor
-        if self.cursor_strategy is default_fetch and type(cursor) is AsyncAdapt_asyncpg_cursor:
-            return factory.iterate(self, cursor, cursor._queue(), stock)  # type: ignore[no-any-return]
-        return stock()  # type: ignore[no-any-return]
+    if _OWN_ROWS:
 
-    def _iter_impl(self) -> Iterator[Any]:
-        factory = self._plain() if _OWN_ROWS else None
-        stock = super()._iter_impl
-        return stock() if factory is None else self._iterate(factory, stock)
+        def _allrows(self) -> Any:
+            factory = self._plain()
+            return super()._allrows() if factory is None else factory.fill(self._take())
+
+        def _raw_all_tuples(self) -> Sequence[tuple[Any, ...]]:
+            # for the ORM of SQLAlchemy 2.1
+            factory = self._plain()
+            if factory is None:
+                return super()._raw_all_tuples()
+            return factory.tuples(self._take())  # type: ignore[no-any-return]
+
+        def _raw_all_rows(self) -> list[Any]:
+            # for the ORM of SQLAlchemy 2.0
+            factory = self._plain()
+            if factory is None:
+                return super()._raw_all_rows()  # type: ignore[misc,no-any-return]
+            return factory.fill(self._take())  # type: ignore[no-any-return]
+
+        def _iter_impl(self) -> Iterator[Any]:
+            return self._iterate(self._plain(), super()._iter_impl)
+
+    def _iterate(self, factory: Any, stock: Any) -> Iterator[Any]:
+        """Return an iterator over what `factory` makes; `stock()` where there is no factory."""
+        cursor = None if factory is None else self._buffered()
+        if cursor is None:
+            return stock()  # type: ignore[no-any-return]
+        return factory.iterate(self, cursor, cursor._queue(), stock)  # type: ignore[no-any-return]
 
     def scalars(self, index: Any = 0) -> ScalarResult[Any]:
         """Return a result of one column's values; see SQLAlchemy's method."""
@@ -186,8 +184,8 @@ class FastpgMappingResult(MappingResult):
         real: Any = self._real_result
         return factory.fill(real._take())
 
-    def _iter_impl(self) -> Iterator[Any]:
-        factory = self._factory() if _OWN_ROWS else None
-        real: Any = self._real_result
-        stock = super()._iter_impl
-        return stock() if factory is None else real._iterate(factory, stock)
+    if _OWN_ROWS:
+
+        def _iter_impl(self) -> Iterator[Any]:
+            real: Any = self._real_result
+            return real._iterate(self._factory(), super()._iter_impl)  # type: ignore[no-any-return]
