@@ -426,13 +426,13 @@ def test_numeric_as_text_for_another_type(both: Both) -> None:
             if ours and _impl.numeric.FASTER and driver.set_codec is not None:
                 with pytest.raises(asyncpg.InterfaceError, match="no text codec for numeric"):
                     await raw.set_builtin_type_codec(
-                        "name", schema="pg_catalog", codec_name="numeric", format="text"
+                        "text", schema="pg_catalog", codec_name="numeric", format="text"
                     )
                 await raw.reset_type_codec("numeric", schema="pg_catalog")
             await raw.set_builtin_type_codec(
-                "name", schema="pg_catalog", codec_name="numeric", format="text"
+                "text", schema="pg_catalog", codec_name="numeric", format="text"
             )
-            found = seen(await raw.fetchval("SELECT '1.10'::name"))
+            found = seen(await raw.fetchval("SELECT '1.10'::text"))
             await connection.invalidate()
             return found
 
