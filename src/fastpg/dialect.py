@@ -23,10 +23,10 @@ from .compiler import PGCompiler_asyncpg as PGCompiler_asyncpg
 from .compiler import PGIdentifierPreparer_asyncpg as PGIdentifierPreparer_asyncpg
 from .connection import AsyncAdapt_asyncpg_connection as AsyncAdapt_asyncpg_connection
 from .cursor import AsyncAdapt_asyncpg_cursor as AsyncAdapt_asyncpg_cursor
-from .cursor import AsyncAdapt_asyncpg_ss_cursor as AsyncAdapt_asyncpg_ss_cursor
 from .dbapi import AsyncAdapt_asyncpg_dbapi as AsyncAdapt_asyncpg_dbapi
 from .execution import PGExecutionContext_asyncpg as PGExecutionContext_asyncpg
 from .initialize import InitializingDialect
+from .server_side import AsyncAdapt_asyncpg_ss_cursor as AsyncAdapt_asyncpg_ss_cursor
 from .statements import SchemaGeneration
 from .statistics import EngineCounters
 from .sync import AsyncAdaptFallback_asyncpg_connection as AsyncAdaptFallback_asyncpg_connection
@@ -198,6 +198,7 @@ class PGDialect_asyncpg(InitializingDialect, BatchDialect):
 
         def connect(conn: Any) -> None:
             conn._schema = self._schema
+            conn._dialect = self
             conn._statements.adopt(self._schema.number)
             self._counters.register(conn._statements)
             conn.await_(self.setup_asyncpg_json_codec(conn))
@@ -248,7 +249,7 @@ class PGDialect_asyncpg(InitializingDialect, BatchDialect):
 
     def get_driver_connection(self, connection: Any) -> Any:
         """Return asyncpg's own connection."""
-        return connection._connection
+        return connection.driver_connection
 
     def _invalidate_schema_cache(self) -> None:
         self._schema.advance()
