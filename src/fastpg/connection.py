@@ -23,6 +23,9 @@ from .transaction import TransactionalConnection
 GRACEFUL_CLOSE_SECONDS = 2
 """How long ``terminate()`` waits for the server's farewell before it drops the socket."""
 
+DEFAULT_PING_BYPASS_WINDOW = 0.5
+"""Seconds after its last use in which a connection is not pinged."""
+
 _STALE_CACHE_ERRORS = (
     errors.InvalidCachedStatementError,
     errors.InternalServerError,
@@ -35,7 +38,8 @@ class AsyncAdapt_asyncpg_connection(TransactionalConnection):
     """A PEP 249 connection over one :class:`asyncpg.Connection`.
 
     ``prepared_statement_cache_size`` statements are kept prepared, 0 for none;
-    ``prepared_statement_name_func`` returns the name of each new one as a string.  Methods that
+    ``prepared_statement_name_func`` returns the name of each new one as a string; ``pipeline``
+    and ``ping_bypass_window`` (seconds) are the options of :mod:`fastpg.options`.  Methods that
     wait run inside SQLAlchemy's greenlet.  Two tasks that use one connection queue.
     """
 
@@ -50,9 +54,13 @@ class AsyncAdapt_asyncpg_connection(TransactionalConnection):
         connection: Any,
         prepared_statement_cache_size: int = 100,
         prepared_statement_name_func: Callable[[], str | None] | None = None,
+        pipeline: str = "auto",
+        ping_bypass_window: float = DEFAULT_PING_BYPASS_WINDOW,
     ) -> None:
         super().__init__(connection)
         self.dbapi = dbapi
+        self.use_pipeline(pipeline)
+        self.ping_bypass_window = ping_bypass_window
         self._execute_mutex = ExecuteMutex()
         self._statements = ConnectionStatements(
             connection, prepared_statement_cache_size, prepared_statement_name_func

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 from sqlalchemy.engine import AdaptedConnection
 
+from . import driver
 from ._sqlalchemy import await_only
 from .statements import SchemaGeneration
 
@@ -32,6 +33,8 @@ class TransactionalConnection(AdaptedConnection):
         "_transaction",
         "_schema",
         "_schema_changed",
+        "pipeline",
+        "ping_bypass_window",
     )
 
     await_: Callable[[Any], Any] = staticmethod(await_only)
@@ -41,6 +44,8 @@ class TransactionalConnection(AdaptedConnection):
     readonly: bool
     deferrable: bool
     _transaction: Any
+    pipeline: str
+    ping_bypass_window: float
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
@@ -50,6 +55,14 @@ class TransactionalConnection(AdaptedConnection):
         self._transaction = None
         self._schema = SchemaGeneration()
         self._schema_changed = False
+
+    def use_pipeline(self, wanted: str) -> None:
+        """Save the waits that ``wanted`` (``auto``, ``begin`` or ``off``) stands for.
+
+        ``pipeline`` is then what this connection can do: ``off`` where asyncpg is not the one that
+        the pipeline knows.
+        """
+        self.pipeline = wanted if driver.pipelines(self._connection) else "off"
 
     def _handle_exception(self, error: Exception) -> NoReturn:
         raise NotImplementedError

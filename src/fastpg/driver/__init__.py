@@ -8,9 +8,13 @@ the public path serves.  ``FASTPG_DRIVER=public|private|auto`` (default ``auto``
 from __future__ import annotations
 
 from .capability import LEVELS as LEVELS
+from .capability import PIPELINE_NAMES as PIPELINE_NAMES
 from .capability import PRIVATE_NAMES as PRIVATE_NAMES
 from .capability import Capabilities as Capabilities
+from .capability import can_pipeline as can_pipeline
 from .capability import capabilities as capabilities
+from .capability import pipeline_capability as pipeline_capability
+from .capability import pipelines as pipelines
 from .closing import Closing as Closing
 from .closing import take_dropped as take_dropped
 from .execution import executor as executor
