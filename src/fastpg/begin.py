@@ -32,6 +32,8 @@ class BeginningConnection(AdaptedConnection):
         "readonly",
         "deferrable",
         "pipeline",
+        "ping_bypass_window",
+        "_preamble",
         "_pipeline",
         "_transaction",
         "_doubtful",
@@ -52,7 +54,9 @@ class BeginningConnection(AdaptedConnection):
     readonly: bool
     deferrable: bool
     pipeline: str
-    """``auto``, ``begin`` or ``off``: see :class:`fastpg.options.Option` ``pipeline``."""
+    """The waits that are saved: ``auto``, ``begin`` or ``off``, see :mod:`fastpg.options`."""
+    ping_bypass_window: float
+    _preamble: driver.Preamble | None
     _pipeline: driver.Pipeline | None
     _transaction: Any
     _doubtful: Any
@@ -76,6 +80,7 @@ class BeginningConnection(AdaptedConnection):
         self.readonly = False
         self.deferrable = False
         self.pipeline = "off"
+        self._preamble = driver.preamble(connection)
         self._pipeline = None
         self._transaction = self._doubtful = None
         self._ended = self._unfinished = self._foreign = False
@@ -86,6 +91,18 @@ class BeginningConnection(AdaptedConnection):
 
     def _handle_exception(self, error: Exception) -> NoReturn:
         raise NotImplementedError
+
+    def use_pipeline(self, wanted: str) -> None:
+        """Save the waits that ``wanted`` (``auto``, ``begin`` or ``off``) stands for.
+
+        ``pipeline`` is then what this connection can do: ``off`` where asyncpg is not the one that
+        the pipeline knows.
+        """
+        pipeline = None
+        if wanted != "off":
+            pipeline = driver.pipeline(self._connection, self._preamble)
+        self._pipeline = pipeline
+        self.pipeline = "off" if pipeline is None else wanted
 
     # the begin
 

@@ -24,6 +24,9 @@ from .transaction import TransactionalConnection
 GRACEFUL_CLOSE_SECONDS = 2
 """How long ``terminate()`` waits for the server's farewell before it drops the socket."""
 
+DEFAULT_PING_BYPASS_WINDOW = 0.5
+"""Seconds after its last use in which a connection is not pinged."""
+
 _STALE_CACHE_ERRORS = (
     errors.InvalidCachedStatementError,
     errors.InternalServerError,
@@ -36,11 +39,20 @@ class AsyncAdapt_asyncpg_connection(TransactionalConnection):
     """A PEP 249 connection over one :class:`asyncpg.Connection`.
 
     ``prepared_statement_cache_size`` statements are kept prepared, 0 for none;
-    ``prepared_statement_name_func`` returns the name of each new one as a string.  Methods that
+    ``prepared_statement_name_func`` returns the name of each new one as a string; ``pipeline``
+    and ``ping_bypass_window`` (seconds) are the options of :mod:`fastpg.options`.  Methods that
     wait run inside SQLAlchemy's greenlet.  Two tasks that use one connection queue.
     """
 
-    __slots__ = ("dbapi", "_execute_mutex", "_statements", "_held", "_abandoned", "_read_only", "_dialect")
+    __slots__ = (
+        "dbapi",
+        "_execute_mutex",
+        "_statements",
+        "_held",
+        "_abandoned",
+        "_read_only",
+        "_dialect",
+    )
 
     _cursor_cls: type[AsyncAdapt_asyncpg_cursor] = AsyncAdapt_asyncpg_cursor
     _ss_cursor_cls: type[AsyncAdapt_asyncpg_ss_cursor] = AsyncAdapt_asyncpg_ss_cursor
@@ -51,19 +63,20 @@ class AsyncAdapt_asyncpg_connection(TransactionalConnection):
         connection: Any,
         prepared_statement_cache_size: int = 100,
         prepared_statement_name_func: Callable[[], str | None] | None = None,
+        pipeline: str = "auto",
+        ping_bypass_window: float = DEFAULT_PING_BYPASS_WINDOW,
     ) -> None:
         super().__init__(connection)
         self.dbapi = dbapi
+        self.ping_bypass_window = ping_bypass_window
         self._execute_mutex = ExecuteMutex()
-        preamble = driver.preamble(connection)
-        self._pipeline = driver.pipeline(connection, preamble)
         self._statements = ConnectionStatements(
             connection,
             prepared_statement_cache_size,
             prepared_statement_name_func,
-            preamble,
-            self._pipeline and self._pipeline.in_transaction,
+            self._preamble,
         )
+        self.use_pipeline(pipeline)
         self._dialect: Any = None
         self._held: set[str] = set()
         self._abandoned: list[str] = []
@@ -112,6 +125,12 @@ class AsyncAdapt_asyncpg_connection(TransactionalConnection):
         if translated is error:
             raise error
         raise translated from error
+
+    def use_pipeline(self, wanted: str) -> None:
+        """Save the waits that ``wanted`` (``auto``, ``begin`` or ``off``) stands for."""
+        super().use_pipeline(wanted)
+        if self._pipeline is not None:
+            self._statements.in_transaction = self._pipeline.in_transaction
 
     async def _finish_up(self) -> None:
         await super()._finish_up()

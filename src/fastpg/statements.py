@@ -104,7 +104,7 @@ class ConnectionStatements:
     __slots__ = (
         "_connection",
         "_preamble",
-        "_in_transaction",
+        "in_transaction",
         "_name_func",
         "seen",
         "_epoch",
@@ -124,10 +124,10 @@ class ConnectionStatements:
         capacity: int,
         name_func: Callable[[], str | None] | None,
         preamble: driver.Preamble | None = None,
-        in_transaction: Callable[[], bool] | None = None,
     ) -> None:
         self._preamble = preamble
-        self._in_transaction = in_transaction or connection.is_in_transaction
+        self.in_transaction: Callable[[], bool] = connection.is_in_transaction
+        """Tells whether what is sent next runs in a transaction."""
         self._retired: deque[Statistics] | None = None
         self._connection = connection
         self._name_func = name_func or unnamed_default
@@ -238,12 +238,11 @@ class ConnectionStatements:
         return statement
 
     async def _prepare(self, operation: str) -> PreparedEntry:
-        connection = self._connection
         epoch = self._epoch
         statement = await self._ask(operation, self._name_func())
         if touches_isolation(operation):
             self.touched_isolation = True
-        if not statement.get_name() and not self._in_transaction():
+        if not statement.get_name() and not self.in_transaction():
             # asyncpg looks unknown types up between the description and the execution, which
             # ends the implicit transaction whose locks keep the description true: describe again
             types = [attribute.type for attribute in statement.get_attributes()]

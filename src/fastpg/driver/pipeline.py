@@ -15,7 +15,7 @@ import asyncpg
 from asyncpg import exceptions as driver_errors
 
 from .. import _impl
-from .capability import can_pipeline
+from .capability import can_pipeline, is_private
 from .closing import is_idle
 from .preamble import Preamble, statement_messages
 
@@ -255,6 +255,19 @@ class Pipeline:
 
 def _swallow(_data: Any) -> None:
     pass
+
+
+def forget(connection: Any, transaction: Any) -> None:
+    """Make asyncpg forget a transaction of its own whose BEGIN has failed, or which has ended.
+
+    At level ``public`` nobody can: the connection is closed when BEGIN has failed.
+    """
+    if getattr(connection, "_top_xact", None) is not transaction:
+        return
+    if is_private():
+        connection._top_xact = None
+    else:
+        connection.terminate()
 
 
 def pipeline(connection: Any, preamble: Preamble | None) -> Pipeline | None:

@@ -64,12 +64,11 @@ class PrivatePortal:
             raise driver_errors.NoActiveSQLTransactionError(
                 "the cursor's rows are gone: its transaction has ended"
             )
-        reply = await connection._protocol.execute(
-            statement._state, self._name, wanted, True, None
-        )
+        reply = await connection._protocol.execute(statement._state, self._name, wanted, True, None)
         self.trips += 1
-        self._exhausted = len(reply[0]) < wanted
-        return first + reply[0] if first else reply[0]
+        records: list[Any] = reply[0]
+        self._exhausted = len(records) < wanted
+        return first + records if first else records
 
 
 async def open_portal(
