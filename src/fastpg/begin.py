@@ -146,12 +146,17 @@ class BeginningConnection(AdaptedConnection):
 
     async def _begin_many(self) -> None:
         """Begin a transaction with an ``executemany()``."""
+        pipeline = self._pipeline
+        if pipeline is not None and not pipeline.joins_many:
+            await self._finish_up()
+            if self._transaction is None:
+                await self._start_transaction()
+            return
         waiting = self._begin()
         if waiting is not None:
             await waiting
-        pipeline = self._pipeline
-        if pipeline is not None and pipeline.traveling and not pipeline.expect_many():
-            await pipeline.synchronize()
+        if pipeline is not None and pipeline.traveling:
+            pipeline.expect_many()
 
     async def _begin_later(self) -> None:
         await self._finish_up()

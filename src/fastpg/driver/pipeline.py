@@ -125,15 +125,18 @@ class Pipeline:
             self._probe = state("", "", protocol, asyncpg.Record, False)
         return is_idle(protocol, self._probe)
 
-    def expect_many(self) -> bool:
-        """Prepare for an ``executemany()`` behind BEGIN; False when BEGIN must be awaited.
+    @property
+    def joins_many(self) -> bool:
+        """Whether BEGIN can leave in front of an ``executemany()``."""
+        return self._preamble.can_wait
+
+    def expect_many(self) -> None:
+        """Prepare for an ``executemany()`` behind the BEGIN that has not left yet.
 
         When its arguments turn out wrong half-way, asyncpg rolls back unless it knows of a
         transaction; so it is told that there is one.
         """
         preamble, protocol = self._preamble, self._protocol
-        if not preamble.can_wait:
-            return False
         transport = self._connection._transport
         messages = preamble._messages
         preamble.disarm()
@@ -145,7 +148,6 @@ class Pipeline:
             del transport.write
         self._answer(operation, answered, protocol.data_received, _PORTAL_CLOSED)
         preamble.put(messages, many=True)
-        return True
 
     def unsent(self) -> bool:
         """Forget a BEGIN that has not been sent; tell whether there was one."""
