@@ -108,11 +108,11 @@ class BeginningConnection(AdaptedConnection):
 
     def _begin(self) -> Awaitable[None] | None:
         """Begin a transaction with the next statement; return what has to be awaited first."""
-        if self._unfinished:
+        pipeline = self._pipeline
+        if self._unfinished or (pipeline is not None and pipeline.held_up):
             return self._begin_later()
         if self.isolation_level == AUTOCOMMIT:
             return None
-        pipeline = self._pipeline
         if pipeline is None:
             return self._start_transaction()
         try:
@@ -170,14 +170,13 @@ class BeginningConnection(AdaptedConnection):
         self._unfinished = False
         if self._doubtful is not None:
             await self._resolve()
+        if self._pipeline is not None:
+            await self._pipeline.collected()
 
     async def _start_transaction(self) -> None:
         """Send BEGIN and wait for its answer."""
         if self.isolation_level == AUTOCOMMIT:
             return
-        pipeline = self._pipeline
-        if pipeline is not None:
-            await pipeline.collected()
         try:
             transaction = self._connection.transaction(
                 isolation=self.isolation_level,
