@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Sequence
+from time import monotonic
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import _impl, driver
@@ -111,6 +112,8 @@ class AsyncAdapt_asyncpg_cursor:
                     entry = await statements.prepare(operation)
             self._description = entry.description
             reply = await entry.execute(parameters)
+            if adapted._transaction is None:
+                adapted._last_used = monotonic()
             self._rows, status = reply[0], reply[1]
             self._rowcount = count = _rowcount(status)
             if count < 0:
@@ -134,6 +137,8 @@ class AsyncAdapt_asyncpg_cursor:
                 if adapted._transaction is None:
                     await adapted._begin()
                 await self._connection.executemany(operation, seq_of_parameters)
+                if adapted._transaction is None:
+                    adapted._last_used = monotonic()
             except Exception as error:
                 self._handle_exception(error)
 

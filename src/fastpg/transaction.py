@@ -7,6 +7,7 @@ autocommit; the transaction that PEP 249 expects is begun in front of the first 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from time import monotonic
 from typing import Any, NoReturn
 
 from sqlalchemy.engine import AdaptedConnection
@@ -35,6 +36,8 @@ class TransactionalConnection(AdaptedConnection):
         "_schema_changed",
         "pipeline",
         "ping_bypass_window",
+        "_last_used",
+        "_arrived",
     )
 
     await_: Callable[[Any], Any] = staticmethod(await_only)
@@ -46,6 +49,8 @@ class TransactionalConnection(AdaptedConnection):
     _transaction: Any
     pipeline: str
     ping_bypass_window: float
+    _last_used: float
+    _arrived: Callable[[], Any] | None
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
@@ -55,6 +60,8 @@ class TransactionalConnection(AdaptedConnection):
         self._transaction = None
         self._schema = SchemaGeneration()
         self._schema_changed = False
+        self._last_used = monotonic()  # of the server's last answer that was no error
+        self._arrived = None
 
     def use_pipeline(self, wanted: str) -> None:
         """Save the waits that ``wanted`` (``auto``, ``begin`` or ``off``) stands for.
@@ -138,6 +145,7 @@ class TransactionalConnection(AdaptedConnection):
         except Exception as error:
             # MissingGreenlet comes here before any of _end() has run: the transaction stays
             self._handle_exception(error)
+        self._last_used = monotonic()
 
     def ping(self) -> None:
         """Make one empty round trip; raise the translated error when the server is gone."""
@@ -145,9 +153,13 @@ class TransactionalConnection(AdaptedConnection):
             self.await_(self._ping())
         except Exception as error:
             self._handle_exception(error)
+        self._last_used = monotonic()
 
     async def _ping(self) -> None:
-        if self._transaction is None and self.isolation_level != AUTOCOMMIT:
+        # the connection is looked at again: another object may have been put in its place
+        if self.pipeline != "off" and driver.pipelines(self._connection):
+            await driver.neutral_sync(self._connection)
+        elif self._transaction is None and self.isolation_level != AUTOCOMMIT:
             # inside a transaction of its own, so that a transaction pooler (pgbouncer) keeps one
             # server for the prepared round trip (SQLAlchemy issue 10226)
             transaction = self._connection.transaction()

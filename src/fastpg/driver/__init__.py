@@ -7,6 +7,7 @@ the public path serves.  ``FASTPG_DRIVER=public|private|auto`` (default ``auto``
 
 from __future__ import annotations
 
+from .arrivals import arrivals as arrivals
 from .capability import LEVELS as LEVELS
 from .capability import PIPELINE_NAMES as PIPELINE_NAMES
 from .capability import PRIVATE_NAMES as PRIVATE_NAMES
@@ -21,6 +22,7 @@ from .execution import executor as executor
 from .execution import fetch as fetch
 from .execution import receive_in_bulk as receive_in_bulk
 from .execution import settle as settle
+from .neutral import neutral_sync as neutral_sync
 from .sockets import apply_socket_options as apply_socket_options
 from .sockets import check_socket_options as check_socket_options
 from .value_codecs import set_codec as set_codec
