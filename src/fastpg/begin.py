@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from time import monotonic
 from typing import Any, NoReturn
 
 from sqlalchemy.engine import AdaptedConnection
@@ -45,6 +46,8 @@ class BeginningConnection(AdaptedConnection):
         "_reads_only",
         "_schema",
         "_schema_changed",
+        "_last_used",
+        "_arrived",
     )
 
     await_: Callable[[Any], Any] = staticmethod(await_only)
@@ -73,6 +76,9 @@ class BeginningConnection(AdaptedConnection):
     """Whether the program has got hold of asyncpg's connection in this unit of work."""
     _reads_only: bool
     """Whether the transaction's COMMIT cannot fail."""
+    _last_used: float
+    """When the server last gave an answer that was no error, as ``time.monotonic()`` tells it."""
+    _arrived: Callable[[], Any] | None
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
@@ -88,6 +94,8 @@ class BeginningConnection(AdaptedConnection):
         self._ran = 0
         self._schema = SchemaGeneration()
         self._schema_changed = False
+        self._last_used = monotonic()
+        self._arrived = None
 
     def _handle_exception(self, error: Exception) -> NoReturn:
         raise NotImplementedError
