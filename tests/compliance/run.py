@@ -62,8 +62,9 @@ def run_suite(
 ) -> SuiteRun:
     """Run the suite on "builtin" or "fastpg" against a database of its own.
 
-    `environment` is added to ours, `query` to the URL's; `arguments` go to pytest. Raises RuntimeError with the end of
-    the output when the session did not come to its end, or another dialect served than asked for.
+    `environment` is added to ours, `query` to the URL's; `arguments` go to pytest. Raises
+    RuntimeError with the end of the output when the session did not come to its end, or another
+    dialect served than asked for.
     """
     began = time.monotonic()
     with fresh_database() as server, tempfile.TemporaryDirectory() as scratch:
