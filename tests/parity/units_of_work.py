@@ -23,7 +23,7 @@ from tests.parity.scratch import own
 
 Work = Callable[[AsyncEngine], Awaitable[Any]]
 
-_numbers = itertools.count(1)
+_numbers = itertools.count()
 _AN_HOUR = 3600.0
 
 
@@ -166,7 +166,7 @@ class Unit:
     options: Mapping[str, Any] = field(default_factory=dict)
     ours: Mapping[str, Any] = field(default_factory=dict)
     at_most: bool = False
-    """Whether `auto` and `begin` are bounds, not exact numbers."""
+    """Whether ours need not wait as often: it may fetch more rows at once."""
     ping: bool = False
     """Whether the built-in sends BEGIN, an empty statement and ROLLBACK first."""
     connects: bool = False
@@ -211,7 +211,7 @@ OTHERS = (
     Unit("write and roll back", write_and_roll_back, 3, 2, 2, ("BEGIN", "INSERT", "ROLLBACK")),
     Unit("lock", lock, 3, 2, 2, _READ),
     Unit("call", call, 3, 2, 2, _READ),
-    Unit("several", several, 5, 4, 4, ("BEGIN", "SELECT", "INSERT", "SELECT", "COMMIT")),
+    Unit("several", several, 5, 4, 4, ("BEGIN", "SELECT", "INSERT", "INSERT", "SELECT", "COMMIT")),
     Unit("many", many, 3, 2, 2, ("BEGIN", "UPDATE", "UPDATE", "COMMIT")),
     Unit("autocommit", autocommit, 1, 1, 1, ("SELECT",)),
     Unit("nothing", nothing, 0, 0, 0, ()),
@@ -226,8 +226,10 @@ async def warm(
 ) -> AsyncIterator[Callable[[], Awaitable[Any]]]:
     """Yield `unit`'s work, run twice already, on a pool of one connection; the table is new.
 
-    `ours`: options of the engine that only our dialect has.
+    The work is the same from one `warm()` to the next, down to the last number. `ours`: options of the engine that only our dialect has.
     """
+    global _numbers
+    _numbers = itertools.count()
     options: dict[str, Any] = {"connect_args": {"ssl": False}, **unit.options}
     if options.get("poolclass") is not NullPool:
         options["pool_size"] = 1
