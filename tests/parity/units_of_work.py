@@ -220,10 +220,21 @@ OTHERS = (
 )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Warm:
+    """A unit and its engine; calling it runs the unit."""
+
+    engine: AsyncEngine
+    unit: Unit
+
+    async def __call__(self) -> Any:
+        return await self.unit.work(self.engine)
+
+
 @asynccontextmanager
 async def warm(
     dialect: Dialect, waits: Waits, unit: Unit, **ours: Any
-) -> AsyncIterator[Callable[[], Awaitable[Any]]]:
+) -> AsyncIterator[Warm]:
     """Yield `unit`'s work, run twice already, on a pool of one connection; the table is new.
 
     The work is the same from one `warm()` to the next, down to the last number. `ours`: options of the engine that only our dialect has.
@@ -245,7 +256,7 @@ async def warm(
         for _ in range(2):
             await unit.work(engine)
         await waits.settled()
-        yield lambda: unit.work(engine)
+        yield Warm(engine, unit)
     finally:
         await engine.dispose()
         async with aside.begin() as connection:
