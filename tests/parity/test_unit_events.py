@@ -126,9 +126,7 @@ def test_events_and_their_arguments(both: Both, waits: Waits, unit: Unit) -> Non
 
 
 @each_unit
-def test_log_lines(
-    both: Both, waits: Waits, unit: Unit, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_log_lines(both: Both, waits: Waits, unit: Unit, caplog: pytest.LogCaptureFixture) -> None:
     """Those of the engine, which `echo` shows, and of the pool."""
 
     async def record(run: Warm) -> list[Any]:

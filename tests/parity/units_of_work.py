@@ -232,12 +232,11 @@ class Warm:
 
 
 @asynccontextmanager
-async def warm(
-    dialect: Dialect, waits: Waits, unit: Unit, **ours: Any
-) -> AsyncIterator[Warm]:
+async def warm(dialect: Dialect, waits: Waits, unit: Unit, **ours: Any) -> AsyncIterator[Warm]:
     """Yield `unit`'s work, run twice already, on a pool of one connection; the table is new.
 
-    The work is the same from one `warm()` to the next, down to the last number. `ours`: options of the engine that only our dialect has.
+    The work is the same from one `warm()` to the next, down to the last number. `ours`: options
+    of the engine that only our dialect has.
     """
     global _numbers
     _numbers = itertools.count()
