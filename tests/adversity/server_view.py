@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
+from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import QueuePool
 
@@ -91,3 +92,23 @@ def pool_of(engine: AsyncEngine) -> QueuePool:
     pool = engine.sync_engine.pool
     assert isinstance(pool, QueuePool)
     return pool
+
+
+async def check_flag(adapted: Any, view: View) -> None:
+    """Compare what a connection believes of its transaction with what the server says."""
+    driver = adapted.driver_connection
+    state = await view.settled(driver.get_server_pid())
+    believed = (adapted._transaction is not None, driver.is_in_transaction())
+    assert believed == (state != "idle", state != "idle"), (believed, state)
+
+
+class Connections:
+    """Every connection that an engine has opened."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._opened: list[Any] = []
+        event.listen(engine.sync_engine, "connect", lambda adapted, _: self._opened.append(adapted))
+
+    def alive(self) -> list[Any]:
+        """Return the adapted connections that are not closed."""
+        return [a for a in self._opened if not a.driver_connection.is_closed()]
