@@ -96,7 +96,7 @@ def pool_of(engine: AsyncEngine) -> QueuePool:
 
 async def check_flag(adapted: Any, view: View) -> None:
     """Compare what a connection believes of its transaction with what the server says."""
-    driver = adapted.driver_connection
+    driver = adapted._connection  # asking by its public name marks it as in foreign hands
     state = await view.settled(driver.get_server_pid())
     believed = (adapted._transaction is not None, driver.is_in_transaction())
     assert believed == (state != "idle", state != "idle"), (believed, state)
@@ -111,4 +111,4 @@ class Connections:
 
     def alive(self) -> list[Any]:
         """Return the adapted connections that are not closed."""
-        return [a for a in self._opened if not a.driver_connection.is_closed()]
+        return [a for a in self._opened if not a._connection.is_closed()]

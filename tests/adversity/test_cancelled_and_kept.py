@@ -122,7 +122,7 @@ async def kept(dialect: Dialect, mode: str, chance: random.Random) -> None:
             if not task.cancelled():
                 task.result()
             outcomes["cancelled" if task.cancelled() else "done"] += 1
-            if connection.driver_connection.is_closed():
+            if connection._connection.is_closed():
                 assert work is large, f"{work.__name__} has cost the connection"
                 outcomes["replaced"] += 1
                 await greenlet_spawn(fairy.invalidate)

@@ -31,7 +31,7 @@ LATENCY = 0.03
 async def noticed(adapted: list[Any]) -> None:
     """Wait until the loop has seen the ends of all these sockets."""
     end = asyncio.get_running_loop().time() + NOTICE_SECONDS
-    while not all(a.driver_connection.is_closed() for a in adapted):
+    while not all(a._connection.is_closed() for a in adapted):
         assert asyncio.get_running_loop().time() < end, "the ends were not seen"
         await asyncio.sleep(0.005)
 
@@ -123,7 +123,7 @@ def test_one_of_several_dies_in_the_pool(fastpg_dialect: Dialect, mode: str) -> 
         engine = fastpg_dialect.engine(pool_size=POOL, max_overflow=0, pipeline=mode)
         connections = Connections(engine)
         pids = await filled(engine)
-        one = [a for a in connections.alive() if a.driver_connection.get_server_pid() == pids[1]]
+        one = [a for a in connections.alive() if a._connection.get_server_pid() == pids[1]]
         await kill(fastpg_dialect.server, pids[1])
         await noticed(one)
         after = set(await serves(engine))

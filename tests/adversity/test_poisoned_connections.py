@@ -187,7 +187,7 @@ def test_a_large_executemany_that_is_cancelled(variant: Variant, turns: int) -> 
         checked_out = pool_of(engine).checkedout()
         if pending:  # nothing but the end of the connection ends it
             for connection in connections:
-                connection.driver_connection.terminate()
+                connection._connection.terminate()
             await asyncio.wait({task}, timeout=bound)
         assert task.cancelled() if dialect.ours else task.done() and (
             task.cancelled() or task.exception()
