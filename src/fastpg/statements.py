@@ -126,8 +126,8 @@ class ConnectionStatements:
         preamble: driver.Preamble | None = None,
     ) -> None:
         self._preamble = preamble
-        self.in_transaction: Callable[[], bool] = connection.is_in_transaction
-        """Tells whether what is sent next runs in a transaction."""
+        self.in_transaction: Callable[[], bool] | None = None
+        """Tells whether what is sent next runs in a transaction, where asyncpg does not know."""
         self._retired: deque[Statistics] | None = None
         self._connection = connection
         self._name_func = name_func or unnamed_default
@@ -242,7 +242,8 @@ class ConnectionStatements:
         statement = await self._ask(operation, self._name_func())
         if touches_isolation(operation):
             self.touched_isolation = True
-        if not statement.get_name() and not self.in_transaction():
+        in_transaction = self.in_transaction or self._connection.is_in_transaction
+        if not statement.get_name() and not in_transaction():
             # asyncpg looks unknown types up between the description and the execution, which
             # ends the implicit transaction whose locks keep the description true: describe again
             types = [attribute.type for attribute in statement.get_attributes()]

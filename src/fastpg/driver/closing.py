@@ -31,13 +31,13 @@ class Closing:
     asyncpg operation that sends at once, or not at all.
     """
 
-    __slots__ = ("_connection", "_preamble", "_states", "_waiting")
+    __slots__ = ("_connection", "_preamble", "_states", "_waiting", "_alone")
 
     def __init__(self, connection: Any, preamble: Preamble, states: set[Any]) -> None:
         self._connection = connection
         self._preamble = preamble
         self._states = states
-        self._waiting = False
+        self._waiting = self._alone = False
 
     def __enter__(self) -> None:
         connection, preamble, states = self._connection, self._preamble, self._states
@@ -45,7 +45,7 @@ class Closing:
         if transport is None or transport.is_closing() or protocol._is_cancelling():
             return
         if preamble.can_wait:
-            self._waiting = True
+            self._waiting, self._alone = True, not preamble.armed
         elif not is_idle(protocol, next(iter(states))):
             return
         preamble.put(b"".join(close_message(state.name) for state in states))
@@ -53,9 +53,13 @@ class Closing:
             states.clear()
 
     def __exit__(self, *exc_info: object) -> None:
-        # an operation that was refused has written nothing: a BEGIN that waited goes with ours
-        if self._waiting and not self._preamble.disarm():
+        if not self._waiting:
+            return
+        if not self._preamble.armed:
             self._states.clear()
+        elif self._alone:
+            self._preamble.disarm()
+        # else a BEGIN has not been sent, either, and whoever put it there drops them together
 
 
 class _Arguments:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Generator
 from typing import Any
 
@@ -27,11 +28,14 @@ class Cancellable:
             while True:
                 try:
                     sent = yield waiting_for
-                except BaseException as cancellation:
+                except (asyncio.CancelledError, GeneratorExit) as cancellation:
                     self._connection.terminate()
                     _close(steps, cancellation)
                     raise
-                waiting_for = steps.send(sent)
+                except BaseException as error:
+                    waiting_for = steps.throw(error)
+                else:
+                    waiting_for = steps.send(sent)
         except StopIteration as end:
             return end.value
 

@@ -272,7 +272,9 @@ def forget(connection: Any, transaction: Any) -> None:
 
 def pipeline(connection: Any, preamble: Preamble | None) -> Pipeline | None:
     """Return a new pipeline of asyncpg's connection, None where this asyncpg cannot have one."""
-    if not can_pipeline() or preamble is None or not isinstance(connection, asyncpg.Connection):
+    # by its class: asyncpg has the proxies of its own pools pass for connections, too
+    own = issubclass(type(connection), asyncpg.Connection)
+    if not can_pipeline() or preamble is None or not own:
         return None
     stands = connection._transport.get_protocol()
     receiver = stands if isinstance(stands, _impl.receiving.Receiver) else None
