@@ -28,7 +28,7 @@ from tests.parity.scratch import own
 UNITS, WORKERS, POOL = 2_000, 16, 10
 LONGEST_DELAY = 0.006
 MOST_TURNS = 30
-UNIT_SECONDS = 15.0  # a unit that takes longer hangs
+UNIT_SECONDS = 10.0  # a unit that takes longer hangs
 STORM_SECONDS = 100.0
 CHECKOUTS = 40
 OLD_ASYNCPG = tuple(map(int, asyncpg.__version__.split(".")[:2])) < (0, 32)
@@ -94,7 +94,9 @@ class Storm:
                 task.cancel()
             _, pending = await asyncio.wait({task}, timeout=UNIT_SECONDS)
             if pending:
-                self.wrong.append(f"{work.__name__} hangs, {aim}")
+                self.wrong.append(f"{work.__name__}, {aim}: hangs in {where(task)}")
+                self.left = 0
+                task.cancel()
                 return
             error = None if task.cancelled() else task.exception()
             if task.cancelled() or isinstance(error, EXPECTED):
@@ -122,6 +124,20 @@ class Storm:
                 await work(unit)
         else:
             await work(unit)
+
+
+def where(task: asyncio.Task[Any]) -> str:
+    """Return the places that a task waits in, from the outermost on."""
+    places = []
+    waits: Any = task.get_coro()
+    while waits is not None:
+        frame = getattr(waits, "cr_frame", None) or getattr(waits, "ag_frame", None)
+        if frame is None:
+            places.append(repr(waits))
+        else:
+            places.append(f"{frame.f_code.co_filename}:{frame.f_lineno}")
+        waits = getattr(waits, "cr_await", None)
+    return "\n".join(places)
 
 
 async def check(storm: Storm, view: View, steady: AsyncEngine, application: str) -> None:
@@ -160,18 +176,23 @@ async def storm(dialect: Dialect, options: dict[str, Any], arguments: dict[str, 
     engine = dialect.engine(
         pool_size=POOL,
         max_overflow=0,
+        pool_timeout=UNIT_SECONDS / 2,
         connect_args={"server_settings": settings, **arguments},
         **options,
     )
     steady = dialect.engine()
     await storm_units.create(steady)
+    # the built-in dialect hangs in a large executemany: test_poisoned_connections.py
+    running = Storm(engine, UNITS, LARGE_TOO if dialect.ours else MIXED)
     try:
         async with View.of(dialect.server) as view:
-            # the built-in dialect hangs in a large executemany: test_poisoned_connections.py
-            running = Storm(engine, UNITS, LARGE_TOO if dialect.ours else MIXED)
             await running.run()
             print(summary(running.outcomes))
             await check(running, view, steady, application)
+    except BaseException:
+        for adapted in running.connections.alive():
+            adapted._connection.terminate()  # locks must not keep the tables from being dropped
+        raise
     finally:
         await storm_units.drop(steady)
 
