@@ -80,7 +80,7 @@ class BeginningConnection(AdaptedConnection):
         self.readonly = False
         self.deferrable = False
         self.pipeline = "off"
-        self._preamble = driver.preamble(connection)
+        self._preamble = driver.open_preamble(connection)
         self._pipeline = None
         self._transaction = self._doubtful = None
         self._ended = self._unfinished = self._foreign = False
@@ -100,7 +100,7 @@ class BeginningConnection(AdaptedConnection):
         """
         pipeline = None
         if wanted != "off":
-            pipeline = driver.pipeline(self._connection, self._preamble)
+            pipeline = driver.open_pipeline(self._connection, self._preamble)
         self._pipeline = pipeline
         self.pipeline = "off" if pipeline is None else wanted
 

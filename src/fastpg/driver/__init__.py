@@ -23,10 +23,10 @@ from .execution import settle as settle
 from .many import Cancellable as Cancellable
 from .pipeline import Pipeline as Pipeline
 from .pipeline import forget as forget
-from .pipeline import pipeline as pipeline
+from .pipeline import open_pipeline as open_pipeline
 from .portals import open_portal as open_portal
 from .preamble import Preamble as Preamble
-from .preamble import preamble as preamble
+from .preamble import open_preamble as open_preamble
 from .sockets import apply_socket_options as apply_socket_options
 from .sockets import check_socket_options as check_socket_options
 from .value_codecs import set_codec as set_codec

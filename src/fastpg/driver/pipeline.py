@@ -270,7 +270,7 @@ def forget(connection: Any, transaction: Any) -> None:
         connection.terminate()
 
 
-def pipeline(connection: Any, preamble: Preamble | None) -> Pipeline | None:
+def open_pipeline(connection: Any, preamble: Preamble | None) -> Pipeline | None:
     """Return a new pipeline of asyncpg's connection, None where this asyncpg cannot have one."""
     # by its class: asyncpg has the proxies of its own pools pass for connections, too
     own = issubclass(type(connection), asyncpg.Connection)
