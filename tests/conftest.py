@@ -17,6 +17,8 @@ pytest_plugins = [
     "tests.fixtures.standby",
     "tests.fixtures.pgbouncer",
     "tests.fixtures.statements",
+    "tests.fixtures.messages",
+    "tests.fixtures.waits",
     "tests.fixtures.engines",
     "tests.fixtures.outcome",
 ]
