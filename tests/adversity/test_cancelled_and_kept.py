@@ -127,13 +127,13 @@ async def kept(dialect: Dialect, mode: str, chance: random.Random) -> None:
                 outcomes["replaced"] += 1
                 await greenlet_spawn(fairy.invalidate)
                 fairy = await opened(engine)
-            elif chance.random() < 0.5:
+                continue
+            if chance.random() < 0.5:
                 outcomes[await used_again(connection, number)] += 1
                 await check_flag(connection, view)
             await asyncio.wait_for(greenlet_spawn(connection.rollback), HANG_SECONDS)
-            if connection is fairy.dbapi_connection:
-                await check_flag(connection, view)
-                assert connection._transaction is None
+            await check_flag(connection, view)
+            assert connection._transaction is None
         await greenlet_spawn(fairy.close)
     print(dict(outcomes))
 
