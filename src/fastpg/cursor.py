@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Sequence
-from time import monotonic
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import _impl, driver
@@ -112,8 +111,10 @@ class AsyncAdapt_asyncpg_cursor:
                     entry = await statements.prepare(operation)
             self._description = entry.description
             reply = await entry.execute(parameters)
+            if adapted._work.by_hand:
+                adapted._work.ran()
             if adapted._transaction is None:
-                adapted._last_used = monotonic()
+                adapted._used_in_autocommit()
             self._rows, status = reply[0], reply[1]
             self._rowcount = count = _rowcount(status)
             if count < 0:
@@ -137,8 +138,9 @@ class AsyncAdapt_asyncpg_cursor:
                 if adapted._transaction is None:
                     await adapted._begin()
                 await self._connection.executemany(operation, seq_of_parameters)
+                adapted._work.ran()
                 if adapted._transaction is None:
-                    adapted._last_used = monotonic()
+                    adapted._used_in_autocommit()
             except Exception as error:
                 self._handle_exception(error)
 

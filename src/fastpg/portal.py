@@ -20,6 +20,7 @@ from . import driver
 if TYPE_CHECKING:
     from .connection import AsyncAdapt_asyncpg_connection
     from .statements import Description, PreparedEntry
+    from .work import Work
 
 _names = count(1)
 
@@ -32,15 +33,17 @@ _DECLARABLE = re.compile(
 class Portal:
     """A protocol-level portal of a transaction; it ends with the transaction."""
 
-    __slots__ = ("_cursor", "description")
+    __slots__ = ("_cursor", "_work", "description")
 
-    def __init__(self, cursor: Any, description: Description | None) -> None:
+    def __init__(self, cursor: Any, description: Description | None, work: Work) -> None:
+        self._work = work
         self._cursor: Any = cursor
         self.description = description
 
     async def fetch(self, number: int) -> list[Any]:
         """Return the next ``number`` records, fewer at the end."""
         records: list[Any] = await self._cursor.fetch(number)
+        self._work.ran()
         return records
 
     def close(self) -> None:
@@ -131,7 +134,9 @@ async def open_portal(
     if adapted._connection.is_in_transaction():
         entry = await adapted._statements.prepared(operation, adapted._schema.number)
         try:
-            return Portal(await entry.statement.cursor(*parameters), entry.description)
+            cursor = await entry.statement.cursor(*parameters)
+            adapted._work.trips += 1  # its Bind
+            return Portal(cursor, entry.description, adapted._work)
         except driver_errors.NoActiveSQLTransactionError:
             # asyncpg up to 0.31 does not know of a BEGIN that the program sent as a statement;
             # it says so before it sends anything

@@ -15,6 +15,7 @@ from sqlalchemy.engine import AdaptedConnection
 from . import driver
 from ._sqlalchemy import await_only
 from .statements import SchemaGeneration
+from .work import Work
 
 AUTOCOMMIT = "autocommit"
 
@@ -38,6 +39,7 @@ class TransactionalConnection(AdaptedConnection):
         "ping_bypass_window",
         "_last_used",
         "_arrived",
+        "_work",
     )
 
     await_: Callable[[Any], Any] = staticmethod(await_only)
@@ -62,6 +64,7 @@ class TransactionalConnection(AdaptedConnection):
         self._schema_changed = False
         self._last_used = monotonic()  # of the server's last answer that was no error
         self._arrived = None
+        self._work = Work(connection)
 
     def use_pipeline(self, wanted: str) -> None:
         """Save the waits that ``wanted`` (``auto``, ``begin`` or ``off``) stands for.
@@ -100,6 +103,9 @@ class TransactionalConnection(AdaptedConnection):
             await transaction.start()
         except Exception as error:
             self._handle_exception(error)
+        work = self._work
+        work.units += 1
+        work.ran()
         # kept only once BEGIN has succeeded: what never began has nothing to roll back
         self._transaction = transaction
 
@@ -107,6 +113,7 @@ class TransactionalConnection(AdaptedConnection):
         try:
             await end()
         finally:
+            self._work.ran()
             # whatever asyncpg answered, its transaction object is spent
             self._transaction = None
             if self._schema_changed:
@@ -147,6 +154,10 @@ class TransactionalConnection(AdaptedConnection):
             self._handle_exception(error)
         self._last_used = monotonic()
 
+    def _used_in_autocommit(self) -> None:
+        self._last_used = monotonic()
+        self._work.units += 1
+
     def ping(self) -> None:
         """Make one empty round trip; raise the translated error when the server is gone."""
         try:
@@ -156,9 +167,13 @@ class TransactionalConnection(AdaptedConnection):
         self._last_used = monotonic()
 
     async def _ping(self) -> None:
+        work = self._work
         # the connection is looked at again: another object may have been put in its place
         if self.pipeline != "off" and driver.pipelines(self._connection):
             await driver.neutral_sync(self._connection)
+            work.trips += 1
+            if self._transaction is None and self.isolation_level != AUTOCOMMIT:
+                work.saved += 2  # a transaction around it
         elif self._transaction is None and self.isolation_level != AUTOCOMMIT:
             # inside a transaction of its own, so that a transaction pooler (pgbouncer) keeps one
             # server for the prepared round trip (SQLAlchemy issue 10226)
@@ -168,8 +183,10 @@ class TransactionalConnection(AdaptedConnection):
                 await self._connection.fetchrow(";")
             finally:
                 await transaction.rollback()
+            work.ran(3)
         else:
             await self._connection.fetchrow(";")
+            work.ran()
 
     def _note_schema_change(self) -> None:
         """Invalidate the engine's statements now, and again when an open transaction ends."""

@@ -171,11 +171,13 @@ def test_a_death_that_the_loop_has_not_seen(
     async def work() -> None:
         engine = fastpg_dialect.engine(pool_size=1, max_overflow=0)
         pid = await pid_of(engine)
-        kill_while_blocked(fastpg_dialect.server, pid, await socket_of(engine))
-        time.sleep(liveness.IDLE_SECONDS)
-        assert await pid_of(engine) != pid
-        assert taken_in == [True]
-        await engine.dispose()
+        try:
+            kill_while_blocked(fastpg_dialect.server, pid, await socket_of(engine))
+            time.sleep(liveness.IDLE_SECONDS)
+            assert await pid_of(engine) != pid
+            assert taken_in == [True]
+        finally:
+            await engine.dispose()  # uvloop's close() would wait for its connections
 
     loop(work())
 
