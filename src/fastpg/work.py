@@ -27,14 +27,14 @@ class Work:
         "deferred",
         "pings_saved",
         "by_hand",
-        "_connection",
+        "_counter",
         "_retired",
         "__weakref__",
     )
 
     def __init__(self, connection: Any) -> None:
         self._retired: deque[Statistics] | None = None
-        self._connection = connection
+        self._counter = driver.counter(connection)
         self.units = 0
         """Transactions that reached the server, and statements in autocommit."""
         self.trips = 0
@@ -45,7 +45,7 @@ class Work:
         """Ends of transactions that nobody waited for."""
         self.pings_saved = 0
         """Pings left out within the bypass window."""
-        self.by_hand = not driver.counts_operations(connection)
+        self.by_hand = self._counter is None
         """Whether asyncpg does not count what it executes, so that :meth:`ran` has to."""
 
     def ran(self, operations: int = 1) -> None:
@@ -57,7 +57,7 @@ class Work:
         """Return what has happened here; Parse round trips are counted with the statements."""
         return NOTHING._replace(
             units_of_work=self.units,
-            round_trips=self.trips + driver.operations(self._connection),
+            round_trips=self.trips + driver.operations(self._counter),
             round_trips_saved=self.saved,
             deferred_ends=self.deferred,
             pings_saved=self.pings_saved,

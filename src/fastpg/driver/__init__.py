@@ -18,7 +18,7 @@ from .capability import pipeline_capability as pipeline_capability
 from .capability import pipelines as pipelines
 from .closing import Closing as Closing
 from .closing import take_dropped as take_dropped
-from .counting import counts_operations as counts_operations
+from .counting import counter as counter
 from .counting import operations as operations
 from .execution import executor as executor
 from .execution import fetch as fetch

@@ -7,18 +7,19 @@ from typing import Any
 from .capability import pipelines
 
 
-def counts_operations(connection: Any) -> bool:
-    """Tell whether :func:`operations` counts for ``connection``."""
-    return pipelines(connection)
+def counter(connection: Any) -> Any:
+    """Return what counts the operations of ``connection``, ``None`` where nothing does.
+
+    It goes on to answer when the connection is closed.
+    """
+    return connection._protocol if pipelines(connection) else None
 
 
-def operations(connection: Any) -> int:
-    """Return how often ``connection`` has executed something, 0 where that cannot be known.
+def operations(counter: Any) -> int:
+    """Return how often something was executed, 0 where there is no counter.
 
     One for each round trip of a simple query, of Bind with Execute, of an executemany, and of
     Execute on an open portal.  Not in it: Parse with Describe, Bind alone, Close.
     """
-    if not pipelines(connection):
-        return 0
-    count: int = connection._protocol.queries_count
+    count: int = 0 if counter is None else counter.queries_count
     return count
