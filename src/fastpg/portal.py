@@ -33,9 +33,10 @@ _DECLARABLE = re.compile(
 class Portal:
     """A protocol-level portal of a transaction; it ends with the transaction."""
 
-    __slots__ = ("_cursor", "_work", "description")
+    __slots__ = ("_at_end", "_cursor", "_work", "description")
 
     def __init__(self, cursor: Any, description: Description | None, work: Work) -> None:
+        self._at_end = False
         self._work = work
         self._cursor: Any = cursor
         self.description = description
@@ -43,7 +44,9 @@ class Portal:
     async def fetch(self, number: int) -> list[Any]:
         """Return the next ``number`` records, fewer at the end."""
         records: list[Any] = await self._cursor.fetch(number)
-        self._work.ran()
+        if not self._at_end:
+            self._work.ran()  # asyncpg asks no more once it had fewer than it asked for
+            self._at_end = len(records) < number
         return records
 
     def close(self) -> None:
