@@ -51,7 +51,9 @@ STATEMENTS: dict[str, Any] = {
     "with_for_update": ONE.with_for_update(),
     "for_no_key_update": ONE.with_for_update(key_share=True),
     "text_for_update": sa.text(f"SELECT value FROM {TABLE} WHERE id = 1 FOR UPDATE"),
-    "text_lower_case": sa.text(f"select value\nfrom {TABLE}\nwhere id = 1 /* no lock? */ for\tupdate"),
+    "text_lower_case": sa.text(
+        f"select value\nfrom {TABLE}\nwhere id = 1 /* no lock? */ for\tupdate"
+    ),
     "for_update_in_a_subquery": sa.text(
         f"SELECT * FROM (SELECT id FROM {TABLE} WHERE id = 1 FOR UPDATE) AS s"
     ),

@@ -27,7 +27,9 @@ UNITS, WORKERS, POOL = 1_200, 8, 5
 LONGEST_PAUSE = 0.001
 HANG_SECONDS = 15.0
 CANCELLED = "57014"
-CANCEL_ALL = "SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity WHERE application_name = $1"
+CANCEL_ALL = (
+    "SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity WHERE application_name = $1"
+)
 READS: tuple[storm_units.Work, ...] = (Unit.plain, Unit.two_reads, Unit.uncached, Unit.stream)
 WRITES: tuple[storm_units.Work, ...] = (*storm_units.PAIRS, Unit.raw_read)
 
