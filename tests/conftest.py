@@ -14,6 +14,8 @@ pytest_plugins = [
     "tests.fixtures.server",
     "tests.fixtures.proxy",
     "tests.fixtures.statements",
+    "tests.fixtures.messages",
+    "tests.fixtures.waits",
     "tests.fixtures.engines",
     "tests.fixtures.outcome",
 ]

@@ -23,13 +23,13 @@ from .compiler import PGCompiler_asyncpg as PGCompiler_asyncpg
 from .compiler import PGIdentifierPreparer_asyncpg as PGIdentifierPreparer_asyncpg
 from .connection import AsyncAdapt_asyncpg_connection as AsyncAdapt_asyncpg_connection
 from .cursor import AsyncAdapt_asyncpg_cursor as AsyncAdapt_asyncpg_cursor
-from .cursor import AsyncAdapt_asyncpg_ss_cursor as AsyncAdapt_asyncpg_ss_cursor
 from .dbapi import AsyncAdapt_asyncpg_dbapi as AsyncAdapt_asyncpg_dbapi
 from .execution import PGExecutionContext_asyncpg as PGExecutionContext_asyncpg
 from .initialize import InitializingDialect
 from .isolation import ISOLATION_LEVELS as ISOLATION_LEVELS
 from .isolation import IsolationDialect
 from .liveness import refuse_lost, was_used_recently
+from .server_side import AsyncAdapt_asyncpg_ss_cursor as AsyncAdapt_asyncpg_ss_cursor
 from .statements import SchemaGeneration
 from .statistics import EngineCounters
 from .sync import AsyncAdaptFallback_asyncpg_connection as AsyncAdaptFallback_asyncpg_connection
@@ -179,6 +179,7 @@ class PGDialect_asyncpg(InitializingDialect, BatchDialect, IsolationDialect):
             if self._ping_bypass_window is not None:
                 conn.ping_bypass_window = self._ping_bypass_window
             conn._schema = self._schema
+            conn._dialect = self
             conn._statements.adopt(self._schema.number)
             self._counters.register(conn._statements)
             self._counters.register(conn._work)
@@ -231,7 +232,7 @@ class PGDialect_asyncpg(InitializingDialect, BatchDialect, IsolationDialect):
 
     def get_driver_connection(self, connection: Any) -> Any:
         """Return asyncpg's own connection."""
-        return connection._connection
+        return connection.driver_connection
 
     def _invalidate_schema_cache(self) -> None:
         self._schema.advance()

@@ -15,7 +15,6 @@ from .capability import Capabilities as Capabilities
 from .capability import can_pipeline as can_pipeline
 from .capability import capabilities as capabilities
 from .capability import pipeline_capability as pipeline_capability
-from .capability import pipelines as pipelines
 from .closing import Closing as Closing
 from .closing import take_dropped as take_dropped
 from .counting import counter as counter
@@ -24,7 +23,14 @@ from .execution import executor as executor
 from .execution import fetch as fetch
 from .execution import receive_in_bulk as receive_in_bulk
 from .execution import settle as settle
+from .many import Cancellable as Cancellable
 from .neutral import neutral_sync as neutral_sync
+from .pipeline import Pipeline as Pipeline
+from .pipeline import forget as forget
+from .pipeline import open_pipeline as open_pipeline
+from .portals import open_portal as open_portal
+from .preamble import Preamble as Preamble
+from .preamble import open_preamble as open_preamble
 from .sockets import apply_socket_options as apply_socket_options
 from .sockets import check_socket_options as check_socket_options
 from .value_codecs import set_codec as set_codec

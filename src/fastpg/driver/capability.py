@@ -14,30 +14,32 @@ PRIVATE_NAMES: tuple[tuple[str, str], ...] = (
     ("Connection", "_stmts_to_close"),
     ("Connection", "_transport"),
     ("Connection", "_drop_local_statement_cache"),
+    ("Connection", "_get_unique_id"),
     ("PreparedStatement", "_state"),
     ("PreparedStatement", "_check_conn_validity"),
     ("PreparedStatementState", "name"),
     ("Protocol", "_is_cancelling"),
     ("Protocol", "bind_execute"),
+    ("Protocol", "execute"),
     ("Protocol", "get_settings"),
 )
 """(class, attribute) pairs of asyncpg that level ``private`` needs."""
 
 
 PIPELINE_NAMES: tuple[tuple[str, str], ...] = (
-    ("Connection", "_get_unique_id"),
+    ("Connection", "_config"),
+    ("Connection", "_listeners"),
     ("Connection", "_loop"),
     ("Connection", "_query_loggers"),
     ("Connection", "_top_xact"),
-    ("PreparedStatementState", "mark_unprepared"),
-    ("Protocol", "_wait_for_cancellation"),
-    ("Protocol", "bind"),
+    ("Protocol", "_on_waiter_completed"),
     ("Protocol", "close_portal"),
-    ("Protocol", "execute"),
+    ("Protocol", "data_received"),
     ("Protocol", "is_in_transaction"),
     ("Protocol", "queries_count"),
     ("Protocol", "query"),
     ("Transaction", "_state"),
+    ("TransactionState", "ROLLEDBACK"),
     ("TransactionState", "STARTED"),
 )
 """Pairs that the pipeline needs as well; where one is missing, only the pipeline is off."""
@@ -125,8 +127,3 @@ def pipeline_capability() -> PipelineCapability:
 def can_pipeline() -> bool:
     """Tell whether this process can save the waits of a unit of work."""
     return _pipeline.possible
-
-
-def pipelines(connection: Any) -> bool:
-    """Tell whether ``connection`` is one whose waits can be saved: asyncpg's own, no stand-in."""
-    return _pipeline.possible and isinstance(connection, asyncpg.Connection)

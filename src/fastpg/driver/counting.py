@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from .capability import pipelines
+import asyncpg
+
+from .capability import can_pipeline
 
 
 def counter(connection: Any) -> Any:
@@ -12,7 +14,9 @@ def counter(connection: Any) -> Any:
 
     It goes on to answer when the connection is closed.
     """
-    return connection._protocol if pipelines(connection) else None
+    if can_pipeline() and isinstance(connection, asyncpg.Connection):
+        return connection._protocol
+    return None
 
 
 def operations(counter: Any) -> int:
