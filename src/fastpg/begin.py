@@ -196,6 +196,7 @@ class BeginningConnection(AdaptedConnection):
             )
             try:
                 await transaction.start()
+                self._work.ran()
             except BaseException as error:
                 # asyncpg would take it for an open one, and every later one for a savepoint in it
                 driver.forget(self._connection, transaction)

@@ -116,6 +116,8 @@ class AsyncAdapt_asyncpg_cursor:
             self._description = entry.description
             if not entry.plain:
                 adapted._plain = False
+            if adapted._work.by_hand:
+                adapted._work.ran()
             reply = await entry.execute(parameters)
             adapted._ran += 1
             if first:
@@ -156,6 +158,7 @@ class AsyncAdapt_asyncpg_cursor:
                     await adapted._begin_many()
                 adapted._plain = False
                 many = self._connection.executemany(operation, seq_of_parameters)
+                adapted._work.ran()
                 await driver.Cancellable(self._connection, many)
                 if first:
                     adapted._first_answered()

@@ -89,6 +89,7 @@ class TransactionalConnection(BeginningConnection):
         await self._end(commit=False)
 
     async def _end(self, *, commit: bool) -> None:
+        self._work.ran()
         if self._doubtful is not None:
             await self._finish_up()
         transaction, pipeline = self._transaction, self._pipeline
