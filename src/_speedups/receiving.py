@@ -25,10 +25,23 @@ _ASYNCHRONOUS = b"NSA"  # NoticeResponse, ParameterStatus, NotificationResponse
 _FATAL = (b"VFATAL\0", b"VPANIC\0")
 
 
+def _is_fatal(error: bytes) -> bool:
+    """Tell whether an ErrorResponse is the last message of its connection."""
+    return any(mark in error for mark in _FATAL)
+
+
 class Receiver:
     """Passes everything on to a protocol; holds the garbage collector while rows are decoded."""
 
-    __slots__ = ("protocol", "status", "when_collected", "_data_received", "_owed", "_part")
+    __slots__ = (
+        "protocol",
+        "status",
+        "farewell",
+        "when_collected",
+        "_data_received",
+        "_owed",
+        "_part",
+    )
 
     def __init__(self, protocol: Any) -> None:
         """Stand in front of `protocol`, an asyncio.Protocol."""
@@ -38,6 +51,8 @@ class Receiver:
 
         That of the last ReadyForQuery while nothing else has come since: b"I", b"T" or b"E".
         """
+        self.farewell = False
+        """Whether the server has said that it ends the connection, even if it has not yet."""
         self.when_collected: Any = None
         """Called without arguments when no foretold answer is owed any more."""
         self._data_received = protocol.data_received
@@ -66,6 +81,8 @@ class Receiver:
             if not data:
                 return
         self.status = data[-1] if data[-6:-1] == _READY else 0
+        if data[:1] == b"E" and _is_fatal(data):
+            self.farewell = True
         if len(data) < WORTH_HOLDING or not gc.isenabled():
             self._data_received(data)
             return
@@ -95,7 +112,7 @@ class Receiver:
                 owed[0] = answer[length:]
             elif message[0] in _ASYNCHRONOUS:
                 self._data_received(message)
-            elif message[0] == b"E"[0] and any(mark in message for mark in _FATAL):
+            elif message[:1] == b"E" and _is_fatal(message):
                 break  # the end of the connection: whoever waits is told why
             else:
                 self._settle()

@@ -33,11 +33,17 @@ cdef int _status(object data) except -1:
     return data[-1] if bytes(data[-6:-1]) == b"Z\0\0\0\x05" else 0
 
 
+cdef bint _is_fatal(object error) except -1:
+    """Tell whether an ErrorResponse is the last message of its connection."""
+    return b"VFATAL\0" in error or b"VPANIC\0" in error
+
+
 cdef class Receiver:
     """Passes everything on to a protocol; holds the garbage collector while rows are decoded."""
 
     cdef readonly object protocol
     cdef readonly int status
+    cdef readonly bint farewell
     cdef public object when_collected
     cdef object _data_received
     cdef object _owed
@@ -48,6 +54,7 @@ cdef class Receiver:
         """Stand in front of `protocol`, an asyncio.Protocol."""
         self.protocol = protocol
         self.status = 0
+        self.farewell = False
         self.when_collected = None
         self._data_received = protocol.data_received
         self._owed = deque()
@@ -77,6 +84,8 @@ cdef class Receiver:
             if not data:
                 return
         self.status = _status(data)
+        if data[:1] == b"E" and _is_fatal(data):
+            self.farewell = True
         if len(data) < _WORTH_HOLDING or not PyGC_Disable():
             self._data_received(data)
             return
@@ -108,7 +117,7 @@ cdef class Receiver:
                 owed[0] = answer[length:]
             elif message[:1] in _ASYNCHRONOUS:
                 self._data_received(message)
-            elif message[:1] == b"E" and (b"VFATAL\0" in message or b"VPANIC\0" in message):
+            elif message[:1] == b"E" and _is_fatal(message):
                 break  # the end of the connection: whoever waits is told why
             else:
                 self._settle()

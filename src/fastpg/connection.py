@@ -172,6 +172,10 @@ class AsyncAdapt_asyncpg_connection(TransactionalConnection):
         """Tell whether the program made this session read-only, as far as can be known."""
         return self.readonly or self._read_only.stands(self._connection)
 
+    def is_leaving(self) -> bool:
+        """Tell whether the server has announced the end of the session."""
+        return self._pipeline is not None and self._pipeline.farewell
+
     # cursors declared WITH HOLD outlive everything but the session: never lose one
 
     async def _close_held(self, name: str) -> None:

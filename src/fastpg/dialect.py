@@ -226,7 +226,7 @@ class PGDialect_asyncpg(InitializingDialect, BatchDialect, IsolationDialect):
         if not connection:
             closed = isinstance(e, self.loaded_dbapi.InterfaceError)
             return closed and "connection is closed" in str(e)
-        if connection._connection.is_closed():
+        if connection._connection.is_closed() or connection.is_leaving():
             return True
         return state == READ_ONLY_TRANSACTION and not connection.is_read_only_by_choice()
 

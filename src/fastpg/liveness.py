@@ -43,6 +43,7 @@ def was_used_recently(adapted: Any) -> bool:
         and monotonic() - adapted._last_used < adapted.ping_bypass_window
         # compared with False: an object in asyncpg's place may answer with anything
         and adapted._connection.is_closed() is False
+        and not adapted.is_leaving()
     ):
         adapted._work.pings_saved += 1
         return True
@@ -51,7 +52,7 @@ def was_used_recently(adapted: Any) -> bool:
 
 def _is_lost(adapted: AsyncAdapt_asyncpg_connection) -> bool:
     connection = adapted._connection
-    if connection.is_closed() is True:
+    if connection.is_closed() is True or adapted.is_leaving():
         return True
     if monotonic() - adapted._last_used < IDLE_SECONDS:
         return False
@@ -59,14 +60,14 @@ def _is_lost(adapted: AsyncAdapt_asyncpg_connection) -> bool:
     if arrived is None:
         arrived = adapted._arrived = driver.arrivals(connection)
     # also where a notice has arrived, which the loop takes in as well
-    return bool(arrived()) and adapted._can_wait() and adapted.await_(_take_in(connection, arrived))
+    return bool(arrived()) and adapted._can_wait() and adapted.await_(_take_in(adapted, arrived))
 
 
-async def _take_in(connection: Any, arrived: Callable[[], Any]) -> bool:
+async def _take_in(adapted: AsyncAdapt_asyncpg_connection, arrived: Callable[[], Any]) -> bool:
     """Have the loop read what has arrived; tell whether it was the end."""
     for _ in range(TURNS):
         await asyncio.sleep(0)
-        if connection.is_closed():
+        if adapted._connection.is_closed() or adapted.is_leaving():
             return True
         if not arrived():
             return False

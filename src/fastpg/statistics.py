@@ -35,8 +35,9 @@ class Statistics(NamedTuple):
     """Transactions that reached the server, and statements in AUTOCOMMIT."""
     round_trips: int = 0
     """Times that the server was asked and somebody waited for the answer, without those of logging
-    in.  What a program does with asyncpg's own connection counts at the driver level ``private``.
-    Not counted: statements that asyncpg prepares for itself (the first of each executemany)."""
+    in and without ``deferred_ends``.  What a program does with asyncpg's own connection counts at
+    the driver level ``private``.  Not counted: statements that asyncpg prepares for itself (the
+    first of each executemany)."""
     round_trips_saved: int = 0
     """Waits that ``pipeline=off`` would have had: for BEGIN, for the end of a transaction, in
     pings."""

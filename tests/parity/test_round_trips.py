@@ -77,7 +77,42 @@ def test_round_trips_are_those_on_the_wire(
             await measured(engine, proxy, many)
         for _ in range(3):  # the first prepares
             numbers, trips = await measured(engine, proxy, unit)
-            assert (numbers.units_of_work, numbers.round_trips) == (number, trips)
+            on_the_wire = numbers.round_trips + numbers.deferred_ends
+            assert (numbers.units_of_work, on_the_wire) == (number, trips)
+
+    asyncio.run(work())
+
+
+SAVED = {
+    ("auto", "read"): (2, 1),
+    ("auto", "two_and_commit"): (1, 0),
+    ("auto", "many"): (1, 0),
+    ("auto", "failing"): (1, 0),
+    ("begin", "read"): (1, 0),
+    ("begin", "two_and_commit"): (1, 0),
+    ("begin", "many"): (1, 0),
+    ("begin", "failing"): (1, 0),
+}
+"""Waits saved and ends deferred in one unit of work, by mode and unit; none where it is missing."""
+
+
+@pytest.mark.skipif(not driver.can_pipeline(), reason="the pipeline is off: nothing is saved")
+@pytest.mark.parametrize("mode", ["auto", "begin", "off"])
+@pytest.mark.parametrize("unit", [read, two_and_commit, nothing, many, failing])
+def test_what_is_saved(fastpg_dialect: Dialect, proxy: Proxy, unit: Any, mode: str) -> None:
+    """And what is saved and what is made are together what is made with the pipeline off."""
+
+    async def work() -> None:
+        engine, off = (
+            fastpg_dialect.engine(via=proxy, pool_size=1, max_overflow=0, pipeline=each)
+            for each in (mode, "off")
+        )
+        for _ in range(2):
+            numbers, _trips = await measured(engine, proxy, unit)
+            reference, _trips = await measured(off, proxy, unit)
+        saved = SAVED.get((mode, unit.__name__), (0, 0))
+        assert (numbers.round_trips_saved, numbers.deferred_ends) == saved
+        assert numbers.round_trips + numbers.round_trips_saved == reference.round_trips
 
     asyncio.run(work())
 

@@ -90,6 +90,16 @@ def test_why_the_server_ends_the_connection_is_passed_on(impl: Impl) -> None:
     receiver, protocol = made(impl, ROLLED_BACK)
     receiver.data_received(FATAL)
     assert (protocol.got, protocol.ended, receiver.owed) == ([FATAL], [], 0)
+    assert receiver.farewell
+
+
+@pytest.mark.parametrize("data", [FATAL, FATAL.replace(b"FATAL", b"PANIC"), bytearray(FATAL)])
+def test_a_farewell_is_noticed(impl: Impl, data: bytes) -> None:
+    receiver = impl.receiving.Receiver(Protocol())
+    receiver.data_received(ERROR)
+    assert not receiver.farewell
+    receiver.data_received(data)
+    assert receiver.farewell
 
 
 def test_nothing_is_owed_by_a_connection_that_is_lost(impl: Impl) -> None:

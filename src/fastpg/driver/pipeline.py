@@ -81,6 +81,11 @@ class Pipeline:
         """Whether the session may be sent notifications."""
 
     @property
+    def farewell(self) -> bool:
+        """Whether the server has said that it ends the connection, even if it has not yet."""
+        return self._receiver is not None and bool(self._receiver.farewell)
+
+    @property
     def held_up(self) -> bool:
         """Whether a pooler has yet to answer the last end before it is sent more."""
         return self._quiet and self._receiver is not None and bool(self._receiver.owed)
