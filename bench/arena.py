@@ -11,6 +11,7 @@ import socket
 from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -34,7 +35,7 @@ _SECONDS = 6.0
 # The server's answer to a large query arrives in pieces whose number varies, and each one costs
 # some calls: the lowest of some runs is the same every time.
 _COUNTS = 7
-# Units whose waits are counted: the quickest of them has waited for the line alone.
+# Units whose waits are counted, and that are timed.
 _TIMED = 5
 # Units that follow each other while bursts are counted.
 _IN_A_ROW = 20
@@ -165,16 +166,29 @@ class Arena:
     def _waits(
         self, benchmark: Benchmark, fixture: BenchmarkFixture | None, entry: Entry
     ) -> Measured:
-        """Count waits by the time that a unit takes, and note what it takes on a shorter line."""
+        """Count the answers that a unit has had when it ends, and time it on a shorter line.
+
+        After each one the worker rests: what nobody waits for is over when the next one starts.
+        """
         assert benchmark.trip is not None
         figures: Measured = {lane.label: {"waits": [], "wall": []} for lane in benchmark.lanes}
+        line, trip = self._line(), benchmark.trip
 
         def one_round() -> None:
             for lane in benchmark.lanes:
                 run, found = self._runner(lane), figures[lane.label]
-                least = min(self._seconds(benchmark.trip, run))
-                found["waits"].append(round(least / benchmark.trip))
-                found["wall"] += self._seconds(SHORT_TRIP, run)
+                rest = partial(self._peer(lane).ask, "rest", seconds=2 * trip)
+                line.set_round_trip(trip)
+                for _ in range(_TIMED):
+                    rest()
+                    before = line.answers()
+                    run(1)
+                    found["waits"].append(line.answers() - before)
+                rest()
+                line.set_round_trip(SHORT_TRIP)
+                for _ in range(_TIMED):
+                    found["wall"].append(run(1).wall)
+                    rest()
 
         self._prepare(benchmark)
         try:
@@ -182,11 +196,6 @@ class Arena:
         finally:
             self._finish(benchmark)
         return figures
-
-    def _seconds(self, trip: float | None, run: race.Runner) -> list[float]:
-        """Return what each of some units takes with that round trip."""
-        self._line().set_round_trip(trip or 0.0)
-        return [run(1).wall for _ in range(_TIMED)]
 
     def _bursts(
         self, benchmark: Benchmark, fixture: BenchmarkFixture | None, entry: Entry
@@ -226,15 +235,14 @@ class Arena:
 
     def _prepare(self, benchmark: Benchmark) -> None:
         """Open the workload of every lane; fail the test unless all get the same values."""
-        peers = {lane: self._peer(lane) for lane in benchmark.lanes}
         way = {}
         if benchmark.trip is not None:
             line = self._line()
             line.set_round_trip(benchmark.trip)
             way["url"] = line.url.render_as_string(hide_password=False)
         digests = {
-            lane.label: peer.ask("prepare", workload=lane.workload, **way)
-            for lane, peer in peers.items()
+            lane.label: self._peer(lane).ask("prepare", workload=lane.workload, **way)
+            for lane in benchmark.lanes
         }
         if len(set(digests.values())) != 1:
             pytest.fail(f"{benchmark.name}: the peers disagree on the result: {digests}")
@@ -254,7 +262,8 @@ class Arena:
 
     def _line(self) -> DelayLine:
         if self._delay_line is None:
-            assert self._address is not None
+            if self._address is None:
+                self._address = self._make_tables()
             self._delay_line = DelayLine(self._address[0])
         return self._delay_line
 

@@ -34,7 +34,6 @@ SETTINGS = {
     "pool10": Setting(pool=10, tasks=20),
     "pool5": Setting(pool=5, tasks=20),
     "think3": Setting(pool=3, think=0.003),
-    "think15": Setting(pool=3, think=0.015),
 }
 """Suffix of a workload's name -> its setting."""
 

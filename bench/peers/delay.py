@@ -30,6 +30,7 @@ class _Way:
         self.client = client
         self.travelling: deque[tuple[float, bytes]] = deque()
         self.spoke_last = False  # this side, not the other one
+        self.asked = False  # the other side, and nothing has reached it since
         self.over = False
 
     @property
@@ -43,7 +44,7 @@ class Line:
 
     def __init__(self) -> None:
         self._seconds = 0.0
-        self._bursts = 0
+        self._bursts = self._answers = 0
         self._target: tuple[str, int] | str = ""
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._links: list[tuple[_Way, _Way]] = []
@@ -67,6 +68,10 @@ class Line:
     def bursts(self) -> int:
         """Return how often a client has spoken after its server, or first, since the start."""
         return self._bursts
+
+    def answers(self) -> int:
+        """Return how many of the bursts have had an answer that has reached the client by now."""
+        return self._answers
 
     def run(self) -> None:
         """Forward, and answer the pipe, until it is closed."""
@@ -119,6 +124,7 @@ class Line:
         elif not way.spoke_last:
             self._bursts += way.client
             way.spoke_last, other.spoke_last = True, False
+            other.asked = True
         way.travelling.append((now + self._seconds, data))
 
     def _deliver(self, now: float) -> float | None:
@@ -128,6 +134,8 @@ class Line:
             for way in link:
                 while way.travelling and way.travelling[0][0] <= now:
                     _write(way.target, way.travelling.popleft()[1])
+                    self._answers += way.asked and not way.client
+                    way.asked = False
                 if way.travelling:
                     due = way.travelling[0][0]
                     earliest = due if earliest is None else min(earliest, due)

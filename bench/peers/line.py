@@ -27,3 +27,8 @@ class DelayLine(Process):
         """Return how many bursts of bytes clients have sent so far."""
         counted: int = self.ask("bursts")
         return counted
+
+    def answers(self) -> int:
+        """Return how many of them have been answered so far, as the clients see it."""
+        counted: int = self.ask("answers")
+        return counted

@@ -96,6 +96,10 @@ class Worker:
         self._run(made.reset())
         return taken
 
+    def rest(self, seconds: float) -> None:
+        """Let what is under way come to its end."""
+        self._run(asyncio.sleep(seconds))
+
     def calls(self, workload: str) -> int:
         """Return how many functions, of Python and of C, one iteration calls."""
         made = self._open[workload]
@@ -173,7 +177,7 @@ def serve(worker: Worker, requests: TextIO, answers: TextIO) -> None:
     """Answer requests until their end."""
     actions: dict[str, Callable[..., Any]] = {
         name: getattr(worker, name)
-        for name in ("hello", "address", "prepare", "run", "calls", "memory", "finish")
+        for name in ("hello", "address", "prepare", "run", "rest", "calls", "memory", "finish")
     }
     for line in requests:
         request = json.loads(line)
