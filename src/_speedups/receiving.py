@@ -1,33 +1,71 @@
 """What stands between a transport and asyncpg's protocol.
 
-fastpg.driver puts one before the protocol of each connection, through fastpg._impl. Each row makes
-containers for the garbage collector to look at, and a result of 100,000 rows has it look at all of
-a program's objects again and again: more than half of the time that such a result takes. Within one
-call, which decodes what one read from the socket brought (256 KB at most), nothing can have become
-garbage that is worth looking for. The compiled form is receiving_c.pyx.
+fastpg.driver puts one before the protocol of each connection, through fastpg._impl, for two ends.
+
+Each row makes containers for the garbage collector to look at, and a result of 100,000 rows has it
+look at all of a program's objects again and again: more than half of the time that such a result
+takes. Within one call, which decodes what one read from the socket brought (256 KB at most),
+nothing can have become garbage that is worth looking for.
+
+And an answer that nobody has to wait for is given to the protocol beforehand, and kept from it when
+the server gives it. The compiled form is receiving_c.pyx.
 """
 
 from __future__ import annotations
 
 import gc
+from collections import deque
 from typing import Any
 
 WORTH_HOLDING = 16384
 """Bytes from which on the collector is held while they are decoded."""
 
+_READY = b"Z\0\0\0\x05"
+_ASYNCHRONOUS = b"NSA"  # NoticeResponse, ParameterStatus, NotificationResponse
+_FATAL = (b"VFATAL\0", b"VPANIC\0")
+
 
 class Receiver:
     """Passes everything on to a protocol; holds the garbage collector while rows are decoded."""
 
-    __slots__ = ("protocol", "_data_received")
+    __slots__ = ("protocol", "status", "when_collected", "_data_received", "_owed", "_part")
 
     def __init__(self, protocol: Any) -> None:
         """Stand in front of `protocol`, an asyncio.Protocol."""
         self.protocol = protocol
+        self.status = 0
+        """The transaction status that what came last ends with, as a byte; 0 where it does not.
+
+        That of the last ReadyForQuery while nothing else has come since: b"I", b"T" or b"E".
+        """
+        self.when_collected: Any = None
+        """Called without arguments when no foretold answer is owed any more."""
         self._data_received = protocol.data_received
+        self._owed: deque[bytes] = deque()
+        self._part = b""
+
+    @property
+    def owed(self) -> int:
+        """The number of foretold answers that the server has not given yet."""
+        return len(self._owed)
+
+    def foretell(self, answer: bytes) -> None:
+        """Give the protocol `answer` now, and nothing when the server gives the same one.
+
+        `answer` is a CommandComplete and a ReadyForQuery. If the server gives another one, the
+        protocol is aborted. What has come so far must end with a whole message.
+        """
+        self._owed.append(answer)
+        self.status = answer[-1]
+        self._data_received(answer)
 
     def data_received(self, data: bytes) -> None:
         """Pass on bytes, without a collection in between where they are many."""
+        if self._owed:
+            data = self._collect(data)
+            if not data:
+                return
+        self.status = data[-1] if data[-6:-1] == _READY else 0
         if len(data) < WORTH_HOLDING or not gc.isenabled():
             self._data_received(data)
             return
@@ -36,6 +74,47 @@ class Receiver:
             self._data_received(data)
         finally:
             gc.enable()
+
+    def _collect(self, data: bytes) -> bytes:
+        """Take what was foretold off the front of `data`; return what is left to pass on."""
+        owed = self._owed
+        data = self._part + data
+        self._part = b""
+        while owed:
+            answer = owed[0]
+            if data.startswith(answer):
+                data = data[len(answer) :]
+                owed.popleft()
+                continue
+            length = 1 + int.from_bytes(data[1:5], "big") if len(data) >= 5 else 0
+            if not length or len(data) < length:
+                self._part = data
+                return b""
+            message = data[:length]
+            if answer.startswith(message):
+                owed[0] = answer[length:]
+            elif message[0] in _ASYNCHRONOUS:
+                self._data_received(message)
+            elif message[0] == b"E"[0] and any(mark in message for mark in _FATAL):
+                break  # the end of the connection: whoever waits is told why
+            else:
+                self._settle()
+                self.protocol.abort()
+                return b""
+            data = data[length:]
+        self._settle()
+        return data
+
+    def _settle(self) -> None:
+        self._owed.clear()
+        self._part = b""
+        if self.when_collected is not None:
+            self.when_collected()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Pass the end on; nothing is owed any more."""
+        self.protocol.connection_lost(error)
+        self._settle()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.protocol, name)

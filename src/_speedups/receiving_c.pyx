@@ -4,6 +4,11 @@ Not one source with the Python form: the collector is held by the interpreter's 
 between which no other thread can run unless a codec is Python code.
 """
 
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE
+from libc.string cimport memcmp
+
+from collections import deque
+
 cdef extern from "Python.h":
     int PyGC_Disable()
     int PyGC_Enable()
@@ -12,21 +17,66 @@ WORTH_HOLDING = 16384
 """Bytes from which on the collector is held while they are decoded."""
 
 cdef Py_ssize_t _WORTH_HOLDING = WORTH_HOLDING
+cdef bytes _ASYNCHRONOUS = b"NSA"  # NoticeResponse, ParameterStatus, NotificationResponse
+
+
+cdef int _status(object data) except -1:
+    """Return the transaction status that `data` ends with, 0 where it does not."""
+    cdef Py_ssize_t size
+    cdef const char *end
+    if PyBytes_CheckExact(data):
+        size = PyBytes_GET_SIZE(data)
+        if size < 6:
+            return 0
+        end = PyBytes_AS_STRING(data) + size - 6
+        return (<const unsigned char *>end)[5] if memcmp(end, b"Z\0\0\0\x05", 5) == 0 else 0
+    return data[-1] if bytes(data[-6:-1]) == b"Z\0\0\0\x05" else 0
 
 
 cdef class Receiver:
     """Passes everything on to a protocol; holds the garbage collector while rows are decoded."""
 
     cdef readonly object protocol
+    cdef readonly int status
+    cdef public object when_collected
     cdef object _data_received
+    cdef object _owed
+    cdef bytes _part
+    cdef bint _owing
 
     def __init__(self, protocol):
         """Stand in front of `protocol`, an asyncio.Protocol."""
         self.protocol = protocol
+        self.status = 0
+        self.when_collected = None
         self._data_received = protocol.data_received
+        self._owed = deque()
+        self._part = b""
+        self._owing = False
+
+    @property
+    def owed(self):
+        """The number of foretold answers that the server has not given yet."""
+        return len(self._owed)
+
+    def foretell(self, bytes answer not None):
+        """Give the protocol `answer` now, and nothing when the server gives the same one.
+
+        `answer` is a CommandComplete and a ReadyForQuery. If the server gives another one, the
+        protocol is aborted. What has come so far must end with a whole message.
+        """
+        self._owed.append(answer)
+        self._owing = True
+        self.status = _status(answer)
+        self._data_received(answer)
 
     def data_received(self, data):
         """Pass on bytes, without a collection in between where they are many."""
+        if self._owing:
+            data = self._collect(bytes(data))
+            if not data:
+                return
+        self.status = _status(data)
         if len(data) < _WORTH_HOLDING or not PyGC_Disable():
             self._data_received(data)
             return
@@ -34,6 +84,51 @@ cdef class Receiver:
             self._data_received(data)
         finally:
             PyGC_Enable()
+
+    cdef bytes _collect(self, bytes data):
+        """Take what was foretold off the front of `data`; return what is left to pass on."""
+        cdef Py_ssize_t length
+        cdef bytes answer, message
+        owed = self._owed
+        if self._part:
+            data = self._part + data
+            self._part = b""
+        while owed:
+            answer = owed[0]
+            if data.startswith(answer):
+                data = data[len(answer):]
+                owed.popleft()
+                continue
+            length = 1 + int.from_bytes(data[1:5], "big") if len(data) >= 5 else 0
+            if not length or len(data) < length:
+                self._part = data
+                return b""
+            message = data[:length]
+            if answer.startswith(message):
+                owed[0] = answer[length:]
+            elif message[:1] in _ASYNCHRONOUS:
+                self._data_received(message)
+            elif message[:1] == b"E" and (b"VFATAL\0" in message or b"VPANIC\0" in message):
+                break  # the end of the connection: whoever waits is told why
+            else:
+                self._settle()
+                self.protocol.abort()
+                return b""
+            data = data[length:]
+        self._settle()
+        return data
+
+    cdef _settle(self):
+        self._owed.clear()
+        self._owing = False
+        self._part = b""
+        if self.when_collected is not None:
+            self.when_collected()
+
+    def connection_lost(self, error):
+        """Pass the end on; nothing is owed any more."""
+        self.protocol.connection_lost(error)
+        self._settle()
 
     def __getattr__(self, name):
         return getattr(self.protocol, name)

@@ -86,11 +86,25 @@ class Receiver(Protocol):
 
     def __init__(self, protocol: Any) -> None: ...
 
+    when_collected: Any
+
     @property
     def protocol(self) -> Any: ...
+    @property
+    def status(self) -> int: ...
+    @property
+    def owed(self) -> int: ...
+
+    def foretell(self, answer: bytes) -> None:
+        """Give the protocol `answer` now, and nothing when the server gives the same one."""
+        ...
 
     def data_received(self, data: bytes) -> None:
         """Pass on bytes, without a collection in between where they are many."""
+        ...
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Pass the end on; nothing is owed any more."""
         ...
 
 

@@ -166,6 +166,7 @@ FLAG = Kind("true or false", _flag, "true")
 SECONDS = Kind("a number of seconds greater than 0", _seconds, "30")
 PATIENCE = Kind("a number of seconds, 0 to wait for ever", _patience, "10")
 LIFETIME = Kind("a number of seconds, 0 for no limit", _lifetime, "300")
+WINDOW = Kind("a number of seconds, 0 to ping at every checkout", _lifetime, "0.5")
 SETTINGS = Kind(
     "names and values of server settings (in a URL: as a JSON object)",
     _settings,

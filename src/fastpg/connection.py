@@ -14,14 +14,18 @@ from asyncpg import exceptions as driver_errors
 
 from . import driver, errors
 from ._sqlalchemy import SQLALCHEMY_2_1, in_greenlet
-from .cursor import AsyncAdapt_asyncpg_cursor, AsyncAdapt_asyncpg_ss_cursor
+from .cursor import AsyncAdapt_asyncpg_cursor
 from .mutex import ExecuteMutex
 from .readonly import ReadOnlyChoice
+from .server_side import AsyncAdapt_asyncpg_ss_cursor
 from .statements import ConnectionStatements, drops_statements, is_ddl
 from .transaction import TransactionalConnection
 
 GRACEFUL_CLOSE_SECONDS = 2
 """How long ``terminate()`` waits for the server's farewell before it drops the socket."""
+
+DEFAULT_PING_BYPASS_WINDOW = 0.5
+"""Seconds after its last use in which a connection is not pinged."""
 
 _STALE_CACHE_ERRORS = (
     errors.InvalidCachedStatementError,
@@ -35,11 +39,20 @@ class AsyncAdapt_asyncpg_connection(TransactionalConnection):
     """A PEP 249 connection over one :class:`asyncpg.Connection`.
 
     ``prepared_statement_cache_size`` statements are kept prepared, 0 for none;
-    ``prepared_statement_name_func`` returns the name of each new one as a string.  Methods that
+    ``prepared_statement_name_func`` returns the name of each new one as a string; ``pipeline``
+    and ``ping_bypass_window`` (seconds) are the options of :mod:`fastpg.options`.  Methods that
     wait run inside SQLAlchemy's greenlet.  Two tasks that use one connection queue.
     """
 
-    __slots__ = ("dbapi", "_execute_mutex", "_statements", "_held", "_abandoned", "_read_only")
+    __slots__ = (
+        "dbapi",
+        "_execute_mutex",
+        "_statements",
+        "_held",
+        "_abandoned",
+        "_read_only",
+        "_dialect",
+    )
 
     _cursor_cls: type[AsyncAdapt_asyncpg_cursor] = AsyncAdapt_asyncpg_cursor
     _ss_cursor_cls: type[AsyncAdapt_asyncpg_ss_cursor] = AsyncAdapt_asyncpg_ss_cursor
@@ -50,13 +63,21 @@ class AsyncAdapt_asyncpg_connection(TransactionalConnection):
         connection: Any,
         prepared_statement_cache_size: int = 100,
         prepared_statement_name_func: Callable[[], str | None] | None = None,
+        pipeline: str = "auto",
+        ping_bypass_window: float = DEFAULT_PING_BYPASS_WINDOW,
     ) -> None:
         super().__init__(connection)
         self.dbapi = dbapi
+        self.ping_bypass_window = ping_bypass_window
         self._execute_mutex = ExecuteMutex()
         self._statements = ConnectionStatements(
-            connection, prepared_statement_cache_size, prepared_statement_name_func
+            connection,
+            prepared_statement_cache_size,
+            prepared_statement_name_func,
+            self._preamble,
         )
+        self.use_pipeline(pipeline)
+        self._dialect: Any = None
         self._held: set[str] = set()
         self._abandoned: list[str] = []
         self._read_only = ReadOnlyChoice(connection)
@@ -105,14 +126,28 @@ class AsyncAdapt_asyncpg_connection(TransactionalConnection):
             raise error
         raise translated from error
 
-    async def _begin(self) -> None:
+    def use_pipeline(self, wanted: str) -> None:
+        """Save the waits that ``wanted`` (``auto``, ``begin`` or ``off``) stands for."""
+        super().use_pipeline(wanted)
+        if self._pipeline is not None:
+            self._statements.in_transaction = self._pipeline.in_transaction
+
+    async def _finish_up(self) -> None:
+        await super()._finish_up()
         if self._abandoned:
             await self._close_abandoned()
-        await self._start_transaction()
+            self._unfinished = bool(self._abandoned)
 
-    async def _end(self, end: Callable[[], Awaitable[None]]) -> None:
+    def _default_isolation(self) -> str | None:
+        dialect = self._dialect
+        if dialect is None or self._foreign or self._statements.touched_isolation:
+            return None
+        level: str | None = getattr(dialect, "default_isolation_level", None)
+        return level
+
+    async def _end(self, *, commit: bool) -> None:
         try:
-            await super()._end(end)
+            await super()._end(commit=commit)
         finally:
             self._read_only.transaction_ended()
 
@@ -122,6 +157,8 @@ class AsyncAdapt_asyncpg_connection(TransactionalConnection):
 
     def _note_command(self, status: str | None, operation: str) -> None:
         """Draw the consequences of a command whose tag carries no row count."""
+        if status == "LISTEN" and self._pipeline is not None:
+            self._pipeline.listening = True
         if is_ddl(status, operation):
             self._note_schema_change()
         elif drops_statements(status):
@@ -146,6 +183,7 @@ class AsyncAdapt_asyncpg_connection(TransactionalConnection):
         if name in self._held:
             self._held.discard(name)
             self._abandoned.append(name)
+            self._unfinished = True
 
     def _flush_abandoned(self) -> None:
         """Close abandoned cursors now, if the caller may wait."""

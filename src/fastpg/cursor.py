@@ -1,4 +1,4 @@
-"""The cursors of an adapted connection: buffered, and server-side.
+"""The buffered cursor of an adapted connection.
 
 Made by the connection.  SQLAlchemy's own executions ask for tuples (``_as_tuples``, set by the
 execution context); a program that opens a cursor by itself gets asyncpg's records, as with the
@@ -8,11 +8,10 @@ built-in dialect.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import _impl, driver
-from .portal import open_portal
 
 if TYPE_CHECKING:
     from .connection import AsyncAdapt_asyncpg_connection
@@ -97,9 +96,13 @@ class AsyncAdapt_asyncpg_cursor:
         else:
             mutex.taken = True
         entry = None
+        first = False
         try:
             if adapted._transaction is None:
-                await adapted._begin()
+                first = True
+                waiting = adapted._begin()
+                if waiting is not None:
+                    await waiting
             statements = adapted._statements
             generation = adapted._schema.number
             # looked up here and not in prepared(): a coroutine less where it is found
@@ -110,15 +113,28 @@ class AsyncAdapt_asyncpg_cursor:
                 else:
                     entry = await statements.prepare(operation)
             self._description = entry.description
+            if not entry.plain:
+                adapted._plain = False
             reply = await entry.execute(parameters)
+            adapted._ran += 1
+            if first:
+                adapted._first_answered()
             self._rows, status = reply[0], reply[1]
             self._rowcount = count = _rowcount(status)
             if count < 0:
                 adapted._note_command(_text(status), operation)
         except Exception as error:
+            adapted._plain = False
+            if first:
+                await adapted._first_failed(error)
             if entry is not None:
                 await driver.settle(entry.statement, error)
             self._handle_exception(error)
+        except BaseException:
+            adapted._plain = False
+            if first:
+                adapted._first_interrupted()
+            raise
         finally:
             if mutex.waiting:
                 mutex.release()
@@ -129,13 +145,25 @@ class AsyncAdapt_asyncpg_cursor:
         adapted = self._adapt_connection
         self._description = None
         async with adapted._execute_mutex:
+            first = False
             try:
                 await adapted._statements.synchronize(adapted._schema.number)
                 if adapted._transaction is None:
-                    await adapted._begin()
-                await self._connection.executemany(operation, seq_of_parameters)
+                    first = True
+                    await adapted._begin_many()
+                adapted._plain = False
+                many = self._connection.executemany(operation, seq_of_parameters)
+                await driver.Cancellable(self._connection, many)
+                if first:
+                    adapted._first_answered()
             except Exception as error:
+                if first:
+                    await adapted._first_failed(error)
                 self._handle_exception(error)
+            except BaseException:
+                if first:
+                    adapted._first_interrupted()
+                raise
 
     def _handle_exception(self, error: Exception) -> NoReturn:
         self._adapt_connection._handle_exception(error)
@@ -195,99 +223,3 @@ class AsyncAdapt_asyncpg_cursor:
 
     def __exit__(self, *exc_info: object) -> None:
         self.close()
-
-
-class AsyncAdapt_asyncpg_ss_cursor(AsyncAdapt_asyncpg_cursor):
-    """A cursor whose rows stay on the server until they are fetched (``stream()``, ``yield_per``).
-
-    Works in AUTOCOMMIT, too: see :mod:`fastpg.portal`.  Once closed, it raises InterfaceError
-    where a buffered cursor has no more rows.
-    """
-
-    __slots__ = ()
-
-    server_side = True
-
-    ROWS_AHEAD = 50
-    """Rows fetched at once by :meth:`fetchone`."""
-    ROWS_PER_BATCH = 1000
-    """Rows fetched at once by :meth:`fetchall`."""
-
-    async def _execute(self, operation: str, parameters: Sequence[Any]) -> None:
-        adapted = self._adapt_connection
-        async with adapted._execute_mutex:
-            try:
-                if adapted._transaction is None:
-                    await adapted._begin()
-                self._cursor = portal = await open_portal(adapted, operation, parameters)
-                self._description = portal.description
-                self._rows = deque()
-                self._rowcount = -1
-            except Exception as error:
-                self._handle_exception(error)
-
-    def executemany(self, operation: str, seq_of_parameters: Any) -> NoReturn:
-        """Refuse: a portal holds the result of one execution."""
-        raise NotImplementedError("a server-side cursor does not offer executemany()")
-
-    async def _read(self, number: int) -> list[Any]:
-        adapted = self._adapt_connection
-        async with adapted._execute_mutex:
-            try:
-                records = await self._cursor.fetch(number)
-            except Exception as error:
-                self._handle_exception(error)
-        return _tuples(records) if self._as_tuples else records
-
-    def _fetch(self, number: int) -> list[Any]:
-        if self._cursor is None:
-            raise self._adapt_connection.dbapi.InterfaceError(
-                "the server-side cursor is closed or has not executed a statement"
-            )
-        rows: list[Any] = self._adapt_connection.await_(self._read(number))
-        return rows
-
-    def fetchone(self) -> Any:
-        """Return the next row, ``None`` after the last."""
-        rows = self._unread()
-        if not rows:
-            rows.extend(self._fetch(self.ROWS_AHEAD))
-        return rows.popleft() if rows else None
-
-    def fetchmany(self, size: int | None = None) -> list[Any]:
-        """Return up to ``size`` rows in at most one round trip; all of them without a size."""
-        if size is None:
-            return self.fetchall()
-        rows = self._unread()
-        if size > len(rows):
-            # SQLAlchemy starts with windows of 1, 5 and 25 rows: one round trip serves them all
-            rows.extend(self._fetch(max(size - len(rows), self.ROWS_AHEAD)))
-        return [rows.popleft() for _ in range(min(size, len(rows)))]
-
-    def fetchall(self) -> list[Any]:
-        """Return all rows that have not been read yet."""
-        rows = list(self._rows)
-        self._rows = deque()
-        while batch := self._fetch(self.ROWS_PER_BATCH):
-            rows.extend(batch)
-        return rows
-
-    def __iter__(self) -> Iterator[Any]:
-        while (row := self.fetchone()) is not None:
-            yield row
-
-    async def __aiter__(self) -> AsyncIterator[Any]:
-        rows = self._unread()
-        while True:
-            if not rows:
-                rows.extend(await self._read(self.ROWS_AHEAD))
-            if not rows:
-                return
-            yield rows.popleft()
-
-    def close(self) -> None:
-        """Let go of the rows and close the portal."""
-        portal, self._cursor = self._cursor, None
-        self._rows = []
-        if portal is not None:
-            portal.close()

@@ -23,10 +23,12 @@ from .compiler import PGCompiler_asyncpg as PGCompiler_asyncpg
 from .compiler import PGIdentifierPreparer_asyncpg as PGIdentifierPreparer_asyncpg
 from .connection import AsyncAdapt_asyncpg_connection as AsyncAdapt_asyncpg_connection
 from .cursor import AsyncAdapt_asyncpg_cursor as AsyncAdapt_asyncpg_cursor
-from .cursor import AsyncAdapt_asyncpg_ss_cursor as AsyncAdapt_asyncpg_ss_cursor
 from .dbapi import AsyncAdapt_asyncpg_dbapi as AsyncAdapt_asyncpg_dbapi
 from .execution import PGExecutionContext_asyncpg as PGExecutionContext_asyncpg
 from .initialize import InitializingDialect
+from .isolation import ISOLATION_LEVELS as ISOLATION_LEVELS
+from .isolation import IsolationDialect
+from .server_side import AsyncAdapt_asyncpg_ss_cursor as AsyncAdapt_asyncpg_ss_cursor
 from .statements import SchemaGeneration
 from .statistics import EngineCounters
 from .sync import AsyncAdaptFallback_asyncpg_connection as AsyncAdaptFallback_asyncpg_connection
@@ -60,16 +62,7 @@ from .types import AsyncpgTime as AsyncpgTime
 from .types import AsyncpgUUID as AsyncpgUUID
 from .types import _AsyncpgMultiRange as _AsyncpgMultiRange
 from .types import _AsyncpgRange as _AsyncpgRange
-from .url import connect_arguments
-
-ISOLATION_LEVELS = {
-    "AUTOCOMMIT": "autocommit",
-    "READ UNCOMMITTED": "read_uncommitted",
-    "READ COMMITTED": "read_committed",
-    "REPEATABLE READ": "repeatable_read",
-    "SERIALIZABLE": "serializable",
-}
-"""SQLAlchemy's names of the isolation levels -> the adapted connection's."""
+from .url import coerced_argument, connect_arguments
 
 DISCONNECT_STATES = frozenset({"57P01", "57P02", "57P03"})
 """admin_shutdown, crash_shutdown, cannot_connect_now."""
@@ -77,7 +70,7 @@ CONNECTION_EXCEPTION_CLASS = "08"
 READ_ONLY_TRANSACTION = "25006"
 
 
-class PGDialect_asyncpg(InitializingDialect, BatchDialect):
+class PGDialect_asyncpg(InitializingDialect, BatchDialect, IsolationDialect):
     """PostgreSQL through asyncpg; takes the place of SQLAlchemy's class of the same name."""
 
     driver = "asyncpg"
@@ -103,9 +96,21 @@ class PGDialect_asyncpg(InitializingDialect, BatchDialect):
     preparer = PGIdentifierPreparer_asyncpg
     colspecs = COLSPECS
 
-    def __init__(self, **options: Any) -> None:
-        """Take the options of :class:`PGDialect` (json_serializer, native_inet_types...)."""
+    def __init__(
+        self,
+        # not keyword-only: create_engine() looks for the names of positional arguments
+        pipeline: str | None = None,
+        ping_bypass_window: float | None = None,
+        **options: Any,
+    ) -> None:
+        """Take the options of :class:`PGDialect` (json_serializer, native_inet_types...) and ours.
+
+        ``pipeline`` (``auto``, ``begin`` or ``off``) and ``ping_bypass_window`` (seconds) win over
+        ``connect_args`` and the URL.  Raises ArgumentError for a wrong value.
+        """
         super().__init__(**options)  # type: ignore[no-untyped-call]
+        self._pipeline = coerced_argument("pipeline", pipeline)
+        self._ping_bypass_window = coerced_argument("ping_bypass_window", ping_bypass_window)
         self._schema = SchemaGeneration()
         self._counters = EngineCounters()
 
@@ -156,40 +161,6 @@ class PGDialect_asyncpg(InitializingDialect, BatchDialect):
         """Return the arguments of ``dbapi.connect()`` for ``url``; ArgumentError where it errs."""
         return [], connect_arguments(url)
 
-    # isolation
-
-    @property
-    def _isolation_lookup(self) -> dict[str, str]:
-        return ISOLATION_LEVELS
-
-    def get_isolation_level_values(self, dbapi_conn: Any) -> list[str]:  # type: ignore[override]
-        """Return the names that ``isolation_level`` accepts."""
-        return list(self._isolation_lookup)
-
-    def set_isolation_level(self, dbapi_connection: Any, level: str) -> None:
-        """Use ``level``, a name of :data:`ISOLATION_LEVELS`, from the next transaction on."""
-        dbapi_connection.set_isolation_level(self._isolation_lookup[level])
-
-    def detect_autocommit_setting(self, dbapi_conn: Any) -> bool:
-        """Tell whether the connection is in AUTOCOMMIT."""
-        return bool(dbapi_conn.autocommit)
-
-    def set_readonly(self, connection: Any, value: bool) -> None:
-        """Begin transactions READ ONLY from now on."""
-        connection.readonly = value
-
-    def get_readonly(self, connection: Any) -> bool:
-        """Tell whether transactions begin READ ONLY."""
-        return bool(connection.readonly)
-
-    def set_deferrable(self, connection: Any, value: bool) -> None:
-        """Begin transactions DEFERRABLE from now on."""
-        connection.deferrable = value
-
-    def get_deferrable(self, connection: Any) -> bool:
-        """Tell whether transactions begin DEFERRABLE."""
-        return bool(connection.deferrable)
-
     # life and death of connections
 
     def on_connect(self) -> Callable[[Any], None]:
@@ -197,7 +168,12 @@ class PGDialect_asyncpg(InitializingDialect, BatchDialect):
         inherited = super().on_connect()
 
         def connect(conn: Any) -> None:
+            if self._pipeline is not None:
+                conn.use_pipeline(self._pipeline)
+            if self._ping_bypass_window is not None:
+                conn.ping_bypass_window = self._ping_bypass_window
             conn._schema = self._schema
+            conn._dialect = self
             conn._statements.adopt(self._schema.number)
             self._counters.register(conn._statements)
             conn.await_(self.setup_asyncpg_json_codec(conn))
@@ -248,7 +224,7 @@ class PGDialect_asyncpg(InitializingDialect, BatchDialect):
 
     def get_driver_connection(self, connection: Any) -> Any:
         """Return asyncpg's own connection."""
-        return connection._connection
+        return connection.driver_connection
 
     def _invalidate_schema_cache(self) -> None:
         self._schema.advance()

@@ -178,6 +178,10 @@ def _table() -> Iterator[Option]:
     yield option("async_creator_fn", kinds.CALLABLE, to.DIALECT, "used for asyncpg.connect",
                  "SQLAlchemy", from_url=False)
     yield option("async_fallback", kinds.FLAG, to.DIALECT, "synchronous use", "SQLAlchemy 2.0")
+    yield option("pipeline", choice("auto", "begin", "off"), to.DIALECT,
+                 "which waits of a unit of work are saved", "fastpg")
+    yield option("ping_bypass_window", kinds.WINDOW, to.DIALECT,
+                 "seconds after its last use in which a connection is not pinged", "fastpg")
 
     check = to.CHECK
     yield option("channel_binding", choice("prefer", "disable", refused={"require": _NO_BINDING}),

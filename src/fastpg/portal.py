@@ -32,20 +32,24 @@ _DECLARABLE = re.compile(
 class Portal:
     """A protocol-level portal of a transaction; it ends with the transaction."""
 
-    __slots__ = ("_cursor", "description")
+    __slots__ = ("_adapted", "_portal", "description")
 
-    def __init__(self, cursor: Any, description: Description | None) -> None:
-        self._cursor: Any = cursor
+    def __init__(self, adapted: Any, portal: Any, description: Description | None) -> None:
+        self._adapted = adapted
+        self._portal: Any = portal
         self.description = description
 
     async def fetch(self, number: int) -> list[Any]:
         """Return the next ``number`` records, fewer at the end."""
-        records: list[Any] = await self._cursor.fetch(number)
+        portal = self._portal
+        before = portal.trips
+        records: list[Any] = await portal.fetch(number)
+        self._adapted._ran += portal.trips - before
         return records
 
     def close(self) -> None:
         """Let go of the portal: the server drops it with the transaction."""
-        self._cursor = None
+        self._portal = None
 
 
 class BufferedRows:
@@ -122,16 +126,23 @@ class HeldCursor:
 
 
 async def open_portal(
-    adapted: AsyncAdapt_asyncpg_connection, operation: str, parameters: Sequence[Any]
+    adapted: AsyncAdapt_asyncpg_connection,
+    operation: str,
+    parameters: Sequence[Any],
+    number: int,
 ) -> Portal | BufferedRows | HeldCursor:
-    """Execute ``operation`` so that its rows can be fetched piecemeal.
+    """Execute ``operation`` so that its rows can be fetched piecemeal, ``number`` of them at first.
 
     Raises asyncpg's errors; the caller translates them.
     """
-    if adapted._connection.is_in_transaction():
+    if adapted._in_transaction():
         entry = await adapted._statements.prepared(operation, adapted._schema.number)
+        if not entry.plain:
+            adapted._plain = False
         try:
-            return Portal(await entry.statement.cursor(*parameters), entry.description)
+            portal = await driver.open_portal(entry.statement, parameters, number)
+            adapted._ran += portal.trips
+            return Portal(adapted, portal, entry.description)
         except driver_errors.NoActiveSQLTransactionError:
             # asyncpg up to 0.31 does not know of a BEGIN that the program sent as a statement;
             # it says so before it sends anything

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from . import _impl, driver
+from .plain import is_plain, touches_isolation
 from .statistics import Statistics
 
 DescriptionColumn = tuple[str, int, None, None, None, None, None]
@@ -51,14 +52,15 @@ class PreparedEntry:
     columns nor parameters whose types could change.
     """
 
-    __slots__ = ("statement", "execute", "description", "epoch", "timeless")
+    __slots__ = ("statement", "execute", "description", "epoch", "timeless", "plain")
 
-    def __init__(self, statement: Any, epoch: int) -> None:
+    def __init__(self, statement: Any, epoch: int, operation: str) -> None:
         self.statement = statement
         self.execute = driver.executor(statement)
         self.description: Description | None = describe(statement.get_attributes())
         self.epoch = epoch
         self.timeless = self.description is None and not statement.get_parameters()
+        self.plain = is_plain(operation)
 
 
 def describe(attributes: Any) -> Description | None:
@@ -101,6 +103,8 @@ class ConnectionStatements:
 
     __slots__ = (
         "_connection",
+        "_preamble",
+        "in_transaction",
         "_name_func",
         "seen",
         "_epoch",
@@ -110,6 +114,7 @@ class ConnectionStatements:
         "cache",
         "renewals",
         "prepares",
+        "touched_isolation",
         "__weakref__",
     )
 
@@ -118,7 +123,11 @@ class ConnectionStatements:
         connection: Any,
         capacity: int,
         name_func: Callable[[], str | None] | None,
+        preamble: driver.Preamble | None = None,
     ) -> None:
+        self._preamble = preamble
+        self.in_transaction: Callable[[], bool] | None = None
+        """Tells whether what is sent next runs in a transaction, where asyncpg does not know."""
         self._retired: deque[Statistics] | None = None
         self._connection = connection
         self._name_func = name_func or unnamed_default
@@ -131,6 +140,8 @@ class ConnectionStatements:
         """How many cached statements were prepared again because the schema had moved on."""
         self.prepares = 0
         """How many statements the server has prepared."""
+        self.touched_isolation = False
+        """Whether the session's default isolation may be another one than it began with."""
 
     def totals(self) -> Statistics:
         """Return what has happened here; an entry found stale counts as a miss."""
@@ -208,7 +219,7 @@ class ConnectionStatements:
     async def prepare_once(self, operation: str) -> PreparedEntry:
         """Prepare a statement that will not come again, past the cache."""
         epoch = self._epoch
-        return PreparedEntry(await self._ask(operation, self._name_func()), epoch)
+        return PreparedEntry(await self._ask(operation, self._name_func()), epoch, operation)
 
     async def prepare_unnamed(self, operation: str) -> Any:
         """Return asyncpg's statement for ``operation``, good until the next one is prepared."""
@@ -218,8 +229,8 @@ class ConnectionStatements:
         """Have the server prepare a statement, and drop those that are not needed any more."""
         connection = self._connection
         driver.take_dropped(connection, self._dropped)
-        if self._dropped:
-            with driver.Closing(connection, self._dropped):
+        if self._dropped and self._preamble is not None:
+            with driver.Closing(connection, self._preamble, self._dropped):
                 statement = await connection.prepare(operation, name=name)
         else:
             statement = await connection.prepare(operation, name=name)
@@ -227,10 +238,12 @@ class ConnectionStatements:
         return statement
 
     async def _prepare(self, operation: str) -> PreparedEntry:
-        connection = self._connection
         epoch = self._epoch
         statement = await self._ask(operation, self._name_func())
-        if not statement.get_name() and not connection.is_in_transaction():
+        if touches_isolation(operation):
+            self.touched_isolation = True
+        in_transaction = self.in_transaction or self._connection.is_in_transaction
+        if not statement.get_name() and not in_transaction():
             # asyncpg looks unknown types up between the description and the execution, which
             # ends the implicit transaction whose locks keep the description true: describe again
             types = [attribute.type for attribute in statement.get_attributes()]
@@ -239,4 +252,4 @@ class ConnectionStatements:
             if not used <= self._known_types:
                 self._known_types |= used
                 statement = await self._ask(operation, self._name_func())
-        return PreparedEntry(statement, epoch)
+        return PreparedEntry(statement, epoch, operation)

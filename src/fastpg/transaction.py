@@ -1,57 +1,32 @@
-"""The unit of work of one adapted connection: BEGIN, COMMIT, ROLLBACK, ping.
+"""The unit of work of one adapted connection: COMMIT and ROLLBACK, awaited or not.
 
-A base of the adapted connection, which adds statements and cursors.  asyncpg is always in
-autocommit; the transaction that PEP 249 expects is begun in front of the first statement.
+A base of the adapted connection, which adds statements and cursors.  Transactions begin in
+:mod:`fastpg.begin`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, NoReturn
+from typing import Any
 
-from sqlalchemy.engine import AdaptedConnection
+from asyncpg import exceptions as driver_errors
 
-from ._sqlalchemy import await_only
-from .statements import SchemaGeneration
-
-AUTOCOMMIT = "autocommit"
+from . import driver
+from .begin import AUTOCOMMIT, BeginningConnection, interrupts
 
 
-class TransactionalConnection(AdaptedConnection):
-    """Transactions over asyncpg's connection, with PEP 249's implicit BEGIN.
+class TransactionalConnection(BeginningConnection):
+    """The transactions of one connection, from the implicit BEGIN to COMMIT or ROLLBACK.
 
-    ``isolation_level`` is ``None`` (the server's default), ``"autocommit"`` or one of asyncpg's
-    names such as ``"repeatable_read"``; ``readonly`` and ``deferrable`` go into BEGIN.
+    The end of a transaction that nobody waits for is sent and not awaited, when ``pipeline`` is
+    ``auto``: ROLLBACK where nothing but plain SELECTs have run, COMMIT where it was READ ONLY and
+    not SERIALIZABLE besides.  Whatever else a transaction may have done or locked has happened or
+    is free when :meth:`commit` or :meth:`rollback` returns.
     """
 
-    __slots__ = (
-        "isolation_level",
-        "_isolation_setting",
-        "readonly",
-        "deferrable",
-        "_transaction",
-        "_schema",
-        "_schema_changed",
-    )
+    __slots__ = ()
 
-    await_: Callable[[Any], Any] = staticmethod(await_only)
-
-    isolation_level: str | None
-    _isolation_setting: str | None
-    readonly: bool
-    deferrable: bool
-    _transaction: Any
-
-    def __init__(self, connection: Any) -> None:
-        self._connection = connection
-        self.isolation_level = self._isolation_setting = None
-        self.readonly = False
-        self.deferrable = False
-        self._transaction = None
-        self._schema = SchemaGeneration()
-        self._schema_changed = False
-
-    def _handle_exception(self, error: Exception) -> NoReturn:
+    def _can_wait(self) -> bool:
         raise NotImplementedError
 
     @property
@@ -68,90 +43,108 @@ class TransactionalConnection(AdaptedConnection):
         self.rollback()
         self.isolation_level = self._isolation_setting = level
 
-    async def _start_transaction(self) -> None:
-        if self.isolation_level == AUTOCOMMIT:
-            return
-        try:
-            transaction = self._connection.transaction(
-                isolation=self.isolation_level,
-                readonly=self.readonly,
-                deferrable=self.deferrable,
-            )
-            await transaction.start()
-        except Exception as error:
-            self._handle_exception(error)
-        # kept only once BEGIN has succeeded: what never began has nothing to roll back
-        self._transaction = transaction
+    def commit(self) -> None:
+        """Commit the open transaction, if there is one."""
+        if self._transaction is not None or self._doubtful is not None:
+            if not (self._plain and self._reads_only and self._end_unawaited(commit=True)):
+                self._finish(self._commit())
 
-    async def _end(self, end: Callable[[], Awaitable[None]]) -> None:
-        try:
-            await end()
-        finally:
-            # whatever asyncpg answered, its transaction object is spent
-            self._transaction = None
-            if self._schema_changed:
-                # a neighbour may have prepared against the old schema while ours was unfinished
-                self._schema_changed = False
-                self._schema.advance()
+    def rollback(self) -> None:
+        """Roll the open transaction back, if there is one."""
+        if self._transaction is not None or self._doubtful is not None:
+            if not (self._plain and self._end_unawaited(commit=False)):
+                self._finish(self._rollback())
+
+    def _end_unawaited(self, *, commit: bool) -> bool:
+        """Send the end and go on; tell whether that was possible."""
+        transaction, pipeline = self._transaction, self._pipeline
+        if (
+            transaction is None
+            or pipeline is None
+            or not self._can_wait()  # MissingGreenlet is for the awaited end to raise
+            or not pipeline.end_unawaited(transaction, self._ran, commit=commit)
+        ):
+            return False
+        self._transaction = None
+        return True
 
     async def _commit(self) -> None:
         """Commit; what this connection prepared since its DDL saw the schema as it is now."""
         schema = self._schema
         before = schema.number
         changed = self._schema_changed
-        await self._end(self._transaction.commit)
+        await self._end(commit=True)
         if changed and schema.number == before + 1:
             self._note_own_change(before, schema.number)
 
     def _note_own_change(self, before: int, after: int) -> None:
         raise NotImplementedError
 
-    def commit(self) -> None:
-        """Commit the open transaction, if there is one."""
-        if self._transaction is not None:
-            self._finish(self._commit)
-
-    def rollback(self) -> None:
-        """Roll the open transaction back, if there is one."""
-        if self._transaction is not None:
-            self._finish(self._rollback)
-
     async def _rollback(self) -> None:
-        await self._end(self._transaction.rollback)
+        await self._end(commit=False)
 
-    def _finish(self, end: Callable[[], Awaitable[None]]) -> None:
+    async def _end(self, *, commit: bool) -> None:
+        if self._doubtful is not None:
+            await self._finish_up()
+        transaction, pipeline = self._transaction, self._pipeline
+        if transaction is None:
+            return
         try:
-            self.await_(end())
+            if pipeline is None:
+                await (transaction.commit() if commit else transaction.rollback())
+            elif not (
+                self._plain
+                and (self._reads_only or not commit)
+                and pipeline.end_unawaited(transaction, self._ran, commit=commit)
+            ):
+                await pipeline.end(transaction, commit=commit)
+        except BaseException as error:
+            driver.forget(self._connection, transaction)
+            if interrupts(error):
+                self._doubt(transaction, ended=True)
+            elif isinstance(error, driver_errors.PostgresError):
+                await self._give_up()
+            raise
+        finally:
+            # whatever asyncpg answered, its transaction object is spent
+            self._transaction = None
+            self._foreign = False
+            if self._schema_changed:
+                # a neighbour may have prepared against the old schema while ours was unfinished
+                self._schema_changed = False
+                self._schema.advance()
+
+    async def _give_up(self) -> None:
+        """Roll a transaction back whose end the server has refused to carry out."""
+        connection = self._connection
+        if connection.is_in_transaction() and not connection.is_closed():
+            try:
+                await connection.execute("ROLLBACK")
+            except Exception:
+                connection.terminate()
+
+    def _finish(self, end: Awaitable[None]) -> None:
+        try:
+            self.await_(end)
         except Exception as error:
             # MissingGreenlet comes here before any of _end() has run: the transaction stays
             self._handle_exception(error)
 
-    def ping(self) -> None:
-        """Make one empty round trip; raise the translated error when the server is gone."""
-        try:
-            self.await_(self._ping())
-        except Exception as error:
-            self._handle_exception(error)
+    # asyncpg's connection in the program's hands
 
-    async def _ping(self) -> None:
-        if self._transaction is None and self.isolation_level != AUTOCOMMIT:
-            # inside a transaction of its own, so that a transaction pooler (pgbouncer) keeps one
-            # server for the prepared round trip (SQLAlchemy issue 10226)
-            transaction = self._connection.transaction()
-            await transaction.start()
-            try:
-                await self._connection.fetchrow(";")
-            finally:
-                await transaction.rollback()
-        else:
-            await self._connection.fetchrow(";")
+    @property
+    def driver_connection(self) -> Any:
+        """asyncpg's connection; what the program does with it, nobody else sees."""
+        self._plain = False
+        self._foreign = True
+        return self._connection
+
+    def run_async(self, fn: Callable[[Any], Awaitable[Any]]) -> Any:
+        """Run ``fn`` with asyncpg's connection and return what its awaitable returns."""
+        return self.await_(fn(self.driver_connection))
 
     def _note_schema_change(self) -> None:
         """Invalidate the engine's statements now, and again when an open transaction ends."""
         self._schema.advance()
         if self._transaction is not None:
             self._schema_changed = True
-
-    def run_async(self, fn: Callable[[Any], Awaitable[Any]]) -> Any:
-        """Run ``fn`` with asyncpg's connection and return what its awaitable returns."""
-        return self.await_(fn(self._connection))

@@ -27,6 +27,7 @@ from .unknown import unknown_option
 _ASYNCPG_PARAMETERS = frozenset(inspect.signature(asyncpg.connect).parameters)
 _IN_URL = "in the URL"
 _IN_CONNECT_ARGS = "in connect_args"
+_IN_CREATE_ENGINE = "in create_engine()"
 
 
 class PreparedArguments(NamedTuple):
@@ -53,6 +54,14 @@ def connect_arguments(url: URL) -> dict[str, Any]:
     _settings(arguments)
     check_tls(_of(arguments, Target.TLS), unix=hosts.only_sockets(arguments))
     return arguments
+
+
+def coerced_argument(name: str, value: Any) -> Any:
+    """Return an argument of ``create_engine()`` in its right type, ``None`` as it is.
+
+    Raises ArgumentError naming the option, the value and the fix.
+    """
+    return None if value is None else OPTIONS[name].coerce(value, _IN_CREATE_ENGINE)
 
 
 def prepare_connect_kwargs(kwargs: Mapping[str, Any]) -> PreparedArguments:

@@ -292,7 +292,8 @@ def test_a_server_that_cannot_answer_is_asked_one_by_one(
         async with reference.connect():
             pass
         count = await connect(engine, proxy) - await bare(fastpg_dialect, proxy)
-        assert BUILTIN_ROUND_TRIPS < count <= BUILTIN_ROUND_TRIPS + CLOSED + ASKED
+        # fewer than with the built-in: BEGIN and ROLLBACK cost none of their own
+        assert BUILTIN_ROUND_TRIPS / 2 < count <= BUILTIN_ROUND_TRIPS + CLOSED + ASKED
         assert learned(engine) == learned(reference)
 
     asyncio.run(work())

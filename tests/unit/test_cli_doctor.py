@@ -22,10 +22,18 @@ def path(tmp_path: Path) -> list[str]:
 
 def test_sound_environment(path: list[str]) -> None:
     said = succeed(run(["-m", "fastpg", "doctor"], path))
-    for name in ("python", "sqlalchemy", "asyncpg", "fastpg", "implementation", "driver level"):
+    for name in (
+        "python",
+        "sqlalchemy",
+        "asyncpg",
+        "fastpg",
+        "implementation",
+        "driver level",
+        "pipeline",
+    ):
         assert f"ok    {name}: " in said
     assert "ok    dialect: postgresql+fastpg is served by fastpg.dialect.PGDialect_asyncpg" in said
-    assert said.endswith("all 7 good")
+    assert said.endswith("all 8 good")
 
 
 @pytest.mark.parametrize(
@@ -45,6 +53,7 @@ def test_slower_is_not_wrong(path: list[str]) -> None:
     said = succeed(run(["-m", "fastpg", "doctor"], path, **switches))
     assert "ok    implementation: python (FASTPG_IMPL=python asks for it)" in said
     assert "ok    driver level: public (FASTPG_DRIVER=public asks for it" in said
+    assert "ok    pipeline: off (driver level public)" in said
 
 
 def test_source_tree_without_entry_points(path: list[str]) -> None:
@@ -70,7 +79,7 @@ def test_server_that_is_not_there(server: Server, capsys: pytest.CaptureFixture[
     said = capsys.readouterr().out
     assert "WRONG connect: " in said
     assert "encryption" not in said
-    assert said.rstrip().endswith("1 of 8 wrong")
+    assert said.rstrip().endswith("1 of 9 wrong")
 
 
 def test_wrong_password(server: Server, capsys: pytest.CaptureFixture[str]) -> None:

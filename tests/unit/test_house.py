@@ -17,10 +17,10 @@ import fastpg
 PACKAGE = Path(fastpg.__file__).parent
 ROOMS = (
     "__main__ plugin auto __init__ _autostart _registration"
-    " dialect initialize execution result compiler batches parameters _upstream typemap types dbapi"
-    " url service unknown hosts settings tls tls_files options coercion"
-    " sync loopthread connection errors cursor portal transaction readonly mutex"
-    " statements statistics codecs conversions"
+    " dialect initialize isolation execution result compiler batches parameters _upstream"
+    " typemap types dbapi url service unknown hosts settings tls tls_files options coercion"
+    " sync loopthread connection errors server_side cursor portal transaction begin readonly"
+    " mutex statements statistics codecs conversions plain purenames"
     " driver _sqlalchemy _impl _contracts"
 ).split()
 BELOW_SQLALCHEMY = ("_impl", "_contracts", "_autostart")

@@ -63,6 +63,7 @@ def environment_facts() -> list[Fact]:
         return facts
     facts.append(environment.implementation_fact())
     facts.append(environment.driver_fact())
+    facts.append(environment.pipeline_fact())
     facts.append(_dialect_fact())
     return facts
 

@@ -82,6 +82,17 @@ def driver_fact() -> Fact:
     return Fact("driver level", True, f"{level} ({reason}{lacking})")
 
 
+def pipeline_fact() -> Fact:
+    """Say whether BEGIN can travel with the first statement, and why; off is slower, not wrong."""
+    try:
+        from fastpg.driver import pipeline_capability
+
+        possible, reason = pipeline_capability()
+    except (ImportError, ValueError) as error:
+        return Fact("pipeline", False, f"cannot be loaded: {error}")
+    return Fact("pipeline", True, f"{'possible' if possible else 'off'} ({reason})")
+
+
 def serving_class(directory: Path) -> Fact:
     """Start a Python of this environment and say which class serves postgresql+asyncpg there.
 

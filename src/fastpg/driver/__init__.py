@@ -8,15 +8,25 @@ the public path serves.  ``FASTPG_DRIVER=public|private|auto`` (default ``auto``
 from __future__ import annotations
 
 from .capability import LEVELS as LEVELS
+from .capability import PIPELINE_NAMES as PIPELINE_NAMES
 from .capability import PRIVATE_NAMES as PRIVATE_NAMES
 from .capability import Capabilities as Capabilities
+from .capability import can_pipeline as can_pipeline
 from .capability import capabilities as capabilities
+from .capability import pipeline_capability as pipeline_capability
 from .closing import Closing as Closing
 from .closing import take_dropped as take_dropped
 from .execution import executor as executor
 from .execution import fetch as fetch
 from .execution import receive_in_bulk as receive_in_bulk
 from .execution import settle as settle
+from .many import Cancellable as Cancellable
+from .pipeline import Pipeline as Pipeline
+from .pipeline import forget as forget
+from .pipeline import pipeline as pipeline
+from .portals import open_portal as open_portal
+from .preamble import Preamble as Preamble
+from .preamble import preamble as preamble
 from .sockets import apply_socket_options as apply_socket_options
 from .sockets import check_socket_options as check_socket_options
 from .value_codecs import set_codec as set_codec

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from .capability import is_private
+from .preamble import Preamble, close_message
 
 
 def take_dropped(connection: Any, into: set[Any]) -> None:
@@ -31,48 +31,35 @@ class Closing:
     asyncpg operation that sends at once, or not at all.
     """
 
-    __slots__ = ("_connection", "_states", "_transport")
+    __slots__ = ("_connection", "_preamble", "_states", "_waiting", "_alone")
 
-    def __init__(self, connection: Any, states: set[Any]) -> None:
+    def __init__(self, connection: Any, preamble: Preamble, states: set[Any]) -> None:
         self._connection = connection
+        self._preamble = preamble
         self._states = states
-        self._transport: Any = None
+        self._waiting = self._alone = False
 
     def __enter__(self) -> None:
-        transport, protocol = self._connection._transport, self._connection._protocol
+        connection, preamble, states = self._connection, self._preamble, self._states
+        transport, protocol = connection._transport, connection._protocol
         if transport is None or transport.is_closing() or protocol._is_cancelling():
             return
-        messages = b"".join(map(_close_message, self._states))
-        try:
-            transport.write = self._in_front(transport.write, messages)
-        except AttributeError:  # a transport without a __dict__, as uvloop's
-            if _is_idle(protocol, next(iter(self._states))):
-                transport.write(messages)
-                self._states.clear()
-        else:
-            self._transport = transport
-
-    def _in_front(self, write: Callable[[Any], None], messages: bytes) -> Callable[[Any], None]:
-        def write_both(data: Any) -> None:
-            self._disarm()
-            self._states.clear()
-            write(messages + bytes(data))
-
-        return write_both
-
-    def _disarm(self) -> None:
-        transport, self._transport = self._transport, None
-        if transport is not None:
-            del transport.write
+        if preamble.can_wait:
+            self._waiting, self._alone = True, not preamble.armed
+        elif not is_idle(protocol, next(iter(states))):
+            return
+        preamble.put(b"".join(close_message(state.name) for state in states))
+        if not self._waiting:
+            states.clear()
 
     def __exit__(self, *exc_info: object) -> None:
-        self._disarm()
-
-
-def _close_message(state: Any) -> bytes:
-    name: str = state.name
-    body = b"S" + name.encode() + b"\0"
-    return b"C" + (len(body) + 4).to_bytes(4, "big") + body
+        if not self._waiting:
+            return
+        if not self._preamble.armed:
+            self._states.clear()
+        elif self._alone:
+            self._preamble.disarm()
+        # else a BEGIN has not been sent, either, and whoever put it there drops them together
 
 
 class _Arguments:
@@ -88,7 +75,7 @@ class _Arguments:
         raise self.Counted
 
 
-def _is_idle(protocol: Any, state: Any) -> bool:
+def is_idle(protocol: Any, state: Any) -> bool:
     """Tell whether the next operation would send at once: nothing runs, nothing is cancelled.
 
     The protocol keeps that to itself, so an operation is begun that cannot get as far as

@@ -1,0 +1,270 @@
+"""The begin of one adapted connection's transactions, and their state.
+
+asyncpg is always in autocommit; the transaction that PEP 249 expects is begun with the first
+statement: in its flight, unless ``pipeline`` is off.  The end is in :mod:`fastpg.transaction`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, NoReturn
+
+from sqlalchemy.engine import AdaptedConnection
+
+from . import driver
+from ._sqlalchemy import await_only
+from .statements import SchemaGeneration
+
+AUTOCOMMIT = "autocommit"
+
+
+class BeginningConnection(AdaptedConnection):
+    """PEP 249's implicit BEGIN over asyncpg's connection.
+
+    ``isolation_level`` is ``None`` (the server's default), ``"autocommit"`` or one of asyncpg's
+    names such as ``"repeatable_read"``; ``readonly`` and ``deferrable`` go into BEGIN.
+    """
+
+    __slots__ = (
+        "isolation_level",
+        "_isolation_setting",
+        "readonly",
+        "deferrable",
+        "pipeline",
+        "ping_bypass_window",
+        "_preamble",
+        "_pipeline",
+        "_transaction",
+        "_doubtful",
+        "_ended",
+        "_unfinished",
+        "_plain",
+        "_ran",
+        "_foreign",
+        "_reads_only",
+        "_schema",
+        "_schema_changed",
+    )
+
+    await_: Callable[[Any], Any] = staticmethod(await_only)
+
+    isolation_level: str | None
+    _isolation_setting: str | None
+    readonly: bool
+    deferrable: bool
+    pipeline: str
+    """The waits that are saved: ``auto``, ``begin`` or ``off``, see :mod:`fastpg.options`."""
+    ping_bypass_window: float
+    _preamble: driver.Preamble | None
+    _pipeline: driver.Pipeline | None
+    _transaction: Any
+    _doubtful: Any
+    """asyncpg's transaction whose first statement, or whose end, was interrupted."""
+    _ended: bool
+    """Whether that was its end."""
+    _unfinished: bool
+    """Whether something has to be cleared away before the next transaction begins."""
+    _plain: bool
+    """Whether nothing but plain SELECTs have run: nobody waits for what the end does."""
+    _ran: int
+    """Operations of asyncpg's protocol in the transaction."""
+    _foreign: bool
+    """Whether the program has got hold of asyncpg's connection in this unit of work."""
+    _reads_only: bool
+    """Whether the transaction's COMMIT cannot fail."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self.isolation_level = self._isolation_setting = None
+        self.readonly = False
+        self.deferrable = False
+        self.pipeline = "off"
+        self._preamble = driver.preamble(connection)
+        self._pipeline = None
+        self._transaction = self._doubtful = None
+        self._ended = self._unfinished = self._foreign = False
+        self._plain = self._reads_only = False
+        self._ran = 0
+        self._schema = SchemaGeneration()
+        self._schema_changed = False
+
+    def _handle_exception(self, error: Exception) -> NoReturn:
+        raise NotImplementedError
+
+    def use_pipeline(self, wanted: str) -> None:
+        """Save the waits that ``wanted`` (``auto``, ``begin`` or ``off``) stands for.
+
+        ``pipeline`` is then what this connection can do: ``off`` where asyncpg is not the one that
+        the pipeline knows.
+        """
+        pipeline = None
+        if wanted != "off":
+            pipeline = driver.pipeline(self._connection, self._preamble)
+        self._pipeline = pipeline
+        self.pipeline = "off" if pipeline is None else wanted
+
+    # the begin
+
+    def _begin(self) -> Awaitable[None] | None:
+        """Begin a transaction with the next statement; return what has to be awaited first."""
+        if self._unfinished:
+            return self._begin_later()
+        if self.isolation_level == AUTOCOMMIT:
+            return None
+        pipeline = self._pipeline
+        if pipeline is None:
+            return self._start_transaction()
+        try:
+            begun = pipeline.begin(self.isolation_level, self.readonly, self.deferrable)
+        except Exception as error:
+            self._handle_exception(error)
+        if begun is None:
+            return self._start_transaction()
+        self._transaction = begun
+        self._plain = not self._foreign and self.pipeline == "auto"
+        self._ran = 0
+        self._reads_only = self.readonly and self._never_serializable()
+        return None
+
+    def _never_serializable(self) -> bool:
+        """Tell whether a transaction that begins now is surely not SERIALIZABLE."""
+        if self.isolation_level is not None:
+            return self.isolation_level != "serializable"
+        return self._default_isolation() not in (None, "SERIALIZABLE")
+
+    def _default_isolation(self) -> str | None:
+        """Return SQLAlchemy's name of the session's default level, None where it is not known."""
+        raise NotImplementedError
+
+    def _in_transaction(self) -> bool:
+        """Tell whether what is sent next runs in a transaction, unless BEGIN fails."""
+        pipeline = self._pipeline
+        if pipeline is not None:
+            return pipeline.in_transaction()
+        return bool(self._connection.is_in_transaction())
+
+    async def _begin_many(self) -> None:
+        """Begin a transaction with an ``executemany()``."""
+        waiting = self._begin()
+        if waiting is not None:
+            await waiting
+        pipeline = self._pipeline
+        if pipeline is not None and pipeline.traveling and not pipeline.expect_many():
+            await pipeline.synchronize()
+
+    async def _begin_later(self) -> None:
+        await self._finish_up()
+        if self._transaction is None:
+            waiting = self._begin()
+            if waiting is not None:
+                await waiting
+
+    async def _finish_up(self) -> None:
+        """Clear away what an earlier statement has left."""
+        self._unfinished = False
+        if self._doubtful is not None:
+            await self._resolve()
+
+    async def _start_transaction(self) -> None:
+        """Send BEGIN and wait for its answer."""
+        if self.isolation_level == AUTOCOMMIT:
+            return
+        pipeline = self._pipeline
+        if pipeline is not None:
+            await pipeline.collected()
+        try:
+            transaction = self._connection.transaction(
+                isolation=self.isolation_level,
+                readonly=self.readonly,
+                deferrable=self.deferrable,
+            )
+            try:
+                await transaction.start()
+            except BaseException as error:
+                # asyncpg would take it for an open one, and every later one for a savepoint in it
+                driver.forget(self._connection, transaction)
+                if interrupts(error):
+                    self._doubt(transaction, ended=True)
+                raise
+        except Exception as error:
+            self._handle_exception(error)
+        # kept only once BEGIN has succeeded: what never began has nothing to roll back
+        self._transaction = transaction
+        self._plain = False
+
+    # the first statement, in front of which BEGIN travels
+
+    def _first_answered(self) -> None:
+        """Note that BEGIN has arrived, or that nothing had to be sent at all."""
+        pipeline = self._pipeline
+        if pipeline is not None and pipeline.traveling:
+            pipeline.traveling = False
+            if pipeline.unsent():
+                self._transaction = None
+
+    async def _first_failed(self, error: Exception) -> None:
+        """Find out whether there is a transaction after its first statement has failed."""
+        pipeline = self._pipeline
+        if pipeline is None or not pipeline.traveling:
+            return
+        if pipeline.unsent():
+            self._transaction = None
+        elif interrupts(error):
+            self._doubt(self._transaction, ended=False)
+        elif self._connection.is_closed():
+            pipeline.forget()
+            self._transaction = None
+        elif self._connection.is_in_transaction():
+            pipeline.traveling = False
+        else:
+            # BEGIN has failed, or has left without a Sync behind it
+            try:
+                begun = await pipeline.synchronize()
+            except Exception:
+                self._connection.terminate()
+                begun = False
+            if not begun:
+                pipeline.forget()
+                self._transaction = None
+
+    def _first_interrupted(self) -> None:
+        """Remember to find that out; a cancelled task does not wait."""
+        pipeline = self._pipeline
+        if pipeline is not None and pipeline.traveling:
+            if pipeline.unsent():
+                self._transaction = None
+            else:
+                self._doubt(self._transaction, ended=False)
+
+    def _doubt(self, transaction: Any, *, ended: bool) -> None:
+        self._transaction = None
+        self._doubtful = transaction
+        self._ended = ended
+        self._unfinished = True
+        if self._pipeline is not None:
+            self._pipeline.traveling = False
+
+    async def _resolve(self) -> None:
+        """Ask the server what has become of an interrupted transaction."""
+        transaction, self._doubtful = self._doubtful, None
+        connection, pipeline = self._connection, self._pipeline
+        try:
+            if pipeline is not None:
+                begun = await pipeline.synchronize()
+            else:
+                await connection.execute("")
+                begun = connection.is_in_transaction()
+            if begun and not self._ended:
+                self._transaction = transaction
+                return
+            driver.forget(connection, transaction)
+            if begun:
+                await connection.execute("ROLLBACK")
+        except Exception as error:
+            self._handle_exception(error)
+
+
+def interrupts(error: BaseException) -> bool:
+    """Tell whether an operation was left while the server was still at it."""
+    return not isinstance(error, Exception) or isinstance(error, asyncio.TimeoutError)

@@ -1,0 +1,86 @@
+"""Portals: the rows of one execution, fetched piecemeal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from asyncpg import exceptions as driver_errors
+
+from .capability import is_private
+
+
+class PublicPortal:
+    """A portal through asyncpg's own cursor."""
+
+    __slots__ = ("_cursor", "trips")
+
+    def __init__(self, cursor: Any) -> None:
+        self._cursor = cursor
+        self.trips = 1
+        """Round trips so far."""
+
+    async def fetch(self, number: int) -> list[Any]:
+        """Return the next ``number`` records, fewer at the end."""
+        self.trips += 1
+        records: list[Any] = await self._cursor.fetch(number)
+        return records
+
+
+class PrivatePortal:
+    """A portal that brings its first records in the flight that opens it."""
+
+    __slots__ = ("_statement", "_name", "_first", "_exhausted", "trips")
+
+    def __init__(self, statement: Any) -> None:
+        self._statement = statement  # kept, so that the server keeps it, too
+        self._name: str = statement._connection._get_unique_id("portal")
+        self._first: list[Any] = []
+        self._exhausted = False
+        self.trips = 0
+        """Round trips so far."""
+
+    async def open(self, args: Sequence[Any], number: int) -> None:
+        """Bind the arguments and fetch ``number`` records."""
+        statement = self._statement
+        statement._check_conn_validity("cursor")
+        protocol = statement._connection._protocol
+        reply = await protocol.bind_execute(statement._state, args, self._name, number, True, None)
+        self.trips = 1
+        # not by the completion that asyncpg reports: in front of ours may travel BEGIN's
+        self._first = reply[0]
+        self._exhausted = len(self._first) < number
+
+    async def fetch(self, number: int) -> list[Any]:
+        """Return the next ``number`` records, fewer at the end."""
+        first, self._first = self._first[:number], self._first[number:]
+        wanted = number - len(first)
+        if not wanted or self._exhausted:
+            return first
+        statement = self._statement
+        statement._check_conn_validity("fetch")
+        connection = statement._connection
+        if not connection.is_in_transaction():
+            raise driver_errors.NoActiveSQLTransactionError(
+                "the cursor's rows are gone: its transaction has ended"
+            )
+        reply = await connection._protocol.execute(statement._state, self._name, wanted, True, None)
+        self.trips += 1
+        records: list[Any] = reply[0]
+        self._exhausted = len(records) < wanted
+        return first + records if first else records
+
+
+async def open_portal(
+    statement: Any, args: Sequence[Any], number: int
+) -> PublicPortal | PrivatePortal:
+    """Open a portal over a prepared statement in a transaction; ``number`` records come along.
+
+    Raises NoActiveSQLTransactionError, before anything is sent, where this asyncpg does not know
+    of the transaction and has to.
+    """
+    if is_private():
+        portal = PrivatePortal(statement)
+        await portal.open(args, number)
+        return portal
+    return PublicPortal(await statement.cursor(*args))

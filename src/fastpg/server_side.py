@@ -1,0 +1,125 @@
+"""The server-side cursor of an adapted connection; see :mod:`fastpg.portal` for its rows."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import Any, NoReturn
+
+from . import _impl
+from .cursor import AsyncAdapt_asyncpg_cursor
+from .portal import open_portal
+
+_tuples = _impl.rows.tuples
+
+
+class AsyncAdapt_asyncpg_ss_cursor(AsyncAdapt_asyncpg_cursor):
+    """A cursor whose rows stay on the server until they are fetched (``stream()``, ``yield_per``).
+
+    Works in AUTOCOMMIT, too: see :mod:`fastpg.portal`.  Once closed, it raises InterfaceError
+    where a buffered cursor has no more rows.
+    """
+
+    __slots__ = ()
+
+    server_side = True
+
+    ROWS_AHEAD = 50
+    """Rows fetched at once by :meth:`fetchone`."""
+    ROWS_PER_BATCH = 1000
+    """Rows fetched at once by :meth:`fetchall`."""
+
+    async def _execute(self, operation: str, parameters: Sequence[Any]) -> None:
+        adapted = self._adapt_connection
+        async with adapted._execute_mutex:
+            first = False
+            try:
+                if adapted._transaction is None:
+                    first = True
+                    waiting = adapted._begin()
+                    if waiting is not None:
+                        await waiting
+                self._cursor = portal = await open_portal(
+                    adapted, operation, parameters, self.ROWS_AHEAD
+                )
+                if first:
+                    adapted._first_answered()
+                self._description = portal.description
+                self._rows = deque()
+                self._rowcount = -1
+            except Exception as error:
+                adapted._plain = False
+                if first:
+                    await adapted._first_failed(error)
+                self._handle_exception(error)
+            except BaseException:
+                adapted._plain = False
+                if first:
+                    adapted._first_interrupted()
+                raise
+
+    def executemany(self, operation: str, seq_of_parameters: Any) -> NoReturn:
+        """Refuse: a portal holds the result of one execution."""
+        raise NotImplementedError("a server-side cursor does not offer executemany()")
+
+    async def _read(self, number: int) -> list[Any]:
+        adapted = self._adapt_connection
+        async with adapted._execute_mutex:
+            try:
+                records = await self._cursor.fetch(number)
+            except Exception as error:
+                self._handle_exception(error)
+        return _tuples(records) if self._as_tuples else records
+
+    def _fetch(self, number: int) -> list[Any]:
+        if self._cursor is None:
+            raise self._adapt_connection.dbapi.InterfaceError(
+                "the server-side cursor is closed or has not executed a statement"
+            )
+        rows: list[Any] = self._adapt_connection.await_(self._read(number))
+        return rows
+
+    def fetchone(self) -> Any:
+        """Return the next row, ``None`` after the last."""
+        rows = self._unread()
+        if not rows:
+            rows.extend(self._fetch(self.ROWS_AHEAD))
+        return rows.popleft() if rows else None
+
+    def fetchmany(self, size: int | None = None) -> list[Any]:
+        """Return up to ``size`` rows in at most one round trip; all of them without a size."""
+        if size is None:
+            return self.fetchall()
+        rows = self._unread()
+        if size > len(rows):
+            # SQLAlchemy starts with windows of 1, 5 and 25 rows: one round trip serves them all
+            rows.extend(self._fetch(max(size - len(rows), self.ROWS_AHEAD)))
+        return [rows.popleft() for _ in range(min(size, len(rows)))]
+
+    def fetchall(self) -> list[Any]:
+        """Return all rows that have not been read yet."""
+        rows = list(self._rows)
+        self._rows = deque()
+        while batch := self._fetch(self.ROWS_PER_BATCH):
+            rows.extend(batch)
+        return rows
+
+    def __iter__(self) -> Iterator[Any]:
+        while (row := self.fetchone()) is not None:
+            yield row
+
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        rows = self._unread()
+        while True:
+            if not rows:
+                rows.extend(await self._read(self.ROWS_AHEAD))
+            if not rows:
+                return
+            yield rows.popleft()
+
+    def close(self) -> None:
+        """Let go of the rows and close the portal."""
+        portal, self._cursor = self._cursor, None
+        self._rows = []
+        if portal is not None:
+            portal.close()

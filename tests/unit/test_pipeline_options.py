@@ -1,0 +1,226 @@
+"""The options `pipeline` and `ping_bypass_window`: three places, one meaning, clear refusals."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from typing import Any
+
+import asyncpg
+import pytest
+from sqlalchemy import URL, create_engine, engine_from_config, make_url
+from sqlalchemy.dialects import plugins
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
+
+from fastpg import driver
+from fastpg.connection import AsyncAdapt_asyncpg_connection
+from fastpg.driver import capability
+from tests.fixtures.engines import Dialect
+from tests.fixtures.server import Server
+
+NOWHERE = "postgresql+fastpg://u:p@h/db"
+# Where the package runs from its source tree there is no entry point to find it by.
+plugins.register("fastpg", "fastpg.plugin", "FastpgPlugin")
+pipeline_possible = pytest.mark.skipif(
+    not driver.can_pipeline(), reason="FASTPG_DRIVER=public: the pipeline is off everywhere"
+)
+
+
+async def options(engine: Any) -> tuple[str, float]:
+    """Return both options of a new connection of `engine`."""
+    async with engine.connect() as connection:
+        raw = await connection.get_raw_connection()
+        adapted = raw.dbapi_connection
+        return adapted.pipeline, adapted.ping_bypass_window
+
+
+def mode(wanted: str) -> str:
+    return wanted if driver.can_pipeline() else "off"
+
+
+def url(dialect: Dialect, query: str = "") -> URL:
+    return dialect.url().update_query_string(query)
+
+
+@pytest.mark.parametrize(
+    ("query", "connect_args", "arguments", "expected"),
+    [
+        ("", {}, {}, ("auto", 0.5)),
+        ("pipeline=begin&ping_bypass_window=2", {}, {}, ("begin", 2.0)),
+        ("pipeline=OFF&ping_bypass_window=0", {}, {}, ("off", 0.0)),
+        ("", {"pipeline": "begin", "ping_bypass_window": 3}, {}, ("begin", 3)),
+        ("pipeline=off", {"pipeline": "begin"}, {}, ("begin", 0.5)),
+        ("pipeline=off", {"pipeline": None}, {}, ("auto", 0.5)),
+        ("", {}, {"pipeline": "begin", "ping_bypass_window": 1.5}, ("begin", 1.5)),
+        ("pipeline=off", {}, {"pipeline": "auto"}, ("auto", 0.5)),
+        ("", {"pipeline": "off", "ping_bypass_window": 1}, {"pipeline": "begin"}, ("begin", 1)),
+        ("", {"ping_bypass_window": 1}, {"ping_bypass_window": "0.25"}, ("auto", 0.25)),
+        ("pipeline=begin", {}, {"pipeline": None}, ("begin", 0.5)),
+    ],
+)
+def test_places_and_precedence(
+    fastpg_dialect: Dialect,
+    query: str,
+    connect_args: dict[str, Any],
+    arguments: dict[str, Any],
+    expected: tuple[str, float],
+) -> None:
+    async def work() -> None:
+        engine = fastpg_dialect.engine(
+            url(fastpg_dialect, query), connect_args=connect_args, **arguments
+        )
+        assert await options(engine) == (mode(expected[0]), expected[1])
+
+    asyncio.run(work())
+
+
+def test_synchronous_use(server: Server) -> None:
+    target = server.url("postgresql+fastpg").update_query_string("async_fallback=true")
+    engine = create_engine(target, pipeline="begin", ping_bypass_window=4, poolclass=NullPool)
+    with engine.connect() as connection:
+        adapted: Any = connection.connection.dbapi_connection
+        assert (adapted.pipeline, adapted.ping_bypass_window) == (mode("begin"), 4)
+    engine.dispose()
+
+
+def test_a_plugin_and_a_configuration(server: Server) -> None:
+    async def work() -> None:
+        target = server.url("postgresql+asyncpg")
+        plugged = create_async_engine(target, plugins=["fastpg"], pipeline="begin")
+        assert await options(plugged) == (mode("begin"), 0.5)
+        await plugged.dispose()
+
+    asyncio.run(work())
+    configured = engine_from_config(
+        {
+            "x.url": f"{NOWHERE}?async_fallback=true",
+            "x.pipeline": "off",
+            "x.ping_bypass_window": "9",
+        },
+        prefix="x.",
+    )
+    assert configured.dialect._ping_bypass_window == 9.0  # type: ignore[attr-defined]
+
+
+def test_an_async_creator_gets_the_engine_arguments(fastpg_dialect: Dialect) -> None:
+    dsn = fastpg_dialect.server.url("postgresql").render_as_string(False)
+
+    async def creator() -> Any:
+        return await asyncpg.connect(dsn)
+
+    async def work() -> None:
+        engine = fastpg_dialect.engine(async_creator=creator, pipeline="begin")
+        assert await options(engine) == (mode("begin"), 0.5)
+
+    asyncio.run(work())
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "fix"),
+    [
+        ("pipeline", "on", "one of auto, begin, off, for example pipeline=auto"),
+        ("pipeline", "", "one of auto, begin, off"),
+        ("ping_bypass_window", "-1", "0 to ping at every checkout, for example"),
+        ("ping_bypass_window", "soon", "a number of seconds"),
+        ("ping_bypass_window", "inf", "a number of seconds"),
+    ],
+)
+def test_wrong_values(fastpg_dialect: Dialect, name: str, value: str, fix: str) -> None:
+    with pytest.raises(ArgumentError, match=f"{name}='{value}' in the URL is not valid.*{fix}"):
+        create_async_engine(make_url(NOWHERE).update_query_dict({name: value}))
+    with pytest.raises(ArgumentError, match=f"{name}='{value}' in create_engine.*{fix}"):
+        create_async_engine(NOWHERE, **{name: value})
+
+    async def work() -> None:
+        engine = fastpg_dialect.engine(connect_args={name: value})
+        with pytest.raises(ArgumentError, match=f"{name}='{value}' in connect_args.*{fix}"):
+            await options(engine)
+
+    asyncio.run(work())
+
+
+@pytest.mark.parametrize("value", [True, False, 1, object()])
+def test_a_value_of_a_wrong_type(value: Any) -> None:
+    with pytest.raises(ArgumentError, match="it takes one of auto, begin, off"):
+        create_async_engine(NOWHERE, pipeline=value)
+
+
+# what the connection can do
+
+
+class Foreign:
+    """A driver connection that is not asyncpg's."""
+
+    def get_settings(self) -> Any:
+        return object()
+
+
+def test_another_connection_than_asyncpgs_has_it_off() -> None:
+    assert AsyncAdapt_asyncpg_connection(None, Foreign(), 0).pipeline == "off"
+
+
+def test_a_derived_class_of_asyncpgs_has_it(fastpg_dialect: Dialect) -> None:
+    class Derived(asyncpg.Connection):  # type: ignore[misc]
+        pass
+
+    async def work() -> None:
+        engine = fastpg_dialect.engine(connect_args={"connection_class": Derived})
+        assert await options(engine) == (mode("auto"), 0.5)
+
+    asyncio.run(work())
+
+
+def test_this_asyncpg_has_every_name_of_the_pipeline() -> None:
+    assert capability._missing_names(capability.PIPELINE_NAMES) == ()
+
+
+def test_a_missing_name_turns_only_the_pipeline_off() -> None:
+    private = capability._choose("auto", ())
+    possible, reason = capability._choose_pipeline(private, ("Protocol.close_portal",))
+    assert not possible
+    assert reason.endswith("lacks Protocol.close_portal")
+    assert capability._choose_pipeline(private, ()).possible
+    assert capability._choose_pipeline(capability._choose("public", ()), ()) == (
+        False,
+        "driver level public",
+    )
+
+
+WITHOUT = """
+import asyncpg.transaction
+del asyncpg.transaction.Transaction._state
+from fastpg import driver
+print(driver.capabilities().level, driver.can_pipeline(), driver.pipeline_capability().reason)
+"""
+
+
+@pipeline_possible
+def test_an_asyncpg_without_a_name() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT],
+        env={**os.environ, "FASTPG_DRIVER": "auto"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("private False asyncpg")
+    assert done.stdout.endswith("lacks Transaction._state\n")
+
+
+@pipeline_possible
+def test_the_mode_follows_the_process(
+    fastpg_dialect: Dialect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(capability, "_pipeline", capability.PipelineCapability(False, "a test"))
+
+    async def work() -> None:
+        engine = fastpg_dialect.engine(pipeline="begin")
+        assert await options(engine) == ("off", 0.5)
+
+    asyncio.run(work())
