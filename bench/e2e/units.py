@@ -1,4 +1,4 @@
-"""Units of work on a pool: connect, do little, end the transaction, close. The same for each dialect.
+"""Units of work on a pool: connect, do little, end the transaction, close. For every dialect.
 
 What is measured here is the waiting, so each is written as a program writes it. `batch` lets tasks
 share the work, `think` seconds pass after each unit and are not a part of what is measured.

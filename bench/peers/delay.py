@@ -79,7 +79,8 @@ class Line:
         while True:
             now = time.perf_counter()
             timeout = self._deliver(now)
-            ready, _, _ = select.select([_PIPE, self._listener, *self._sources], [], [], timeout)
+            watched: list[Any] = [_PIPE, self._listener, *self._sources]
+            ready, _, _ = select.select(watched, [], [], timeout)
             now = time.perf_counter()
             for each in ready:
                 if each is self._listener:

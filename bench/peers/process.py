@@ -1,4 +1,4 @@
-"""The parent's end of the peers: starts worker.py, asks it, ends it; line.py does so with delay.py."""
+"""The parent's end of the peers: starts worker.py, asks it, ends it. line.py derives from it."""
 
 from __future__ import annotations
 
