@@ -39,10 +39,10 @@ _METHOD = """\
 Each peer is a process of its own, with one open connection unless a row says more. A round runs one
 batch of every peer, in an order that changes; a batch takes some 30 ms. A ratio is that of the
 medians of the rounds. Garbage collection is on, after a full collection in front of each batch.
-Before anything is timed, all peers have to return the same values. A gate that is missed is measured
-once more, with more rounds of the two that it compares, and the second reading counts. Peak memory
-is the growth of the resident set in a fresh process while one result is fetched and held. Function
-calls are counted by `sys.setprofile`.
+Before anything is timed, all peers have to return the same values. A gate that is missed is
+measured once more, with more rounds of the two that it compares, and the second reading counts.
+Peak memory is the growth of the resident set in a fresh process while one result is fetched and
+held. Function calls are counted by `sys.setprofile`.
 
 Round trips longer than the Unix socket's are made by `bench/peers/delay.py`, a process that
 forwards each chunk half of that time after it came, in both directions. In the rows with a round
