@@ -7,6 +7,7 @@ the public path serves.  ``FASTPG_DRIVER=public|private|auto`` (default ``auto``
 
 from __future__ import annotations
 
+from .arrivals import arrivals as arrivals
 from .capability import LEVELS as LEVELS
 from .capability import PIPELINE_NAMES as PIPELINE_NAMES
 from .capability import PRIVATE_NAMES as PRIVATE_NAMES
@@ -21,12 +22,13 @@ from .execution import fetch as fetch
 from .execution import receive_in_bulk as receive_in_bulk
 from .execution import settle as settle
 from .many import Cancellable as Cancellable
+from .neutral import neutral_sync as neutral_sync
 from .pipeline import Pipeline as Pipeline
 from .pipeline import forget as forget
-from .pipeline import pipeline as pipeline
+from .pipeline import open_pipeline as open_pipeline
 from .portals import open_portal as open_portal
 from .preamble import Preamble as Preamble
-from .preamble import preamble as preamble
+from .preamble import open_preamble as open_preamble
 from .sockets import apply_socket_options as apply_socket_options
 from .sockets import check_socket_options as check_socket_options
 from .value_codecs import set_codec as set_codec

@@ -67,7 +67,7 @@ class Preamble:
         self._transport.writelines([self._messages, *buffers])
 
 
-def preamble(connection: Any) -> Preamble | None:
+def open_preamble(connection: Any) -> Preamble | None:
     """Return a new preamble of asyncpg's connection, None at level ``public``."""
     transport = getattr(connection, "_transport", None) if is_private() else None
     return None if transport is None else Preamble(transport)
