@@ -174,7 +174,6 @@ _ALL = (
         "connect + SELECT + close, 20 tasks on a pool of 10",
         workload="unit_read_pool10",
         batch=0.1,
-        against_asyncpg=True,
     ),
     _unit(
         "unit_read_2ms",
@@ -182,6 +181,7 @@ _ALL = (
         workload="unit_read_think3",
         trip=0.002,
         batch=0.06,
+        against_asyncpg=True,
     ),
     _unit(
         "unit_read_1ms_tasks",
@@ -189,6 +189,7 @@ _ALL = (
         workload="unit_read_pool5",
         trip=0.001,
         batch=0.15,
+        against_asyncpg=True,
     ),
     _unit("unit_insert", "begin + INSERT + commit"),
     _unit(
