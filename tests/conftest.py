@@ -13,7 +13,12 @@ pytest_plugins = [
     "tests.fixtures.gc",
     "tests.fixtures.server",
     "tests.fixtures.proxy",
+    "tests.fixtures.sabotage",
+    "tests.fixtures.standby",
+    "tests.fixtures.pgbouncer",
     "tests.fixtures.statements",
+    "tests.fixtures.messages",
+    "tests.fixtures.waits",
     "tests.fixtures.engines",
     "tests.fixtures.outcome",
 ]

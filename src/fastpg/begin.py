@@ -265,7 +265,7 @@ class BeginningConnection(AdaptedConnection):
             if pipeline is not None:
                 begun = await pipeline.synchronize()
             else:
-                await connection.execute("")
+                await driver.neutral_sync(connection)
                 begun = connection.is_in_transaction()
             if begun and not self._ended:
                 self._transaction = transaction
