@@ -11,6 +11,7 @@ import socket
 from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -18,9 +19,10 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from sqlalchemy.engine import URL
 
 from bench import race
-from bench.catalogue import BENCHMARKS, Benchmark, Lane
+from bench.catalogue import BENCHMARKS, SHORT_TRIP, Benchmark, Lane
 from bench.e2e import schema
 from bench.gates import Figures, Gate
+from bench.peers.line import DelayLine
 from bench.peers.process import PeerProcess
 from bench.report import Entry, Report
 from bench.verdicts import judge
@@ -33,6 +35,10 @@ _SECONDS = 6.0
 # The server's answer to a large query arrives in pieces whose number varies, and each one costs
 # some calls: the lowest of some runs is the same every time.
 _COUNTS = 7
+# Units whose waits are counted, and that are timed.
+_TIMED = 5
+# Units that follow each other while bursts are counted.
+_IN_A_ROW = 20
 
 Measured = dict[str, dict[str, list[float]]]
 
@@ -46,6 +52,7 @@ class Arena:
         self._stack = ExitStack()
         self._peers: dict[str, PeerProcess] = {}
         self._address: tuple[URL, str] | None = None
+        self._delay_line: DelayLine | None = None
 
     def compete(self, name: str, fixture: BenchmarkFixture) -> None:
         """Measure the benchmark `name`, record it, and fail the test for gates that are missed.
@@ -53,7 +60,13 @@ class Arena:
         Where pytest-benchmark is disabled every lane runs once, and only the values are compared.
         """
         benchmark = BENCHMARKS[name]
-        measure = {"time": self._time, "memory": self._memory, "calls": self._calls}[benchmark.kind]
+        measure = {
+            "time": self._time,
+            "memory": self._memory,
+            "calls": self._calls,
+            "waits": self._waits,
+            "bursts": self._bursts,
+        }[benchmark.kind]
         entry = Entry(benchmark)
         first = measure(benchmark, fixture, entry)
         if not fixture.enabled:
@@ -76,6 +89,8 @@ class Arena:
         """Stop the peers, remove the tables, stop the server."""
         for peer in self._peers.values():
             peer.stop()
+        if self._delay_line is not None:
+            self._delay_line.stop()
         self._stack.close()
 
     def _time(
@@ -86,7 +101,7 @@ class Arena:
             runners = {lane.label: self._runner(lane) for lane in benchmark.lanes}
             enabled = fixture is None or fixture.enabled
             first = runners[benchmark.lanes[0].label]
-            entry.iterations = race.iterations(first) if enabled else 1
+            entry.iterations = race.iterations(first, benchmark.batch) if enabled else 1
             running = race.Race(runners, entry.iterations)
             rounds = benchmark.rounds
             if entry.iterations > 1:  # the others have few rounds, and are warm
@@ -148,6 +163,60 @@ class Arena:
             self._finish(benchmark)
         return figures
 
+    def _waits(
+        self, benchmark: Benchmark, fixture: BenchmarkFixture | None, entry: Entry
+    ) -> Measured:
+        """Count the answers that a unit has had when it ends, and time it on a shorter line.
+
+        After each one the worker rests: what nobody waits for is over when the next one starts.
+        """
+        assert benchmark.trip is not None
+        figures: Measured = {lane.label: {"waits": [], "wall": []} for lane in benchmark.lanes}
+        line, trip = self._line(), benchmark.trip
+
+        def one_round() -> None:
+            for lane in benchmark.lanes:
+                run, found = self._runner(lane), figures[lane.label]
+                rest = partial(self._peer(lane).ask, "rest", seconds=2 * trip)
+                line.set_round_trip(trip)
+                for _ in range(_TIMED):
+                    rest()
+                    before = line.answers()
+                    run(1)
+                    found["waits"].append(line.answers() - before)
+                rest()
+                line.set_round_trip(SHORT_TRIP)
+                for _ in range(_TIMED):
+                    found["wall"].append(run(1).wall)
+                    rest()
+
+        self._prepare(benchmark)
+        try:
+            self._rounds(one_round, benchmark.rounds, fixture)
+        finally:
+            self._finish(benchmark)
+        return figures
+
+    def _bursts(
+        self, benchmark: Benchmark, fixture: BenchmarkFixture | None, entry: Entry
+    ) -> Measured:
+        figures: Measured = {lane.label: {"bursts": []} for lane in benchmark.lanes}
+
+        def one_round() -> None:
+            for lane in benchmark.lanes:
+                run = self._runner(lane)
+                before = self._line().bursts()
+                run(_IN_A_ROW)
+                counted = self._line().bursts() - before
+                figures[lane.label]["bursts"].append(counted / _IN_A_ROW)
+
+        self._prepare(benchmark)
+        try:
+            self._rounds(one_round, benchmark.rounds, fixture)
+        finally:
+            self._finish(benchmark)
+        return figures
+
     @staticmethod
     def _rounds(one_round: Callable[[], None], rounds: int, fixture: Any) -> None:
         if fixture is not None:
@@ -166,8 +235,13 @@ class Arena:
 
     def _prepare(self, benchmark: Benchmark) -> None:
         """Open the workload of every lane; fail the test unless all get the same values."""
+        way = {}
+        if benchmark.trip is not None:
+            line = self._line()
+            line.set_round_trip(benchmark.trip)
+            way["url"] = line.url.render_as_string(hide_password=False)
         digests = {
-            lane.label: self._peer(lane).ask("prepare", workload=lane.workload)
+            lane.label: self._peer(lane).ask("prepare", workload=lane.workload, **way)
             for lane in benchmark.lanes
         }
         if len(set(digests.values())) != 1:
@@ -185,6 +259,13 @@ class Arena:
         if not lane.workload.startswith("json_") and not peer.introduced:
             self._introduce(peer)
         return peer
+
+    def _line(self) -> DelayLine:
+        if self._delay_line is None:
+            if self._address is None:
+                self._address = self._make_tables()
+            self._delay_line = DelayLine(self._address[0])
+        return self._delay_line
 
     def _introduce(self, peer: PeerProcess) -> None:
         if self._address is None:

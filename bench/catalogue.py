@@ -6,10 +6,11 @@ themselves stand in bench/e2e, and only the workers import those.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
-Kind = Literal["time", "memory", "calls"]
+Kind = Literal["time", "memory", "calls", "waits", "bursts"]
 
 BUILTIN = "builtin"
 COMPILED = "compiled"
@@ -19,6 +20,10 @@ ASYNCPG = "asyncpg"
 SQLALCHEMY = (BUILTIN, COMPILED, PYTHON, PSYCOPG)
 EVERY = (*SQLALCHEMY, ASYNCPG)
 FORMS = (BUILTIN, COMPILED, PYTHON)
+UNIT = "unit of work"
+# Much longer than it takes to ask for a count: what nobody waits for is not answered by then.
+WAITING_TRIP = 0.01
+SHORT_TRIP = 0.002
 
 
 class Lane(NamedTuple):
@@ -41,7 +46,9 @@ class Comparison(NamedTuple):
 class Benchmark:
     """Lanes that are measured in turns, and the comparisons that are gated.
 
-    `rounds` is the number of turns of each lane; `unit` is what one iteration does.
+    `rounds` is the number of turns of each lane; `unit` is what one iteration does; `trip` is how
+    many seconds a round trip takes, None on the shortest way to the server; `batch` is how many
+    seconds one turn is to take.
     """
 
     name: str
@@ -51,6 +58,8 @@ class Benchmark:
     comparisons: tuple[Comparison, ...]
     rounds: int = 15
     unit: str = "statement"
+    trip: float | None = None
+    batch: float = 0.03
 
 
 _STANDARD = (
@@ -73,6 +82,62 @@ def _benchmark(
     lanes = tuple(Lane(peer, peer, workload or name) for peer in peers)
     known = tuple(c for c in _STANDARD if {c.reference, c.ours} <= set(peers))
     return Benchmark(name, title, kind, lanes, known, rounds, unit)
+
+
+def _unit(
+    name: str,
+    title: str,
+    *,
+    workload: str = "",
+    kind: Kind = "time",
+    peers: tuple[str, ...] = EVERY,
+    trip: float | None = None,
+    batch: float = 0.03,
+    against_asyncpg: bool = False,
+) -> Benchmark:
+    """Describe a unit of work, from the pool and back; what counts is what the program waits."""
+    made = _benchmark(
+        name,
+        title,
+        kind=kind,
+        workload=workload,
+        peers=peers,
+        rounds=15 if kind == "time" else 1,
+        unit=UNIT,
+    )
+    compared = made.comparisons
+    if kind != "time":
+        compared = tuple(each for each in compared if each.reference == BUILTIN)
+    if against_asyncpg:
+        compared += (Comparison("asyncpg", ASYNCPG, COMPILED),)
+    return replace(made, comparisons=compared, trip=trip, batch=batch)
+
+
+def _counted() -> Iterator[Benchmark]:
+    """Yield, for each unit of work, its waits and its bursts: numbers without noise."""
+    for name, title, peers in (
+        ("read", "connect, SELECT, close", EVERY),
+        ("insert", "begin, INSERT … RETURNING, commit", EVERY),
+        ("get", "AsyncSession.get, close", SQLALCHEMY),
+        ("readonly", "begin, SELECT, commit, READ ONLY", EVERY),
+        ("modify", "get, modify, commit", SQLALCHEMY),
+        ("ping", "connect, SELECT, close, pool_pre_ping", SQLALCHEMY),
+        ("fresh", "connect, a SELECT never seen before, close", EVERY),
+        ("cold", "new connection, SELECT, close", EVERY),
+        ("stream", "server-side cursor over 1,000 rows", EVERY),
+    ):
+        work = f"unit_{name}"
+        yield _unit(
+            f"waits_{name}",
+            title,
+            kind="waits",
+            workload=work,
+            peers=peers,
+            trip=WAITING_TRIP,
+        )
+        yield _unit(
+            f"bursts_{name}", title, kind="bursts", workload=work, peers=peers, trip=SHORT_TRIP
+        )
 
 
 def _caching() -> Benchmark:
@@ -103,6 +168,47 @@ _ALL = (
     _benchmark("executemany", "executemany of 1,000 dictionaries"),
     _benchmark("insertmanyvalues", "insertmanyvalues, 1,000 RETURNING"),
     _caching(),
+    _unit("unit_read", "connect + SELECT + close"),
+    _unit(
+        "unit_read_tasks",
+        "connect + SELECT + close, 20 tasks on a pool of 10",
+        workload="unit_read_pool10",
+        batch=0.1,
+    ),
+    _unit(
+        "unit_read_2ms",
+        "connect + SELECT + close, round trip 2 ms",
+        workload="unit_read_think3",
+        trip=0.002,
+        batch=0.06,
+        against_asyncpg=True,
+    ),
+    _unit(
+        "unit_read_1ms_tasks",
+        "connect + SELECT + close, round trip 1 ms, 20 tasks on a pool of 5",
+        workload="unit_read_pool5",
+        trip=0.001,
+        batch=0.15,
+        against_asyncpg=True,
+    ),
+    _unit("unit_insert", "begin + INSERT + commit"),
+    _unit(
+        "unit_insert_2ms",
+        "begin + INSERT + commit, round trip 2 ms",
+        workload="unit_insert_think3",
+        trip=0.002,
+        batch=0.06,
+    ),
+    _unit("unit_get", "AsyncSession.get + close", peers=SQLALCHEMY),
+    _unit(
+        "unit_get_2ms",
+        "AsyncSession.get + close, round trip 2 ms",
+        workload="unit_get_think3",
+        peers=SQLALCHEMY,
+        trip=0.002,
+        batch=0.06,
+    ),
+    *_counted(),
     *(
         _benchmark(
             f"json_{action}_{size}",

@@ -3,7 +3,7 @@
     pytest bench --benchmark-only                          all of them, in less than ten minutes
     pytest bench --benchmark-only -k one_row               a part of them
     pytest bench --benchmark-only --fastpg-report=docs     writes docs/benchmarks.{json,md,svg},
-                                                           and the figures of README.md
+                                                           docs/waits.svg, README.md's figures
     pytest bench --benchmark-disable                       only whether they run and agree
 
 `FASTPG_BENCH_GATES` names another file of gates. `FASTPG_BENCH_SLACK=0.9` multiplies the floors of
@@ -74,7 +74,7 @@ def pytest_terminal_summary(
         terminalreporter.write_line(line)
     directory = config.getoption(_OPTION)
     if directory is not None:
-        from bench import page, plots, readme
+        from bench import page, plots, readme, waits
 
         document = report.document()
         terminalreporter.write_line(f"written: {report.write(directory, document)}")
@@ -85,5 +85,7 @@ def pytest_terminal_summary(
             terminalreporter.write_line(
                 "no picture: nothing was compared with the built-in dialect"
             )
+        if waits.counted(document):
+            terminalreporter.write_line(f"written: {waits.write(directory, document)}")
         if directory.resolve() == readme.FILE.parent / "docs":
             terminalreporter.write_line(f"written: {readme.write(readme.FILE, document)}")

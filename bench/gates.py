@@ -29,6 +29,8 @@ MEASURES: dict[Kind, tuple[str, ...]] = {
     "time": ("cpu", "wall"),
     "memory": ("memory",),
     "calls": ("calls",),
+    "waits": ("waits",),
+    "bursts": ("bursts",),
 }
 
 Figures = Mapping[str, Mapping[str, list[float]]]
@@ -52,7 +54,7 @@ class Gate:
 
     @property
     def limit(self) -> float:
-        """The bound with the slack in it; memory and calls have no such noise, and get none."""
+        """The bound with the slack in it; what is counted has no such noise, and gets none."""
         return self.bound * self.slack if self.key == "floor" else self.bound
 
     def ratio(self, figures: Figures) -> float:

@@ -87,7 +87,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    known = [name for name, each in BENCHMARKS.items() if each.kind == "time" and name != "caching"]
+    known = [
+        name
+        for name, each in BENCHMARKS.items()
+        if each.kind == "time" and each.trip is None and name != "caching"
+    ]
     parser.add_argument("names", nargs="+", choices=known, metavar="BENCHMARK")
     parser.add_argument("--iterations", type=int, default=20)
     options = parser.parse_args()

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bench.catalogue import EVERY
-from bench.report import NAME
+from bench.catalogue import EVERY, SHORT_TRIP, UNIT
+from bench.report import NAME, WAITS_NAME
 
 Document = dict[str, Any]
 
@@ -26,8 +26,9 @@ _BIAS = """\
 
 **Read this first.** These figures come from the authors of fastpg, and the workloads are the ones
 that fastpg was made for: many rows, JSON, many parameters, over an open connection to a server on
-the same machine. Client processor time is what is compared, since the server would drown the
+the same machine. There, client processor time is compared, since the server would drown the
 difference; a program that waits for a network or for a slow query will notice much less of it.
+What such a program gains stands under units of work, which are compared by the time of day.
 `asyncpg by hand` does the same work without SQLAlchemy: it has no compiler, no result objects and
 no ORM, and is here to show what those cost. Measure your own program before you decide anything.
 """
@@ -35,13 +36,22 @@ no ORM, and is here to show what those cost. Measure your own program before you
 _METHOD = """\
 ## How it is measured
 
-Each peer is a process of its own with one open connection. A round runs one batch of every peer, in
-an order that changes; a batch takes some 30 ms. A ratio is that of the medians of the rounds.
-Garbage collection is on, after a full collection in front of each batch. Before anything is timed,
-all peers have to return the same values. A gate that is missed is measured once more, with more
-rounds of the two that it compares, and the second reading counts. Peak memory is the growth of the
-resident set in a fresh process while one result is fetched and held. Function calls are counted by
-`sys.setprofile`. The rows, the statements and the bounds: `bench/e2e`, `bench/gates.toml`.
+Each peer is a process of its own, with one open connection unless a row says more. A round runs one
+batch of every peer, in an order that changes; a batch takes some 30 ms. A ratio is that of the
+medians of the rounds. Garbage collection is on, after a full collection in front of each batch.
+Before anything is timed, all peers have to return the same values. A gate that is missed is
+measured once more, with more rounds of the two that it compares, and the second reading counts.
+Peak memory is the growth of the resident set in a fresh process while one result is fetched and
+held. Function calls are counted by `sys.setprofile`.
+
+Round trips longer than the Unix socket's are made by `bench/peers/delay.py`, a process that
+forwards each chunk half of that time after it came, in both directions. In the rows with a round
+trip of 2 ms a program with a pool of 3 thinks for 3 ms after each unit of work, which is not in the
+figures. A wait is an answer that has reached the client by the end of its unit of work; what is
+sent by then and nobody waits for is not one. Bursts are counted on the way to the server, over 20
+units on one connection without a pause.
+
+The rows, the statements and the bounds: `bench/e2e`, `bench/gates.toml`.
 
 ```
 pytest bench --benchmark-only --fastpg-report=docs
@@ -70,6 +80,8 @@ def _sections(document: Document) -> Iterator[str]:
     yield "\n".join(_conditions(document)) + "\n"
     benchmarks = document["benchmarks"]
     yield from _times(benchmarks)
+    yield from _units(benchmarks)
+    yield from _waits(benchmarks)
     yield from _others(benchmarks)
     yield from _not_won(benchmarks)
     yield from _gates(benchmarks)
@@ -93,7 +105,7 @@ def _conditions(document: Document) -> Iterator[str]:
 
 
 def _times(benchmarks: list[Document]) -> Iterator[str]:
-    timed = [b for b in benchmarks if b["kind"] == "time" and "builtin" in b["medians"]]
+    timed = [b for b in _timed(benchmarks) if b["unit"] != UNIT]
     if not timed:
         return
     yield "## Time\n"
@@ -102,15 +114,63 @@ def _times(benchmarks: list[Document]) -> Iterator[str]:
         " how many times as fast fastpg is (with an asterisk: measured once more, because the"
         " first reading missed its gate).\n"
     )
+    yield from _compared(timed)
+
+
+def _units(benchmarks: list[Document]) -> Iterator[str]:
+    timed = [b for b in _timed(benchmarks) if b["unit"] == UNIT]
+    if not timed:
+        return
+    yield "## Units of work\n"
+    yield (
+        "Microseconds on the wall that a program spends in one unit, from the pool and back; then"
+        " how many times as fast fastpg is (asterisk as above).\n"
+    )
+    yield from _compared(timed)
+
+
+def _waits(benchmarks: list[Document]) -> Iterator[str]:
+    """Yield how often each peer waits in a unit of work, and what one takes at 2 ms."""
+    counted = [b for b in benchmarks if b["kind"] == "waits"]
+    if not counted:
+        return
+    bursts = {b["title"]: b["medians"] for b in benchmarks if b["kind"] == "bursts"}
+    yield "## Waits\n"
+    yield f"![{WAITS_NAME}]({WAITS_NAME}.svg)\n"
+    yield (
+        "How often a program waits for the server in one unit of work, and how many milliseconds"
+        f" that takes when a round trip takes {SHORT_TRIP * 1e3:g}; in brackets, how many bursts of"
+        " bytes the client sends for it.\n"
+    )
+    yield "| unit of work | built-in | compiled | Python | psycopg | asyncpg by hand |"
+    yield "|---|---:|---:|---:|---:|---:|"
+    for benchmark in counted:
+        cells = [benchmark["title"]]
+        for peer in EVERY:
+            found = benchmark["medians"].get(peer)
+            sent = bursts.get(benchmark["title"], {}).get(peer, {}).get("bursts")
+            said = "" if sent is None else f" ({sent:.3g})"
+            cells.append(f"{found['waits']:g}, {found['wall'] * 1e3:.1f} ms{said}" if found else "")
+        yield f"| {' | '.join(cells)} |"
+    yield ""
+
+
+def _timed(benchmarks: list[Document]) -> list[Document]:
+    return [b for b in benchmarks if b["kind"] == "time" and "builtin" in b["medians"]]
+
+
+def _compared(benchmarks: list[Document]) -> Iterator[str]:
+    """Yield a table: what each peer takes, and how many times as fast ours are."""
     yield (
         "| workload | built-in | compiled | Python | psycopg | asyncpg by hand"
         " | compiled / built-in | Python / built-in | compiled / psycopg |"
     )
     yield "|---|---:|---:|---:|---:|---:|---:|---:|---:|"
-    for benchmark in timed:
+    for benchmark in benchmarks:
         measure = benchmark["gates"][0]["measure"]
         ratios = {gate["comparison"]: _ratio(gate) for gate in benchmark["gates"]}
-        cells = [benchmark["title"] + (", wall" if measure == "wall" else "")]
+        wall = measure == "wall" and benchmark["unit"] != UNIT
+        cells = [benchmark["title"] + (", wall" if wall else "")]
         for peer in EVERY:
             seconds = benchmark["medians"].get(peer, {}).get(measure)
             cells.append("" if seconds is None else f"{seconds * 1e6:,.{_digits(seconds)}f}")
@@ -121,7 +181,8 @@ def _times(benchmarks: list[Document]) -> Iterator[str]:
 
 def _others(benchmarks: list[Document]) -> Iterator[str]:
     """Yield what is not a table of peers' times: memory, calls, the statement cache."""
-    rest = [b for b in benchmarks if b["kind"] != "time" or "builtin" not in b["medians"]]
+    shown = [*_timed(benchmarks), *(b for b in benchmarks if b["unit"] == UNIT)]
+    rest = [b for b in benchmarks if b not in shown]
     if not rest:
         return
     yield "## Memory, function calls, the statement cache\n"
@@ -155,7 +216,8 @@ def _not_won(benchmarks: list[Document]) -> Iterator[str]:
 def _behind_raw(benchmark: Document) -> Iterator[str]:
     medians = benchmark["medians"]
     if {"asyncpg", "compiled"} <= set(medians):
-        ratio = medians["asyncpg"]["cpu"] / medians["compiled"]["cpu"]
+        measure = benchmark["gates"][0]["measure"] if benchmark["unit"] == UNIT else "cpu"
+        ratio = medians["asyncpg"][measure] / medians["compiled"][measure]
         if ratio < 1:
             yield f"- {benchmark['title']}: asyncpg by hand takes {ratio:.2f} of compiled's time"
 

@@ -16,6 +16,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from bench.catalogue import UNIT
 from bench.report import NAME
 
 Document = dict[str, Any]
@@ -27,10 +28,10 @@ _SHOWN = {
     "psycopg": ("psycopg, async", "#bf8700"),
 }
 _TEXT = "#1f2328"
-_FAINT = "#59636e"
+FAINT = "#59636e"
 _BAR = 0.26
 _ROW_INCHES = 0.5
-_STYLE: dict[Any, Any] = {
+STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text
     "svg.hashsalt": NAME,  # the same figures give the same file
     "font.family": "sans-serif",
@@ -38,7 +39,7 @@ _STYLE: dict[Any, Any] = {
     "axes.edgecolor": "#d1d9e0",
     "text.color": _TEXT,
     "axes.labelcolor": _TEXT,
-    "xtick.color": _FAINT,
+    "xtick.color": FAINT,
     "ytick.color": _TEXT,
 }
 
@@ -55,6 +56,7 @@ def panels(document: Document) -> list[tuple[str, list[Document]]]:
     timed = [b for b in document["benchmarks"] if b["kind"] == "time" and "builtin" in b["medians"]]
     found = [
         ("statements", [b for b in timed if b["unit"] == "statement"]),
+        ("units of work, from the pool and back, wall", [b for b in timed if b["unit"] == UNIT]),
         ("JSON documents, without a server", [b for b in timed if b["unit"] == "document"]),
     ]
     return [(title, benchmarks) for title, benchmarks in found if benchmarks]
@@ -66,7 +68,7 @@ def draw(document: Document, path: Path) -> None:
     if not shown:
         raise ValueError("the report holds no benchmark with the built-in dialect: run them all")
     rows = [len(benchmarks) for _, benchmarks in shown]
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(9, sum(rows) * _ROW_INCHES + 1.9), layout="constrained")
         axes = figure.subplots(len(shown), 1, squeeze=False, height_ratios=rows)
         for (title, benchmarks), place in zip(shown, axes[:, 0]):
@@ -78,8 +80,14 @@ def draw(document: Document, path: Path) -> None:
         place.legend(
             loc="lower right", bbox_to_anchor=(1, 1), ncols=len(_SHOWN), frameon=False, borderpad=0
         )
-        figure.supxlabel(_conditions(document), size=7.5, color=_FAINT)
-        figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
+        said = f"client processor time, longer is better; {conditions(document)}"
+        figure.supxlabel(said, size=7.5, color=FAINT)
+        save(figure, path)
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write the picture, the same bytes for the same figures."""
+    figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
     if path.suffix == ".svg":
         lines = path.read_text("utf-8").splitlines()
         path.write_text("\n".join(line.rstrip() for line in lines) + "\n", "utf-8")
@@ -95,13 +103,13 @@ def _panel(axes: Axes, title: str, benchmarks: list[Document]) -> None:
                 heights.append(row + (place - 1) * _BAR)
                 ratios.append(ratio)
         bars = axes.barh(heights, ratios, height=_BAR, color=colour, label=name)
-        axes.bar_label(bars, fmt="%.2f", padding=3, size=7, color=_FAINT)
-    names = [b["title"] + (" (wall)" if _measure(b) == "wall" else "") for b in benchmarks]
+        axes.bar_label(bars, fmt="%.2f", padding=3, size=7, color=FAINT)
+    names = [b["title"] + (" (wall)" if _says_wall(b) else "") for b in benchmarks]
     axes.set_yticks(range(len(benchmarks)), names)
     axes.invert_yaxis()
     axes.axvline(1, color=_TEXT, linewidth=0.8)
     axes.margins(x=0.08, y=0.02)
-    axes.set_title(title, loc="left", size=9, color=_FAINT)
+    axes.set_title(title, loc="left", size=9, color=FAINT)
     axes.spines[["top", "right"]].set_visible(False)
 
 
@@ -118,12 +126,17 @@ def _ratio(benchmark: Document, label: str) -> float | None:
     return ratio
 
 
+def _says_wall(benchmark: Document) -> bool:
+    return benchmark["unit"] != UNIT and _measure(benchmark) == "wall"
+
+
 def _measure(benchmark: Document) -> str:
     measure: str = benchmark["gates"][0]["measure"]
     return measure
 
 
-def _conditions(document: Document) -> str:
+def conditions(document: Document) -> str:
+    """Return the machine, the versions and the day, on two lines."""
     versions = document["versions"]
     named = [
         f"{name} {versions[key]}"
@@ -138,7 +151,6 @@ def _conditions(document: Document) -> str:
     ]
     machine = document["machine"]
     return (
-        "client processor time, longer is better; "
         f"{machine['cpu']}, {machine['cores']} cores\n{', '.join(named)}; {document['date'][:10]}"
     )
 

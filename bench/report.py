@@ -1,7 +1,7 @@
 """What a run has measured: kept while it lasts, then written as benchmarks.json.
 
 The arena adds entries; bench/conftest.py prints the table and, with `--fastpg-report=DIR`, writes
-the JSON, the page of bench/page.py and the picture of bench/plots.py, all from the same document.
+the JSON, the page of bench/page.py and the pictures of bench/plots.py and bench/waits.py from it.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from fastpg.cli.environment import cpu_name
 
 FORMAT = 1
 NAME = "benchmarks"
+WAITS_NAME = "waits"
 
 
 @dataclass

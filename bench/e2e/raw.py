@@ -19,6 +19,18 @@ from bench.e2e.workload import Workload
 Finish = Callable[[list[asyncpg.Record]], Any]
 
 
+def address(url: URL) -> dict[str, Any]:
+    """Return what asyncpg wants to know of the server at `url`."""
+    query = dict(url.query)
+    return {
+        "host": query.get("host") or url.host,
+        "port": int(str(query.get("port") or url.port or 5432)),
+        "user": url.username,
+        "password": url.password,
+        "database": url.database,
+    }
+
+
 class Raw(Workload):
     """A workload with a connection of asyncpg."""
 
@@ -28,14 +40,7 @@ class Raw(Workload):
         self._url = url
 
     async def open(self) -> None:
-        query = dict(self._url.query)
-        self.connection = await asyncpg.connect(
-            host=query.get("host") or self._url.host,
-            port=int(str(query.get("port") or self._url.port or 5432)),
-            user=self._url.username,
-            password=self._url.password,
-            database=self._url.database,
-        )
+        self.connection = await asyncpg.connect(**address(self._url))
         await self.connection.set_type_codec(
             "jsonb", schema="pg_catalog", encoder=json.dumps, decoder=json.loads, format="text"
         )

@@ -10,7 +10,18 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Column, DateTime, Double, Integer, MetaData, Table, Text, Uuid
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Double,
+    Identity,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    Uuid,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 
 SMALL_ROWS = 1_000
@@ -40,7 +51,15 @@ def make(schema: str) -> list[str]:
             _FILL.format(schema=schema, table=table, rows=rows),
             f"VACUUM ANALYZE {schema}.{table}",
         ]
-    return statements
+    # What units of work write to, and only they.
+    return [
+        *statements,
+        f"CREATE TABLE {schema}.notes"
+        " (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text, num bigint)",
+        f"CREATE TABLE {schema}.counters (id integer PRIMARY KEY, num bigint NOT NULL)",
+        f"INSERT INTO {schema}.counters SELECT n, 0 FROM generate_series(1, 10) AS n",
+        f"ANALYZE {schema}.counters",
+    ]
 
 
 def drop(schema: str) -> str:
@@ -54,13 +73,28 @@ def target() -> str:
 
 
 class Tables:
-    """The tables in SQLAlchemy's terms: `small`, `big` in `schema`, and the temporary `target`."""
+    """The tables in SQLAlchemy's terms; `target` is temporary, the others stand in `schema`."""
 
     def __init__(self, schema: str) -> None:
         metadata = MetaData()
         self.small = Table("small", metadata, *_columns(), schema=schema)
         self.big = Table("big", metadata, *_columns(), schema=schema)
         self.target = Table("target", metadata, *_columns())
+        self.notes = Table(
+            "notes",
+            metadata,
+            Column("id", BigInteger, Identity(always=True), primary_key=True),
+            Column("name", Text),
+            Column("num", BigInteger),
+            schema=schema,
+        )
+        self.counters = Table(
+            "counters",
+            metadata,
+            Column("id", Integer, primary_key=True),
+            Column("num", BigInteger, nullable=False),
+            schema=schema,
+        )
 
 
 def _columns() -> list[Column[Any]]:

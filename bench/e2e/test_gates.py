@@ -1,4 +1,5 @@
-"""The gated benchmarks that need a server: client time, peak memory and function calls.
+"""The gated benchmarks that need a server: time, peak memory, function
+calls, waits and bursts of units of work.
 
 What they are stands in bench/catalogue.py, their bounds in bench/gates.toml.
 """
@@ -26,4 +27,14 @@ def test_memory(name: str, benchmark: BenchmarkFixture, arena: Arena) -> None:
 
 @pytest.mark.parametrize("name", names("calls"))
 def test_calls(name: str, benchmark: BenchmarkFixture, arena: Arena) -> None:
+    arena.compete(name, benchmark)
+
+
+@pytest.mark.parametrize("name", names("waits"))
+def test_waits(name: str, benchmark: BenchmarkFixture, arena: Arena) -> None:
+    arena.compete(name, benchmark)
+
+
+@pytest.mark.parametrize("name", names("bursts"))
+def test_bursts(name: str, benchmark: BenchmarkFixture, arena: Arena) -> None:
     arena.compete(name, benchmark)

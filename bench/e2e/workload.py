@@ -1,7 +1,7 @@
 """What a worker knows of a workload: open, run a batch, look at a result, close.
 
-bench/peers/worker.py drives it; core.py, orm.py, raw.py and documents.py beside this file hold the
-workloads themselves.
+bench/peers/worker.py drives it; core.py, orm.py, raw.py, units.py, raw_units.py and documents.py
+beside this file hold the workloads themselves.
 """
 
 from __future__ import annotations
@@ -16,7 +16,12 @@ _SAMPLED = 2_000
 
 
 class Workload:
-    """One piece of work that is repeated on an open connection."""
+    """One piece of work that is repeated, most often on an open connection.
+
+    `idle` grows by the seconds in which a batch has done nothing on purpose: they are not measured.
+    """
+
+    idle = 0.0
 
     async def open(self) -> None:
         """Connect and prepare; not measured."""

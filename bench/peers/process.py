@@ -1,4 +1,4 @@
-"""The parent's end of the peers: starts worker.py, asks it, ends it."""
+"""The parent's end of the peers: starts worker.py, asks it, ends it. line.py derives from it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy.engine import URL
 
@@ -20,29 +21,30 @@ _ANSWER_SECONDS = 120.0
 _STOP_SECONDS = 20.0
 _OURS = ("FASTPG_IMPL", "FASTPG_DRIVER")
 
+P = TypeVar("P", bound="Process")
+
 
 class PeerError(RuntimeError):
     """A worker failed, died or did not answer; the message holds its traceback."""
 
 
-class PeerProcess:
-    """One running worker; it knows no server before it is introduced to one.
+class Process:
+    """A process that answers questions on a pipe: a line of JSON for each.
 
-    `wrapper` is a command that runs the worker, such as a debugger's.
+    `name` is what its errors call it, `environment` what is added to ours.
     """
 
-    def __init__(self, peer: str, *wrapper: str) -> None:
-        self.peer = peer
-        self.introduced = False
-        environment = {name: value for name, value in os.environ.items() if name not in _OURS}
+    def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        self.name = name
+        inherited = {name: value for name, value in os.environ.items() if name not in _OURS}
         self._process = subprocess.Popen(
-            [*wrapper, sys.executable, "-m", "bench.peers.worker", peer],
+            command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             encoding="utf-8",
             cwd=ROOT,
-            env=environment | PEERS[peer].environment(),
+            env=inherited | dict(environment),
         )
         try:
             self.versions: dict[str, str] = self.ask("hello")
@@ -54,11 +56,6 @@ class PeerProcess:
     def pid(self) -> int:
         """The number of the process."""
         return self._process.pid
-
-    def introduce(self, url: URL, schema: str) -> None:
-        """Tell the worker where the server is and in which schema its tables stand."""
-        self.ask("address", url=url.render_as_string(hide_password=False), schema=schema)
-        self.introduced = True
 
     def ask(self, action: str, **arguments: Any) -> Any:
         """Let the worker do `action` and return its value; PeerError when it cannot."""
@@ -76,12 +73,12 @@ class PeerProcess:
         if not line:
             status = self._process.wait(_STOP_SECONDS)
             raise PeerError(
-                f"the worker of {self.peer} ended with status {status} during {action!r} or did"
+                f"{self.name} ended with status {status} during {action!r} or did"
                 f" not answer within {_ANSWER_SECONDS:g} s"
             )
         answer = json.loads(line)
         if "error" in answer:
-            raise PeerError(f"{self.peer}, {action} {arguments}:\n{answer['error']}")
+            raise PeerError(f"{self.name}, {action} {arguments}:\n{answer['error']}")
         return answer["value"]
 
     def stop(self) -> None:
@@ -99,7 +96,7 @@ class PeerProcess:
         if self._process.stdout is not None:
             self._process.stdout.close()
 
-    def __enter__(self) -> PeerProcess:
+    def __enter__(self: P) -> P:
         return self
 
     def __exit__(
@@ -109,3 +106,21 @@ class PeerProcess:
         trace: TracebackType | None,
     ) -> None:
         self.stop()
+
+
+class PeerProcess(Process):
+    """One running worker; it knows no server before it is introduced to one.
+
+    `wrapper` is a command that runs the worker, such as a debugger's.
+    """
+
+    def __init__(self, peer: str, *wrapper: str) -> None:
+        self.peer = peer
+        self.introduced = False
+        command = [*wrapper, sys.executable, "-m", "bench.peers.worker", peer]
+        super().__init__(f"the worker of {peer}", command, PEERS[peer].environment())
+
+    def introduce(self, url: URL, schema: str) -> None:
+        """Tell the worker where the server is and in which schema its tables stand."""
+        self.ask("address", url=url.render_as_string(hide_password=False), schema=schema)
+        self.introduced = True

@@ -18,9 +18,9 @@ from collections.abc import Callable
 from typing import Any, TextIO
 
 from sqlalchemy.dialects import registry
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 
-from bench.e2e import core, documents, orm, raw
+from bench.e2e import core, documents, orm, raw, raw_units, units
 from bench.e2e.workload import Workload
 from bench.peers import memory
 from bench.peers.spec import PEERS
@@ -62,13 +62,15 @@ class Worker:
 
     def address(self, url: str, schema: str) -> None:
         """Take the server's URL, which gets this peer's driver, and the schema of the tables."""
-        given = make_url(url)
-        self._url = given.set(drivername=self._peer.driver) if self._peer.driver else given
+        self._url = self._with_driver(url)
         self._schema = schema
 
-    def prepare(self, workload: str) -> str:
-        """Open a workload, warm it up, and return the digest of its result."""
-        made = self._make(workload)
+    def prepare(self, workload: str, url: str = "") -> str:
+        """Open a workload, warm it up, and return the digest of its result.
+
+        `url` is another way to the same server, for this workload alone.
+        """
+        made = self._make(workload, self._with_driver(url) if url else self._url)
         self._open[workload] = made
         self._run(made.open())
         start = time.perf_counter()
@@ -83,15 +85,20 @@ class Worker:
         made = self._open[workload]
 
         async def timed() -> dict[str, float]:
-            wall, cpu = time.perf_counter(), time.process_time()
+            start, cpu = time.perf_counter() - made.idle, time.process_time()
             await made.batch(count)
-            return {"cpu": time.process_time() - cpu, "wall": time.perf_counter() - wall}
+            taken = time.process_time() - cpu
+            return {"cpu": taken, "wall": time.perf_counter() - made.idle - start}
 
         # Each batch starts from the same state; within it the collector works as in production.
         gc.collect()
         taken: dict[str, float] = self._run(timed())
         self._run(made.reset())
         return taken
+
+    def rest(self, seconds: float) -> None:
+        """Let what is under way come to its end."""
+        self._run(asyncio.sleep(seconds))
 
     def calls(self, workload: str) -> int:
         """Return how many functions, of Python and of C, one iteration calls."""
@@ -121,8 +128,8 @@ class Worker:
 
         Ask a process that has not held such a result before, for the allocator keeps its pages.
         """
-        made = self._make(workload)
-        warm = self._make("rows_simple")
+        made = self._make(workload, self._url)
+        warm = self._make("rows_simple", self._url)
         for each in (warm, made):
             self._run(each.open())
         self._run(warm.batch(_WARM_UP))
@@ -150,13 +157,14 @@ class Worker:
             self.finish(workload)
         self._loop.close()
 
-    def _make(self, name: str) -> Workload:
+    def _with_driver(self, url: str) -> URL:
+        given = make_url(url)
+        return given.set(drivername=self._peer.driver) if self._peer.driver else given
+
+    def _make(self, name: str, url: URL) -> Workload:
         made: Workload | None = documents.make(name, ours=self._peer.ours)
-        if made is None and self._peer.driver is None:
-            made = raw.make(name, self._url, self._schema)
-        elif made is None:
-            made = core.make(name, self._url, self._schema)
-            made = made or orm.make(name, self._url, self._schema)
+        for room in (raw, raw_units) if self._peer.driver is None else (core, orm, units):
+            made = made or room.make(name, url, self._schema)
         if made is None:
             raise LookupError(f"{self._peer.title} has no workload {name!r}")
         return made
@@ -169,7 +177,7 @@ def serve(worker: Worker, requests: TextIO, answers: TextIO) -> None:
     """Answer requests until their end."""
     actions: dict[str, Callable[..., Any]] = {
         name: getattr(worker, name)
-        for name in ("hello", "address", "prepare", "run", "calls", "memory", "finish")
+        for name in ("hello", "address", "prepare", "run", "rest", "calls", "memory", "finish")
     }
     for line in requests:
         request = json.loads(line)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from bench import gates, page, plots, readme
+from bench import waits as waits_picture
 from bench.catalogue import BENCHMARKS
 from bench.gates import Figures
 from bench.report import Entry, Report
@@ -160,3 +161,71 @@ def test_the_readme_shows_what_the_documentation_was_written_from() -> None:
     text = readme.FILE.read_text("utf-8")
     assert readme.OPENS + readme.block(made) + readme.CLOSES in text
     assert page.text(made) == (readme.FILE.parent / "docs" / "benchmarks.md").read_text("utf-8")
+
+
+def waits(**seen: tuple[int, float]) -> dict[str, dict[str, list[float]]]:
+    """Return figures of three units for each lane: waits, milliseconds."""
+    return {
+        label: {"waits": [number] * 3, "wall": [milliseconds / 1e3] * 3}
+        for label, (number, milliseconds) in seen.items()
+    }
+
+
+def waiting() -> dict[str, Any]:
+    """Return the report of a run of the waits of one unit of work, and of its bursts."""
+    seen = waits(builtin=(3, 7.5), compiled=(1, 2.6), python=(1, 2.7), psycopg=(3, 7.8))
+    made = document("waits_read", seen)
+    sent = {"builtin": 3.0, "compiled": 1.2, "python": 1.2}
+    counted = document("bursts_read", {label: {"bursts": [n]} for label, n in sent.items()})
+    made["benchmarks"] += counted["benchmarks"]
+    return made
+
+
+def test_units_of_work_have_a_table_of_their_own() -> None:
+    first = times(builtin=100, compiled=60, python=70, psycopg=200, asyncpg=30)
+    made = document("unit_read", first)
+    text = page.text(made)
+    assert "## Time\n" not in text
+    cells = "| 200 | 120 | 140 | 400 | 60 | 1.67 x | 1.43 x | 3.33 x |"
+    assert f"| connect + SELECT + close {cells}" in text[text.index("## Units of work") :]
+    assert "connect + SELECT + close: asyncpg by hand takes 0.50 of compiled's time" in text
+    # They are in the README's table, but not in what it says of the processor's time.
+    assert "| connect + SELECT + close, wall time | 1.67 | 1.43 | 3.33 |" in readme.block(made)
+    assert "of the compiled form's time" not in readme.block(made)
+    assert [title for title, _ in plots.panels(made)] == [
+        "units of work, from the pool and back, wall"
+    ]
+
+
+def test_waits_are_shown_with_their_time_and_their_bursts() -> None:
+    text = page.text(waiting())
+    assert "| connect, SELECT, close | 3, 7.5 ms (3) | 1, 2.6 ms (1.2) |" in text
+    assert "| 3, 7.8 ms |  |" in text  # no bursts of psycopg in this run, and no asyncpg at all
+    assert "| compiled | waits | 0.33 | ≤ 0.34 | 0.34 | aim reached |" in text
+    assert "![waits](waits.svg)" in text
+    assert "Memory, function calls" not in text
+
+
+def test_a_page_without_waits_shows_no_picture_of_them() -> None:
+    first = times(builtin=100, compiled=50, python=99, psycopg=200, asyncpg=30)
+    assert "waits.svg" not in page.text(document("one_row", first))
+
+
+def test_the_picture_of_waits_is_drawn_from_the_document_alone(tmp_path: Path) -> None:
+    files = [tmp_path / f"{number}.svg" for number in range(2)]
+    for file in files:
+        waits_picture.draw(waiting(), file)
+    first, second = (file.read_text("utf-8") for file in files)
+    assert first == second
+    assert ">1, 2.6 ms<" in first and ">connect, SELECT, close<" in first
+    one_row = times(builtin=100, compiled=50, python=99, psycopg=200, asyncpg=30)
+    with pytest.raises(ValueError, match="no waits"):
+        waits_picture.draw(document("one_row", one_row), files[0])
+
+
+def test_one_wait_too_many_is_a_missed_gate() -> None:
+    """What is counted has no noise: neither a second reading nor the slack forgives it."""
+    found = gates.load(BENCHMARKS, gates.FILE)["waits_read"]
+    bad = waits(builtin=(3, 7.5), compiled=(2, 5.0), python=(1, 2.7))
+    held = {v.gate.comparison.name: v.held for v in judge(found, bad, lambda labels: bad)}
+    assert held == {"compiled": False, "python": True}
