@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 from tests.fixtures.engines import Dialect
 from tests.fixtures.outcome import Both, attempt
 from tests.fixtures.waits import Waits
-from tests.parity.raw_uses import NUMBER, USES
+from tests.parity.raw_uses import NUMBER, USES, cancelled_at_once
 from tests.parity.scratch import committed
 from tests.parity.units_of_work import Base, Item
 
@@ -165,6 +165,26 @@ def test_a_use_of_the_raw_connection(both: Both, waits: Waits, place: Place, use
                 waits.proxy.latency = 0.0
             await waits.settled()
             return [outcome, later, await server_side(both.builtin, pid)]
+
+    both(work, via=waits.proxy, **OPTIONS)
+
+
+@pytest.mark.parametrize("place", [after_close, after_rollback, after_commit_of_reading])
+def test_a_use_of_the_raw_connection_is_cancelled_at_once(
+    both: Both, waits: Waits, place: Place
+) -> None:
+    async def work(engine: AsyncEngine) -> Any:
+        async with engine.connect() as connection:
+            await now(connection)
+        await waits.settled()
+        waits.proxy.latency = LATENCY
+        outcome = await place(engine, cancelled_at_once)
+        waits.proxy.latency = 0.0
+        async with engine.connect() as connection:
+            pid = (await driver(connection)).get_server_pid()
+            later = await connection.scalar(sa.text(NUMBER))
+        await waits.settled()
+        return [outcome, later, await server_side(both.builtin, pid)]
 
     both(work, via=waits.proxy, **OPTIONS)
 
