@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from time import monotonic
 from typing import Any, NoReturn
 
 from sqlalchemy.engine import AdaptedConnection
@@ -45,6 +46,8 @@ class BeginningConnection(AdaptedConnection):
         "_reads_only",
         "_schema",
         "_schema_changed",
+        "_last_used",
+        "_arrived",
     )
 
     await_: Callable[[Any], Any] = staticmethod(await_only)
@@ -73,6 +76,9 @@ class BeginningConnection(AdaptedConnection):
     """Whether the program has got hold of asyncpg's connection in this unit of work."""
     _reads_only: bool
     """Whether the transaction's COMMIT cannot fail."""
+    _last_used: float
+    """When the server last gave an answer that was no error, as ``time.monotonic()`` tells it."""
+    _arrived: Callable[[], Any] | None
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
@@ -88,6 +94,8 @@ class BeginningConnection(AdaptedConnection):
         self._ran = 0
         self._schema = SchemaGeneration()
         self._schema_changed = False
+        self._last_used = monotonic()
+        self._arrived = None
 
     def _handle_exception(self, error: Exception) -> NoReturn:
         raise NotImplementedError
@@ -108,11 +116,11 @@ class BeginningConnection(AdaptedConnection):
 
     def _begin(self) -> Awaitable[None] | None:
         """Begin a transaction with the next statement; return what has to be awaited first."""
-        if self._unfinished:
+        pipeline = self._pipeline
+        if self._unfinished or (pipeline is not None and pipeline.held_up):
             return self._begin_later()
         if self.isolation_level == AUTOCOMMIT:
             return None
-        pipeline = self._pipeline
         if pipeline is None:
             return self._start_transaction()
         try:
@@ -146,12 +154,17 @@ class BeginningConnection(AdaptedConnection):
 
     async def _begin_many(self) -> None:
         """Begin a transaction with an ``executemany()``."""
+        pipeline = self._pipeline
+        if pipeline is not None and not pipeline.joins_many:
+            await self._finish_up()
+            if self._transaction is None:
+                await self._start_transaction()
+            return
         waiting = self._begin()
         if waiting is not None:
             await waiting
-        pipeline = self._pipeline
-        if pipeline is not None and pipeline.traveling and not pipeline.expect_many():
-            await pipeline.synchronize()
+        if pipeline is not None and pipeline.traveling:
+            pipeline.expect_many()
 
     async def _begin_later(self) -> None:
         await self._finish_up()
@@ -165,14 +178,13 @@ class BeginningConnection(AdaptedConnection):
         self._unfinished = False
         if self._doubtful is not None:
             await self._resolve()
+        if self._pipeline is not None:
+            await self._pipeline.collected()
 
     async def _start_transaction(self) -> None:
         """Send BEGIN and wait for its answer."""
         if self.isolation_level == AUTOCOMMIT:
             return
-        pipeline = self._pipeline
-        if pipeline is not None:
-            await pipeline.collected()
         try:
             transaction = self._connection.transaction(
                 isolation=self.isolation_level,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
+from time import monotonic
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import _impl, driver
@@ -119,6 +120,8 @@ class AsyncAdapt_asyncpg_cursor:
             adapted._ran += 1
             if first:
                 adapted._first_answered()
+                if adapted._transaction is None:  # in AUTOCOMMIT
+                    adapted._last_used = monotonic()
             self._rows, status = reply[0], reply[1]
             self._rowcount = count = _rowcount(status)
             if count < 0:
@@ -156,6 +159,8 @@ class AsyncAdapt_asyncpg_cursor:
                 await driver.Cancellable(self._connection, many)
                 if first:
                     adapted._first_answered()
+                    if adapted._transaction is None:
+                        adapted._last_used = monotonic()
             except Exception as error:
                 if first:
                     await adapted._first_failed(error)

@@ -28,6 +28,7 @@ from .execution import PGExecutionContext_asyncpg as PGExecutionContext_asyncpg
 from .initialize import InitializingDialect
 from .isolation import ISOLATION_LEVELS as ISOLATION_LEVELS
 from .isolation import IsolationDialect
+from .liveness import refuse_lost, was_used_recently
 from .server_side import AsyncAdapt_asyncpg_ss_cursor as AsyncAdapt_asyncpg_ss_cursor
 from .statements import SchemaGeneration
 from .statistics import EngineCounters
@@ -163,6 +164,11 @@ class PGDialect_asyncpg(InitializingDialect, BatchDialect, IsolationDialect):
 
     # life and death of connections
 
+    @classmethod
+    def engine_created(cls, engine: Any) -> None:
+        """Have the pool replace connections that were closed while they lay in it."""
+        event.listen(engine, "checkout", refuse_lost)
+
     def on_connect(self) -> Callable[[Any], None]:
         """Return the function that sets a new DBAPI connection up: codecs, engine's generation."""
         inherited = super().on_connect()
@@ -197,8 +203,9 @@ class PGDialect_asyncpg(InitializingDialect, BatchDialect, IsolationDialect):
         await codecs.set_plain_inet_codecs(conn._connection)
 
     def do_ping(self, dbapi_connection: Any) -> bool:
-        """Make a round trip to the server."""
-        dbapi_connection.ping()
+        """Make a round trip to the server, if its last answer is older than the bypass window."""
+        if not was_used_recently(dbapi_connection):
+            dbapi_connection.ping()
         return True
 
     def do_terminate(self, dbapi_connection: Any) -> None:
@@ -243,6 +250,7 @@ class _Synchronous:
     @classmethod
     def engine_created(cls, engine: Any) -> None:
         """Stop the loop's thread when the engine is disposed of."""
+        super().engine_created(engine)  # type: ignore[misc]
         dbapi = engine.dialect.dbapi
         if isinstance(dbapi, AsyncAdapt_asyncpg_dbapi):
             event.listen(engine, "engine_disposed", lambda _engine: dbapi.loop_thread.close())

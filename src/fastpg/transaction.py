@@ -7,8 +7,10 @@ A base of the adapted connection, which adds statements and cursors.  Transactio
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from time import monotonic
 from typing import Any
 
+import asyncpg
 from asyncpg import exceptions as driver_errors
 
 from . import driver
@@ -66,6 +68,7 @@ class TransactionalConnection(BeginningConnection):
         ):
             return False
         self._transaction = None
+        self._last_used = monotonic()  # of the last SELECT
         return True
 
     async def _commit(self) -> None:
@@ -129,6 +132,36 @@ class TransactionalConnection(BeginningConnection):
         except Exception as error:
             # MissingGreenlet comes here before any of _end() has run: the transaction stays
             self._handle_exception(error)
+        self._last_used = monotonic()
+
+    def ping(self) -> None:
+        """Make one empty round trip; raise the translated error when the server is gone."""
+        try:
+            self.await_(self._ping())
+        except Exception as error:
+            self._handle_exception(error)
+        self._last_used = monotonic()
+
+    async def _ping(self) -> None:
+        connection = self._connection
+        # by its class: another object may have been put in its place
+        if self._pipeline is not None and isinstance(connection, asyncpg.Connection):
+            await driver.neutral_sync(connection)
+        elif self._transaction is None and self.isolation_level != AUTOCOMMIT:
+            # inside a transaction of its own, so that a transaction pooler (pgbouncer) keeps one
+            # server for the prepared round trip (SQLAlchemy issue 10226)
+            transaction = connection.transaction()
+            try:
+                await transaction.start()
+            except BaseException:
+                driver.forget(connection, transaction)
+                raise
+            try:
+                await connection.fetchrow(";")
+            finally:
+                await transaction.rollback()
+        else:
+            await connection.fetchrow(";")
 
     # asyncpg's connection in the program's hands
 

@@ -23,7 +23,9 @@ MODES = {
     "compiled": {"FASTPG_IMPL": "compiled", "FASTPG_DRIVER": "private"},
     "python": {"FASTPG_IMPL": "python", "FASTPG_DRIVER": "private"},
     "public": {"FASTPG_IMPL": "compiled", "FASTPG_DRIVER": "public"},
+    "unpiped": {"FASTPG_IMPL": "compiled", "FASTPG_DRIVER": "private"},
 }
+QUERIES = {"unpiped": {"pipeline": "off"}}
 FEWEST_TESTS = 11_000
 
 Runs = dict[str, Future[SuiteRun]]
@@ -40,7 +42,9 @@ def runs(request: pytest.FixtureRequest) -> Iterator[Runs]:
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         started = {"builtin": pool.submit(run_suite, "builtin", sources)}
         for mode in modes:
-            started[mode] = pool.submit(run_suite, "fastpg", sources, environment=MODES[mode])
+            started[mode] = pool.submit(
+                run_suite, "fastpg", sources, environment=MODES[mode], query=QUERIES.get(mode)
+            )
         yield started
         pool.shutdown(cancel_futures=True)
 

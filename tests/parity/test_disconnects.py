@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import nullcontext
 from typing import Any
 
 import asyncpg
@@ -64,6 +65,8 @@ def test_a_backend_that_is_terminated_while_in_use(dialect: Dialect) -> None:
 
 
 def test_all_pooled_connections_go_with_the_first_that_is_found_dead(dialect: Dialect) -> None:
+    """Ours finds each of them dead before it is used."""
+
     async def work() -> None:
         engine = dialect.engine(pool_size=3, max_overflow=0)
         connections = [await engine.connect() for _ in range(3)]
@@ -72,7 +75,7 @@ def test_all_pooled_connections_go_with_the_first_that_is_found_dead(dialect: Di
             await connection.close()
         for pid in pids:
             await kill(dialect, pid)
-        with raises_like(dialect):
+        with nullcontext() if dialect.ours else raises_like(dialect):
             await pid_of(engine)
         await asyncio.sleep(0.01)  # a pool dates its invalidation
         for _ in range(3):

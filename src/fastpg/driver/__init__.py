@@ -7,6 +7,7 @@ the public path serves.  ``FASTPG_DRIVER=public|private|auto`` (default ``auto``
 
 from __future__ import annotations
 
+from .arrivals import arrivals as arrivals
 from .capability import LEVELS as LEVELS
 from .capability import PIPELINE_NAMES as PIPELINE_NAMES
 from .capability import PRIVATE_NAMES as PRIVATE_NAMES
@@ -21,6 +22,7 @@ from .execution import fetch as fetch
 from .execution import receive_in_bulk as receive_in_bulk
 from .execution import settle as settle
 from .many import Cancellable as Cancellable
+from .neutral import neutral_sync as neutral_sync
 from .pipeline import Pipeline as Pipeline
 from .pipeline import forget as forget
 from .pipeline import open_pipeline as open_pipeline

@@ -80,6 +80,11 @@ class Pipeline:
         self.listening = False
         """Whether the session may be sent notifications."""
 
+    @property
+    def held_up(self) -> bool:
+        """Whether a pooler has yet to answer the last end before it is sent more."""
+        return self._quiet and self._receiver is not None and bool(self._receiver.owed)
+
     def in_transaction(self) -> bool:
         """Tell whether what is sent next runs in a transaction, unless BEGIN fails."""
         return self.traveling or bool(self._protocol.is_in_transaction())
@@ -88,7 +93,7 @@ class Pipeline:
         """Have BEGIN sent in front of what asyncpg sends next; return asyncpg's transaction.
 
         Returns None where BEGIN must be sent and awaited: something is open or going on already,
-        query loggers are to see it, a pooler has not taken in the last end yet.
+        query loggers are to see it.
         """
         connection, protocol, preamble = self._connection, self._protocol, self._preamble
         if (
@@ -96,7 +101,6 @@ class Pipeline:
             or connection._query_loggers
             or protocol.is_in_transaction()
             or connection.is_closed()
-            or (self._quiet and self._receiver is not None and self._receiver.owed)
         ):
             return None
         key = (isolation, readonly, deferrable)
@@ -125,15 +129,18 @@ class Pipeline:
             self._probe = state("", "", protocol, asyncpg.Record, False)
         return is_idle(protocol, self._probe)
 
-    def expect_many(self) -> bool:
-        """Prepare for an ``executemany()`` behind BEGIN; False when BEGIN must be awaited.
+    @property
+    def joins_many(self) -> bool:
+        """Whether BEGIN can leave in front of an ``executemany()``."""
+        return self._preamble.can_wait
+
+    def expect_many(self) -> None:
+        """Prepare for an ``executemany()`` behind the BEGIN that has not left yet.
 
         When its arguments turn out wrong half-way, asyncpg rolls back unless it knows of a
         transaction; so it is told that there is one.
         """
         preamble, protocol = self._preamble, self._protocol
-        if not preamble.can_wait:
-            return False
         transport = self._connection._transport
         messages = preamble._messages
         preamble.disarm()
@@ -145,7 +152,6 @@ class Pipeline:
             del transport.write
         self._answer(operation, answered, protocol.data_received, _PORTAL_CLOSED)
         preamble.put(messages, many=True)
-        return True
 
     def unsent(self) -> bool:
         """Forget a BEGIN that has not been sent; tell whether there was one."""
