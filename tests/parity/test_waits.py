@@ -19,7 +19,7 @@ from tests.parity.units_of_work import OTHERS, TABLE, Unit, warm
 UNITS = TABLE + OTHERS
 WITHOUT_PRIVATE_NAMES = driver.capabilities().level == "public"
 MODES = ("auto", "begin", "off")
-ROUND_TRIP = 0.04
+ROUND_TRIP = 0.1
 """Seconds: so long that the work itself does not count."""
 ROW_1 = TABLE[0]
 IN_A_ROW = 20
