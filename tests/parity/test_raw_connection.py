@@ -131,7 +131,6 @@ PLACES = (
     after_a_stream,
 )  # fmt: skip
 each_use = pytest.mark.parametrize("use", USES, ids=lambda use: use.__name__)
-each_place = pytest.mark.parametrize("place", PLACES, ids=lambda place: place.__name__)
 
 
 async def server_side(dialect: Dialect, pid: int) -> Any:
@@ -148,28 +147,33 @@ async def server_side(dialect: Dialect, pid: int) -> Any:
         await aside.close()
 
 
-@each_place
 @each_use
-def test_a_use_of_the_raw_connection(both: Both, waits: Waits, place: Place, use: Use) -> None:
+def test_a_use_of_the_raw_connection(both: Both, waits: Waits, use: Use) -> None:
     async def work(engine: AsyncEngine) -> Any:
+        found = {}
         async with committed(engine, Base.metadata):
-            async with engine.connect() as connection:
-                pid = (await driver(connection)).get_server_pid()
-            await waits.settled()
-            waits.proxy.latency = LATENCY
-            try:
-                outcome = await place(engine, use)
-                # the pool's connection, whatever became of it, serves on
-                later = [await attempt(_count(engine)) for _ in range(2)]
-            finally:
-                waits.proxy.latency = 0.0
-            await waits.settled()
-            return [outcome, later, await server_side(both.builtin, pid)]
+            for place in PLACES:
+                async with engine.connect() as connection:
+                    pid = (await driver(connection)).get_server_pid()
+                await waits.settled()
+                waits.proxy.latency = LATENCY
+                try:
+                    outcome = await place(engine, use)
+                    # the pool's connection, whatever became of it, serves on
+                    later = [await attempt(_count(engine)) for _ in range(2)]
+                finally:
+                    waits.proxy.latency = 0.0
+                await waits.settled()
+                seen = await server_side(both.builtin, pid)
+                found[place.__name__] = [outcome, later, seen]
+        return found
 
     both(work, via=waits.proxy, **OPTIONS)
 
 
-@pytest.mark.parametrize("place", [after_close, after_rollback, after_commit_of_reading])
+@pytest.mark.parametrize(
+    "place", [after_close, after_rollback, after_commit_of_reading], ids=lambda p: p.__name__
+)
 def test_a_use_of_the_raw_connection_is_cancelled_at_once(
     both: Both, waits: Waits, place: Place
 ) -> None:
