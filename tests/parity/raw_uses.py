@@ -243,7 +243,7 @@ async def cancelled(raw: Raw, began: datetime) -> Any:
     await asyncio.wait({running, told}, return_when=asyncio.FIRST_COMPLETED)
     running.cancel()
     told.cancel()
-    outcome, _ = await asyncio.gather(running, told, return_exceptions=True)
+    outcome: Any = (await asyncio.gather(running, told, return_exceptions=True))[0]
     raw._log_listeners.clear()
     shown = type(outcome).__name__ if isinstance(outcome, asyncio.CancelledError) else outcome
     return [shown, await attempt(raw.fetchval(NUMBER)), raw.is_in_transaction()]
@@ -257,7 +257,7 @@ async def cancelled_at_once(raw: Raw, began: datetime) -> Any:
         for _ in range(turns):
             await asyncio.sleep(0)
         running.cancel()
-        (outcome,) = await asyncio.gather(running, return_exceptions=True)
+        outcome: Any = (await asyncio.gather(running, return_exceptions=True))[0]
         outcomes.append(type(outcome).__name__)
     if raw.is_in_transaction():
         return outcomes  # it has failed, if the request to cancel came while the statement ran
