@@ -23,6 +23,8 @@ ASKS_FOR_TYPES = asyncpg.__version__.startswith("0.30.")
 MODES = ("auto", "begin", "off")
 ROUND_TRIP = 0.1
 """Seconds: so long that the work itself does not count."""
+GATHERED = 0.005
+"""Seconds after which a burst of bytes is taken to be over."""
 ROW_1 = TABLE[0]
 IN_A_ROW = 20
 MOST_IN_A_ROW = 25
@@ -89,7 +91,32 @@ def test_ours_waits_no_more_than_the_table_says(
     asyncio.run(check(fastpg_dialect, waits, unit, pipeline))
 
 
-@pytest.mark.parametrize("unit", TABLE, ids=lambda unit: unit.name.replace(" ", "-"))
+each_row = pytest.mark.parametrize("unit", TABLE, ids=lambda unit: unit.name.replace(" ", "-"))
+
+
+@each_row
+def test_the_bursts_of_a_unit(dialect: Dialect, waits: Waits, unit: Unit) -> None:
+    """How often the client sends after it has heard something; an end that nobody awaits may."""
+
+    async def work() -> None:
+        count = unit.waits(dialect, effective("auto"))
+        if unit.connects:
+            count += await of_connecting(dialect, waits)
+        ours = {"pipeline": "auto"} if dialect.ours else {}
+        async with warm(dialect, waits, unit, **ours) as run:
+            waits.proxy.settle = GATHERED
+            with waits.proxy.counting() as trips:
+                await run()
+                await waits.settled()
+        if dialect.ours and not WITHOUT_PRIVATE_NAMES:
+            assert trips.count <= count + 1
+        else:
+            assert trips.count == count
+
+    asyncio.run(work())
+
+
+@each_row
 def test_the_time_of_a_unit_is_that_of_its_waits(
     dialect: Dialect, waits: Waits, unit: Unit
 ) -> None:
