@@ -132,7 +132,7 @@ class Pipeline:
     @property
     def joins_many(self) -> bool:
         """Whether BEGIN can leave in front of an ``executemany()``."""
-        return self._preamble.can_wait
+        return self._preamble.can_wait and not self._protocol._is_cancelling()
 
     def expect_many(self) -> None:
         """Prepare for an ``executemany()`` behind the BEGIN that has not left yet.
@@ -250,7 +250,7 @@ class Pipeline:
 
     async def end(self, transaction: Any, *, commit: bool) -> None:
         """Send the end and wait for its answer; errors are asyncpg's."""
-        if not self._ours(transaction):
+        if not self._ours(transaction) or self._connection.is_closed():
             # the program has used it, or wants to see it in its query log
             await (transaction.commit() if commit else transaction.rollback())
             return

@@ -1,0 +1,124 @@
+"""What the server says about our sessions, seen from a connection beside them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+from sqlalchemy import event
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.pool import QueuePool
+
+from tests.fixtures.server import Server
+
+SETTLE_SECONDS = 5.0
+_POLL_SECONDS = 0.005
+
+_ONE = "SELECT state FROM pg_stat_activity WHERE pid = $1"
+_ALL = (
+    "SELECT pid, state, backend_xid::text, query FROM pg_stat_activity WHERE application_name = $1"
+)
+_LOCKS = (
+    "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)"
+    " WHERE application_name = $1 AND locktype IN ('transactionid', 'tuple', 'advisory')"
+)
+
+
+class View:
+    """Questions about sessions by process id or by application name, each in autocommit."""
+
+    def __init__(self, connection: asyncpg.Connection) -> None:
+        self.connection = connection
+
+    @classmethod
+    @asynccontextmanager
+    async def of(cls, server: Server) -> AsyncIterator[View]:
+        """Open a view of `server` for the length of a block."""
+        connection = await server.connect()
+        try:
+            yield cls(connection)
+        finally:
+            await connection.close()
+
+    async def state(self, pid: int) -> str | None:
+        """Return the state of a backend; None when it is gone."""
+        state: str | None = await self.connection.fetchval(_ONE, pid)
+        return state
+
+    async def settled(self, pid: int, seconds: float = SETTLE_SECONDS) -> str | None:
+        """Return the state of a backend, once it is no longer "active".
+
+        An end whose answer nobody waits for may still be on its way. After `seconds` the state is
+        returned as it is.
+        """
+        end = asyncio.get_running_loop().time() + seconds
+        while (state := await self.state(pid)) == "active":
+            if asyncio.get_running_loop().time() > end:
+                break
+            await asyncio.sleep(_POLL_SECONDS)
+        return state
+
+    async def sessions(self, application: str) -> list[asyncpg.Record]:
+        """Return pid, state, backend_xid and query of the sessions of an application."""
+        return list(await self.connection.fetch(_ALL, application))
+
+    async def at_rest(self, application: str, seconds: float = SETTLE_SECONDS) -> list[Any]:
+        """Return the sessions that are not idle after `seconds` at most; [] as soon as all are."""
+        end = asyncio.get_running_loop().time() + seconds
+        while True:
+            busy = [tuple(s) for s in await self.sessions(application) if s["state"] != "idle"]
+            if not busy or asyncio.get_running_loop().time() > end:
+                return busy
+            await asyncio.sleep(_POLL_SECONDS)
+
+    async def gone(self, application: str, seconds: float = SETTLE_SECONDS) -> list[Any]:
+        """Return the sessions that are left after `seconds` at most; [] as soon as none is."""
+        end = asyncio.get_running_loop().time() + seconds
+        while True:
+            left = [tuple(s) for s in await self.sessions(application)]
+            if not left or asyncio.get_running_loop().time() > end:
+                return left
+            await asyncio.sleep(_POLL_SECONDS)
+
+    async def locks(self, application: str) -> int:
+        """Return how many transaction, row and advisory locks the application holds."""
+        count: int = await self.connection.fetchval(_LOCKS, application)
+        return count
+
+
+def pool_of(engine: AsyncEngine) -> QueuePool:
+    """Return the engine's pool, which must be one that counts."""
+    pool = engine.sync_engine.pool
+    assert isinstance(pool, QueuePool)
+    return pool
+
+
+async def check_flag(adapted: Any, view: View, seconds: float = SETTLE_SECONDS) -> None:
+    """Compare what a connection believes of its transaction with what the server says.
+
+    An end whose answer nobody waits for may still be on its way: they have `seconds` to agree.
+    """
+    driver = adapted._connection  # asking by its public name marks it as in foreign hands
+    end = asyncio.get_running_loop().time() + seconds
+    while True:
+        state = await view.settled(driver.get_server_pid())
+        believed = (adapted._transaction is not None, driver.is_in_transaction())
+        if believed == (state != "idle", state != "idle"):
+            return
+        assert asyncio.get_running_loop().time() < end, (believed, state)
+        await asyncio.sleep(_POLL_SECONDS)
+
+
+class Connections:
+    """Every connection that an engine has opened."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._opened: list[Any] = []
+        event.listen(engine.sync_engine, "connect", lambda adapted, _: self._opened.append(adapted))
+
+    def alive(self) -> list[Any]:
+        """Return the adapted connections that are not closed."""
+        return [a for a in self._opened if not a._connection.is_closed()]
