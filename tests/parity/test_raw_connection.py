@@ -174,15 +174,19 @@ def test_a_use_of_the_raw_connection(both: Both, waits: Waits, use: Use) -> None
 @pytest.mark.parametrize(
     "place", [after_close, after_rollback, after_commit_of_reading], ids=lambda p: p.__name__
 )
+@pytest.mark.parametrize("turns", range(4))
 def test_a_use_of_the_raw_connection_is_cancelled_at_once(
-    both: Both, waits: Waits, place: Place
+    both: Both, waits: Waits, place: Place, turns: int
 ) -> None:
+    async def use(raw: Any, began: Any) -> Any:
+        return await cancelled_at_once(raw, turns)
+
     async def work(engine: AsyncEngine) -> Any:
         async with engine.connect() as connection:
             await now(connection)
         await waits.settled()
         waits.proxy.latency = LATENCY
-        outcome = await place(engine, cancelled_at_once)
+        outcome = await place(engine, use)
         waits.proxy.latency = 0.0
         async with engine.connect() as connection:
             pid = (await driver(connection)).get_server_pid()
