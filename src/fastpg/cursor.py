@@ -115,10 +115,10 @@ class AsyncAdapt_asyncpg_cursor:
             self._description = entry.description
             if not entry.plain:
                 adapted._plain = False
-            reply = await entry.execute(parameters)
-            adapted._ran += 1
             if adapted._work.by_hand:
                 adapted._work.ran()
+            reply = await entry.execute(parameters)
+            adapted._ran += 1
             if first:
                 adapted._first_answered()
             self._rows, status = reply[0], reply[1]
@@ -155,8 +155,8 @@ class AsyncAdapt_asyncpg_cursor:
                     await adapted._begin_many()
                 adapted._plain = False
                 many = self._connection.executemany(operation, seq_of_parameters)
-                await driver.Cancellable(self._connection, many)
                 adapted._work.ran()
+                await driver.Cancellable(self._connection, many)
                 if first:
                     adapted._first_answered()
             except Exception as error:
