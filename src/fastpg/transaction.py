@@ -14,7 +14,8 @@ import asyncpg
 from asyncpg import exceptions as driver_errors
 
 from . import driver
-from .begin import AUTOCOMMIT, BeginningConnection, interrupts
+from .begin import BeginningConnection, interrupts
+from .unit import AUTOCOMMIT
 
 
 class TransactionalConnection(BeginningConnection):
@@ -186,6 +187,7 @@ class TransactionalConnection(BeginningConnection):
         """asyncpg's connection; what the program does with it, nobody else sees."""
         self._plain = False
         self._foreign = True
+        self._isolation_unknown = True
         return self._connection
 
     def run_async(self, fn: Callable[[Any], Awaitable[Any]]) -> Any:

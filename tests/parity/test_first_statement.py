@@ -206,7 +206,7 @@ def test_a_begin_that_fails_leaves_nothing(
             patch.setattr(driver_pipeline, "begin_text", lambda *options: begin)
             async with engine.connect() as connection:
                 raw: Any = (await connection.get_raw_connection()).driver_connection
-                adapted = connection.sync_connection.connection.dbapi_connection  # type: ignore[union-attr]
+                adapted: Any = connection.sync_connection.connection.dbapi_connection  # type: ignore[union-attr]
                 adapted._pipeline._begins.clear()
                 with pytest.raises(DBAPIError) as refused:
                     await first(connection)
@@ -311,7 +311,7 @@ def test_outside_of_a_greenlet_the_transaction_is_kept(both: Both) -> None:
     async def work(engine: AsyncEngine) -> Any:
         connection = await engine.connect()
         await one(connection)
-        adapted = connection.sync_connection.connection.dbapi_connection  # type: ignore[union-attr]
+        adapted: Any = connection.sync_connection.connection.dbapi_connection  # type: ignore[union-attr]
         found: list[Any] = []
         for end in (adapted.rollback, adapted.commit):
             try:
@@ -332,7 +332,7 @@ def test_an_interrupted_first_statement_is_looked_into(fastpg_dialect: Dialect) 
     async def work() -> None:
         engine = fastpg_dialect.engine()
         async with engine.connect() as connection:
-            adapted = connection.sync_connection.connection.dbapi_connection  # type: ignore[union-attr]
+            adapted: Any = connection.sync_connection.connection.dbapi_connection  # type: ignore[union-attr]
             raw = adapted._connection
             for text in ("SELECT pg_sleep(5)", "SELECT pg_sleep(4.9)", "SELECT pg_sleep(5)"):
                 cursor = adapted.cursor()
