@@ -18,7 +18,9 @@ SETTLE_SECONDS = 5.0
 _POLL_SECONDS = 0.005
 
 _ONE = "SELECT state FROM pg_stat_activity WHERE pid = $1"
-_ALL = "SELECT pid, state, backend_xid::text, query FROM pg_stat_activity WHERE application_name = $1"
+_ALL = (
+    "SELECT pid, state, backend_xid::text, query FROM pg_stat_activity WHERE application_name = $1"
+)
 _LOCKS = (
     "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)"
     " WHERE application_name = $1 AND locktype IN ('transactionid', 'tuple', 'advisory')"

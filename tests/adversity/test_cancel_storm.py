@@ -1,4 +1,4 @@
-"""2,000 random cancellations and timeouts over mixed work: nothing half done, lost, stuck or leaked.
+"""2,000 random cancellations and timeouts over mixed work: nothing half done, stuck or leaked.
 
 The seed is printed; `FASTPG_TEST_SEED` repeats it.
 """
@@ -49,7 +49,9 @@ VARIANTS = {
 class Storm:
     """Workers that run units, and a hand that cancels them; `unhandled` is what the loop caught."""
 
-    def __init__(self, engine: AsyncEngine, units: int, works: tuple[storm_units.Work, ...]) -> None:
+    def __init__(
+        self, engine: AsyncEngine, units: int, works: tuple[storm_units.Work, ...]
+    ) -> None:
         seed = int(os.environ.get("FASTPG_TEST_SEED") or random.randrange(1 << 32))
         print(f"FASTPG_TEST_SEED={seed}")
         self.random = random.Random(seed)

@@ -1,7 +1,7 @@
 """Connections that die in the pool, in a unit of work, and while the end of one is on its way.
 
-In the pool: ours is replaced at checkout, without an error and without asking the server. In a unit:
-the error is the built-in dialect's, and the pool recovers.
+In the pool: ours is replaced at checkout, without an error and without asking the server. In a
+unit: the error is the built-in dialect's, and the pool recovers.
 """
 
 from __future__ import annotations

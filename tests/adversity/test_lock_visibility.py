@@ -1,4 +1,4 @@
-"""Locks are gone when close(), rollback() or commit() has returned: asked from another connection at once.
+"""Locks are gone when close(), rollback() or commit() has returned, for whoever asks at once.
 
 An end whose answer nobody waits for must only ever be the end of a transaction that took no lock.
 2,000 tries on ours, in all ways of locking, over a Unix socket, TCP and a proxy that delays.
@@ -51,7 +51,9 @@ STATEMENTS: dict[str, Any] = {
     "with_for_update": ONE.with_for_update(),
     "for_no_key_update": ONE.with_for_update(key_share=True),
     "text_for_update": sa.text(f"SELECT value FROM {TABLE} WHERE id = 1 FOR UPDATE"),
-    "text_lower_case": sa.text(f"select value\nfrom {TABLE}\nwhere id = 1 /* no lock? */ for\tupdate"),
+    "text_lower_case": sa.text(
+        f"select value\nfrom {TABLE}\nwhere id = 1 /* no lock? */ for\tupdate"
+    ),
     "for_update_in_a_subquery": sa.text(
         f"SELECT * FROM (SELECT id FROM {TABLE} WHERE id = 1 FOR UPDATE) AS s"
     ),
@@ -156,7 +158,7 @@ async def is_free(probe: asyncpg.Connection, name: str) -> bool:
     query = TRY_ADVISORY if "advisory" in name else next(PROBES)
     try:
         if name == "lock_table":
-            return await probe.execute(TRY_TABLE) == "DO"
+            return bool(await probe.execute(TRY_TABLE) == "DO")
         return bool(await probe.fetchval(query))
     except asyncpg.LockNotAvailableError:
         return False

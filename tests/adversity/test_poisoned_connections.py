@@ -10,9 +10,7 @@ import asyncio
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 from sqlalchemy import event, text
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.adversity.server_view import View, pool_of
@@ -55,7 +53,9 @@ async def unit(engine: AsyncEngine, statement: Any = PID, **options: Any) -> Any
 
 def codes(outcomes: list[Any]) -> list[Any]:
     """Return of each outcome what went wrong: SQLSTATE, class of the error, or None."""
-    return [o.pgcode or o.driver_kind or o.kind if isinstance(o, Failure) else None for o in outcomes]
+    return [
+        o.pgcode or o.driver_kind or o.kind if isinstance(o, Failure) else None for o in outcomes
+    ]
 
 
 def test_serializable_on_a_hot_standby(variant: Variant, standby: Server) -> None:
@@ -189,8 +189,10 @@ def test_a_large_executemany_that_is_cancelled(variant: Variant, turns: int) -> 
             for connection in connections:
                 connection._connection.terminate()
             await asyncio.wait({task}, timeout=bound)
-        assert task.cancelled() if dialect.ours else task.done() and (
-            task.cancelled() or task.exception()
+        assert (
+            task.cancelled()
+            if dialect.ours
+            else task.done() and (task.cancelled() or task.exception())
         )
         return bool(pending), checked_out, codes([await attempt(unit(engine)) for _ in range(3)])
 
