@@ -16,6 +16,7 @@ from sqlalchemy.engine import AdaptedConnection
 from . import driver
 from ._sqlalchemy import await_only
 from .statements import SchemaGeneration
+from .work import Work
 
 AUTOCOMMIT = "autocommit"
 
@@ -48,6 +49,7 @@ class BeginningConnection(AdaptedConnection):
         "_schema_changed",
         "_last_used",
         "_arrived",
+        "_work",
     )
 
     await_: Callable[[Any], Any] = staticmethod(await_only)
@@ -96,6 +98,7 @@ class BeginningConnection(AdaptedConnection):
         self._schema_changed = False
         self._last_used = monotonic()
         self._arrived = None
+        self._work = Work(connection)
 
     def _handle_exception(self, error: Exception) -> NoReturn:
         raise NotImplementedError
@@ -132,6 +135,8 @@ class BeginningConnection(AdaptedConnection):
         self._transaction = begun
         self._plain = not self._foreign and self.pipeline == "auto"
         self._ran = 0
+        self._work.units += 1
+        self._work.saved += 1
         self._reads_only = self.readonly and self._never_serializable()
         return None
 
@@ -201,6 +206,8 @@ class BeginningConnection(AdaptedConnection):
                 raise
         except Exception as error:
             self._handle_exception(error)
+        self._work.units += 1
+        self._work.ran()
         # kept only once BEGIN has succeeded: what never began has nothing to roll back
         self._transaction = transaction
         self._plain = False
@@ -212,17 +219,28 @@ class BeginningConnection(AdaptedConnection):
         pipeline = self._pipeline
         if pipeline is not None and pipeline.traveling:
             pipeline.traveling = False
-            if pipeline.unsent():
-                self._transaction = None
+            self._forget_unsent()
+        elif self._transaction is None:  # in AUTOCOMMIT
+            self._work.units += 1
+            self._last_used = monotonic()
+
+    def _forget_unsent(self) -> bool:
+        """Forget a BEGIN that has not been sent; tell whether there was one."""
+        if self._pipeline is None or not self._pipeline.unsent():
+            return False
+        self._transaction = None
+        self._work.units -= 1
+        self._work.saved -= 1
+        return True
 
     async def _first_failed(self, error: Exception) -> None:
         """Find out whether there is a transaction after its first statement has failed."""
         pipeline = self._pipeline
         if pipeline is None or not pipeline.traveling:
             return
-        if pipeline.unsent():
-            self._transaction = None
-        elif interrupts(error):
+        if self._forget_unsent():
+            return
+        if interrupts(error):
             self._doubt(self._transaction, ended=False)
         elif self._connection.is_closed():
             pipeline.forget()
@@ -232,6 +250,7 @@ class BeginningConnection(AdaptedConnection):
         else:
             # BEGIN has failed, or has left without a Sync behind it
             try:
+                self._work.trips += 1
                 begun = await pipeline.synchronize()
             except Exception:
                 self._connection.terminate()
@@ -244,9 +263,7 @@ class BeginningConnection(AdaptedConnection):
         """Remember to find that out; a cancelled task does not wait."""
         pipeline = self._pipeline
         if pipeline is not None and pipeline.traveling:
-            if pipeline.unsent():
-                self._transaction = None
-            else:
+            if not self._forget_unsent():
                 self._doubt(self._transaction, ended=False)
 
     def _doubt(self, transaction: Any, *, ended: bool) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from time import monotonic
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import _impl, driver
@@ -118,10 +117,10 @@ class AsyncAdapt_asyncpg_cursor:
                 adapted._plain = False
             reply = await entry.execute(parameters)
             adapted._ran += 1
+            if adapted._work.by_hand:
+                adapted._work.ran()
             if first:
                 adapted._first_answered()
-                if adapted._transaction is None:  # in AUTOCOMMIT
-                    adapted._last_used = monotonic()
             self._rows, status = reply[0], reply[1]
             self._rowcount = count = _rowcount(status)
             if count < 0:
@@ -157,10 +156,9 @@ class AsyncAdapt_asyncpg_cursor:
                 adapted._plain = False
                 many = self._connection.executemany(operation, seq_of_parameters)
                 await driver.Cancellable(self._connection, many)
+                adapted._work.ran()
                 if first:
                     adapted._first_answered()
-                    if adapted._transaction is None:
-                        adapted._last_used = monotonic()
             except Exception as error:
                 if first:
                     await adapted._first_failed(error)

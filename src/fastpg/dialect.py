@@ -182,6 +182,7 @@ class PGDialect_asyncpg(InitializingDialect, BatchDialect, IsolationDialect):
             conn._dialect = self
             conn._statements.adopt(self._schema.number)
             self._counters.register(conn._statements)
+            self._counters.register(conn._work)
             conn.await_(self.setup_asyncpg_json_codec(conn))
             conn.await_(self.setup_asyncpg_jsonb_codec(conn))
             if self._native_inet_types is False:

@@ -35,14 +35,18 @@ def refuse_lost(dbapi_connection: Any, record: Any, proxy: Any) -> None:
 def was_used_recently(adapted: Any) -> bool:
     """Tell whether the server answered within the ping's bypass window, and nobody hung up since.
 
-    False for what is no connection of ours.
+    False for what is no connection of ours, and where the pipeline is off.
     """
-    return (
+    if (
         isinstance(adapted, AsyncAdapt_asyncpg_connection)
+        and adapted.pipeline != "off"
         and monotonic() - adapted._last_used < adapted.ping_bypass_window
         # compared with False: an object in asyncpg's place may answer with anything
         and adapted._connection.is_closed() is False
-    )
+    ):
+        adapted._work.pings_saved += 1
+        return True
+    return False
 
 
 def _is_lost(adapted: AsyncAdapt_asyncpg_connection) -> bool:

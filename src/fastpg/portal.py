@@ -41,10 +41,11 @@ class Portal:
 
     async def fetch(self, number: int) -> list[Any]:
         """Return the next ``number`` records, fewer at the end."""
-        portal = self._portal
+        portal, adapted = self._portal, self._adapted
         before = portal.trips
         records: list[Any] = await portal.fetch(number)
-        self._adapted._ran += portal.trips - before
+        adapted._ran += portal.trips - before
+        adapted._work.ran(portal.trips - before)
         return records
 
     def close(self) -> None:
@@ -142,6 +143,7 @@ async def open_portal(
         try:
             portal = await driver.open_portal(entry.statement, parameters, number)
             adapted._ran += portal.trips
+            adapted._work.ran(portal.trips)
             return Portal(adapted, portal, entry.description)
         except driver_errors.NoActiveSQLTransactionError:
             # asyncpg up to 0.31 does not know of a BEGIN that the program sent as a statement;

@@ -147,13 +147,14 @@ class ConnectionStatements:
         """Return what has happened here; an entry found stale counts as a miss."""
         cache, stale = self.cache, self.renewals
         if cache is None:
-            return Statistics(self.prepares, 0, 0, 0, 0)
+            return Statistics(self.prepares, 0, 0, 0, 0, round_trips=self.prepares)
         return Statistics(
             self.prepares,
             cache.hits - stale,
             cache.misses + stale,
             cache.evictions,
             cache.invalidations + stale,
+            round_trips=self.prepares,
         )
 
     def retire_into(self, retired: deque[Statistics]) -> None:

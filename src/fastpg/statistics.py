@@ -31,6 +31,20 @@ class Statistics(NamedTuple):
     cache_invalidations: int
     """Statements that were given up because the schema or the session had changed."""
 
+    units_of_work: int = 0
+    """Transactions that reached the server, and statements in AUTOCOMMIT."""
+    round_trips: int = 0
+    """Times that the server was asked and somebody waited for the answer, without those of logging
+    in.  What a program does with asyncpg's own connection counts at the driver level ``private``.
+    Not counted: statements that asyncpg prepares for itself (the first of each executemany)."""
+    round_trips_saved: int = 0
+    """Waits that ``pipeline=off`` would have had: for BEGIN, for the end of a transaction, in
+    pings."""
+    deferred_ends: int = 0
+    """Ends of transactions whose answer was collected after the program had gone on."""
+    pings_saved: int = 0
+    """Pings that were left out because the connection had been used recently."""
+
 
 NOTHING = Statistics(0, 0, 0, 0, 0)
 

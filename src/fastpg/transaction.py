@@ -48,13 +48,15 @@ class TransactionalConnection(BeginningConnection):
     def commit(self) -> None:
         """Commit the open transaction, if there is one."""
         if self._transaction is not None or self._doubtful is not None:
-            if not (self._plain and self._reads_only and self._end_unawaited(commit=True)):
+            soon = self._plain and self._reads_only and self._can_wait()
+            if not (soon and self._end_unawaited(commit=True)):
                 self._finish(self._commit())
 
     def rollback(self) -> None:
         """Roll the open transaction back, if there is one."""
         if self._transaction is not None or self._doubtful is not None:
-            if not (self._plain and self._end_unawaited(commit=False)):
+            # MissingGreenlet is for the awaited end to raise
+            if not (self._plain and self._can_wait() and self._end_unawaited(commit=False)):
                 self._finish(self._rollback())
 
     def _end_unawaited(self, *, commit: bool) -> bool:
@@ -63,12 +65,15 @@ class TransactionalConnection(BeginningConnection):
         if (
             transaction is None
             or pipeline is None
-            or not self._can_wait()  # MissingGreenlet is for the awaited end to raise
             or not pipeline.end_unawaited(transaction, self._ran, commit=commit)
         ):
             return False
         self._transaction = None
         self._last_used = monotonic()  # of the last SELECT
+        work = self._work
+        work.deferred += 1
+        work.saved += 1
+        work.trips -= 1  # asyncpg has counted it
         return True
 
     async def _commit(self) -> None:
@@ -98,7 +103,7 @@ class TransactionalConnection(BeginningConnection):
             elif not (
                 self._plain
                 and (self._reads_only or not commit)
-                and pipeline.end_unawaited(transaction, self._ran, commit=commit)
+                and self._end_unawaited(commit=commit)
             ):
                 await pipeline.end(transaction, commit=commit)
         except BaseException as error:
@@ -109,6 +114,7 @@ class TransactionalConnection(BeginningConnection):
                 await self._give_up()
             raise
         finally:
+            self._work.ran()
             # whatever asyncpg answered, its transaction object is spent
             self._transaction = None
             self._foreign = False
@@ -134,6 +140,10 @@ class TransactionalConnection(BeginningConnection):
             self._handle_exception(error)
         self._last_used = monotonic()
 
+    def _used_in_autocommit(self) -> None:
+        self._last_used = monotonic()
+        self._work.units += 1
+
     def ping(self) -> None:
         """Make one empty round trip; raise the translated error when the server is gone."""
         try:
@@ -147,6 +157,10 @@ class TransactionalConnection(BeginningConnection):
         # by its class: another object may have been put in its place
         if self._pipeline is not None and isinstance(connection, asyncpg.Connection):
             await driver.neutral_sync(connection)
+            work = self._work
+            work.trips += 1
+            if self._transaction is None and self.isolation_level != AUTOCOMMIT:
+                work.saved += 2  # a transaction around it
         elif self._transaction is None and self.isolation_level != AUTOCOMMIT:
             # inside a transaction of its own, so that a transaction pooler (pgbouncer) keeps one
             # server for the prepared round trip (SQLAlchemy issue 10226)
@@ -160,8 +174,10 @@ class TransactionalConnection(BeginningConnection):
                 await connection.fetchrow(";")
             finally:
                 await transaction.rollback()
+            self._work.ran(3)
         else:
             await connection.fetchrow(";")
+            self._work.ran()
 
     # asyncpg's connection in the program's hands
 

@@ -25,7 +25,7 @@ from tests.fixtures.proxy import Proxy
 from tests.fixtures.server import Server
 from tests.fixtures.statements import Statements
 from tests.fixtures.tasks import run as asyncio_run
-from tests.parity.test_disconnects import PID, kill, pid_of, raises_like
+from tests.parity.test_disconnects import BUILTIN_TRANSLATES, PID, kill, pid_of, raises_like
 
 ONE = text("SELECT 1")
 private = pytest.mark.skipif(
@@ -171,11 +171,14 @@ def test_a_death_that_the_loop_has_not_seen(
     async def work() -> None:
         engine = fastpg_dialect.engine(pool_size=1, max_overflow=0)
         pid = await pid_of(engine)
-        kill_while_blocked(fastpg_dialect.server, pid, await socket_of(engine))
-        time.sleep(liveness.IDLE_SECONDS)
-        assert await pid_of(engine) != pid
-        assert taken_in == [True]
-        await engine.dispose()
+        try:
+            kill_while_blocked(fastpg_dialect.server, pid, await socket_of(engine))
+            time.sleep(liveness.IDLE_SECONDS)
+            assert await pid_of(engine) != pid
+            # uvloop may have come to read it before the pool was asked
+            assert taken_in == [True] or (loop is uvloop_run and not taken_in)
+        finally:
+            await engine.dispose()  # uvloop's close() would wait for its connections
 
     loop(work())
 
@@ -444,6 +447,8 @@ def test_a_ping_meets_the_end(fastpg_dialect: Dialect, proxy: Proxy) -> None:
 
 def test_a_ping_that_times_out(dialect: Dialect, proxy: Proxy) -> None:
     """asyncpg's command_timeout holds for a ping, too; its error goes to the caller."""
+    if not (dialect.ours or BUILTIN_TRANSLATES):
+        pytest.skip("the built-in dialect of SQLAlchemy 2.0.40 hangs")
 
     async def work() -> None:
         options: dict[str, Any] = {"ping_bypass_window": 0} if dialect.ours else {}

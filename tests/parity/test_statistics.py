@@ -19,8 +19,13 @@ ZERO = Statistics(0, 0, 0, 0, 0)
 
 
 def since(engine: Any, before: Statistics) -> Statistics:
-    now = fastpg.stats(engine)
+    now = statements_of(engine)
     return Statistics(*(a - b for a, b in zip(now, before, strict=True)))
+
+
+def statements_of(engine: Any) -> Statistics:
+    """Return the numbers of prepared statements; those of the wire have tests of their own."""
+    return Statistics(*fastpg.stats(engine)[:5])
 
 
 def engine_of(dialect: Dialect, size: int = 2, **options: Any) -> Any:
@@ -30,9 +35,9 @@ def engine_of(dialect: Dialect, size: int = 2, **options: Any) -> Any:
 def test_what_is_counted(fastpg_dialect: Dialect) -> None:
     async def work() -> None:
         engine = engine_of(fastpg_dialect)
-        assert fastpg.stats(engine) == ZERO
+        assert statements_of(engine) == ZERO
         async with engine.connect() as connection:
-            before = fastpg.stats(engine)
+            before = statements_of(engine)
             assert before == ZERO._replace(statements_prepared=1)  # the first connection's
             for n in (1, 1, 2, 3, 1):  # prepared, hit, prepared, evicts 1, evicts 2
                 await connection.execute(text(f"SELECT {n}"))
@@ -46,7 +51,7 @@ def test_a_stale_statement_is_a_miss_and_an_invalidation(fastpg_dialect: Dialect
         engine = engine_of(fastpg_dialect)
         async with engine.connect() as connection:
             await connection.execute(text("SELECT 1"))
-            before = fastpg.stats(engine)
+            before = statements_of(engine)
             engine.dialect._invalidate_schema_cache()
             await connection.execute(text("SELECT 1"))
             assert since(engine, before) == Statistics(1, 0, 1, 0, 1)
@@ -60,7 +65,7 @@ def test_without_a_cache_there_is_nothing_to_hit_or_miss(fastpg_dialect: Dialect
     async def work() -> None:
         engine = engine_of(fastpg_dialect, 0)
         async with engine.connect() as connection:
-            before = fastpg.stats(engine)
+            before = statements_of(engine)
             for _ in range(3):
                 await connection.execute(text("SELECT 1"))
             assert since(engine, before) == ZERO._replace(statements_prepared=3)
@@ -80,7 +85,7 @@ def test_connections_are_summed_up_closed_ones_included(fastpg_dialect: Dialect)
             await connection.execute(text("SELECT 1"))
             await connection.invalidate()
         gc.collect()
-        assert fastpg.stats(engine) == Statistics(1 + 7, 3, 7, 0, 0)
+        assert statements_of(engine) == Statistics(1 + 7, 3, 7, 0, 0)
         assert fastpg.stats(engine.sync_engine) == fastpg.stats(engine)
         assert fastpg.stats(engine.execution_options()) == fastpg.stats(engine)
         assert fastpg.stats(other) == ZERO

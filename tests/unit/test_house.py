@@ -20,7 +20,7 @@ ROOMS = (
     " dialect liveness initialize isolation execution result compiler batches parameters _upstream"
     " typemap types dbapi url service unknown hosts settings tls tls_files options coercion"
     " sync loopthread connection errors server_side cursor portal transaction begin readonly"
-    " mutex statements statistics codecs conversions plain purenames"
+    " mutex statements work statistics codecs conversions plain purenames"
     " driver _sqlalchemy _impl _contracts"
 ).split()
 BELOW_SQLALCHEMY = ("_impl", "_contracts", "_autostart")

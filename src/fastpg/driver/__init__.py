@@ -17,6 +17,8 @@ from .capability import capabilities as capabilities
 from .capability import pipeline_capability as pipeline_capability
 from .closing import Closing as Closing
 from .closing import take_dropped as take_dropped
+from .counting import counter as counter
+from .counting import operations as operations
 from .execution import executor as executor
 from .execution import fetch as fetch
 from .execution import receive_in_bulk as receive_in_bulk

@@ -13,17 +13,20 @@ from .capability import is_private
 class PublicPortal:
     """A portal through asyncpg's own cursor."""
 
-    __slots__ = ("_cursor", "trips")
+    __slots__ = ("_cursor", "_exhausted", "trips")
 
     def __init__(self, cursor: Any) -> None:
         self._cursor = cursor
+        self._exhausted = False
         self.trips = 1
         """Round trips so far."""
 
     async def fetch(self, number: int) -> list[Any]:
         """Return the next ``number`` records, fewer at the end."""
-        self.trips += 1
         records: list[Any] = await self._cursor.fetch(number)
+        if not self._exhausted:  # asyncpg asks no more once it had fewer than it asked for
+            self.trips += 1
+            self._exhausted = len(records) < number
         return records
 
 

@@ -1,0 +1,72 @@
+"""What one connection has been through, in numbers: units of work, round trips, waits saved.
+
+Held by the adapted connection, which counts as it goes; :mod:`fastpg.statistics` takes the sum.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+from . import driver
+from .statistics import NOTHING, Statistics
+
+
+class Work:
+    """The counters of one connection; they go on after it, in the engine's sum.
+
+    Whoever makes a round trip that :func:`fastpg.driver.operations` does not count adds it to
+    ``trips``: a Parse with Describe is counted with the statements, a Bind alone and a Close are
+    to be added.
+    """
+
+    __slots__ = (
+        "units",
+        "trips",
+        "saved",
+        "deferred",
+        "pings_saved",
+        "by_hand",
+        "_counter",
+        "_retired",
+        "__weakref__",
+    )
+
+    def __init__(self, connection: Any) -> None:
+        self._retired: deque[Statistics] | None = None
+        self._counter = driver.counter(connection)
+        self.units = 0
+        """Transactions that reached the server, and statements in autocommit."""
+        self.trips = 0
+        """Round trips that asyncpg does not count."""
+        self.saved = 0
+        """Waits that the built-in dialect's sequence would have had."""
+        self.deferred = 0
+        """Ends of transactions that nobody waited for."""
+        self.pings_saved = 0
+        """Pings left out within the bypass window."""
+        self.by_hand = self._counter is None
+        """Whether asyncpg does not count what it executes, so that :meth:`ran` has to."""
+
+    def ran(self, operations: int = 1) -> None:
+        """Count operations (execute, executemany, fetch) where asyncpg does not count them."""
+        if self.by_hand:
+            self.trips += operations
+
+    def totals(self) -> Statistics:
+        """Return what has happened here; Parse round trips are counted with the statements."""
+        return NOTHING._replace(
+            units_of_work=self.units,
+            round_trips=self.trips + driver.operations(self._counter),
+            round_trips_saved=self.saved,
+            deferred_ends=self.deferred,
+            pings_saved=self.pings_saved,
+        )
+
+    def retire_into(self, retired: deque[Statistics]) -> None:
+        """Leave the totals there when this connection is gone."""
+        self._retired = retired
+
+    def __del__(self) -> None:
+        if self._retired is not None:
+            self._retired.append(self.totals())

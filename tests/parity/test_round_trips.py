@@ -1,0 +1,128 @@
+"""fastpg.stats(): units of work, round trips and pings, held against what the proxy counts."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.pool import NullPool
+
+import fastpg
+from fastpg import driver
+from fastpg.statistics import Statistics
+from tests.fixtures.engines import Dialect
+from tests.fixtures.proxy import Proxy
+
+ONE = text("SELECT 1")
+
+
+async def read(connection: AsyncConnection) -> None:
+    await connection.execute(ONE)
+
+
+async def two_and_commit(connection: AsyncConnection) -> None:
+    await connection.execute(ONE)
+    await connection.execute(text("SELECT 2"))
+    await connection.commit()
+
+
+async def nothing(connection: AsyncConnection) -> None:
+    pass
+
+
+async def many(connection: AsyncConnection) -> None:
+    await connection.execute(text("SELECT CAST(:a AS INTEGER)"), [{"a": 1}, {"a": 2}])
+
+
+async def stream(connection: AsyncConnection) -> None:
+    result = await connection.stream(text("SELECT generate_series(1, 300)"))
+    assert len(await result.scalars().all()) == 300
+
+
+async def failing(connection: AsyncConnection) -> None:
+    with pytest.raises(Exception, match="division by zero"):
+        await connection.execute(text("SELECT 1/0"))
+
+
+UNITS = [(read, 1), (two_and_commit, 1), (nothing, 0), (many, 1), (stream, 1), (failing, 1)]
+
+
+async def measured(engine: AsyncEngine, proxy: Proxy, unit: Any) -> tuple[Statistics, int]:
+    """Return what one unit of work adds to the numbers, and the round trips on the wire."""
+    before = fastpg.stats(engine)
+    with proxy.counting() as trips:
+        async with engine.connect() as connection:
+            await unit(connection)
+        await asyncio.sleep(0.02)  # a pooled connection may have something left to say
+    now = fastpg.stats(engine)
+    return Statistics(*(a - b for a, b in zip(now, before, strict=True))), trips.count
+
+
+@pytest.mark.parametrize("mode", ["auto", "begin", "off"])
+@pytest.mark.parametrize(("unit", "number"), UNITS, ids=lambda each: getattr(each, "__name__", ""))
+def test_round_trips_are_those_on_the_wire(
+    fastpg_dialect: Dialect, proxy: Proxy, unit: Any, number: int, mode: str
+) -> None:
+    async def work() -> None:
+        engine = fastpg_dialect.engine(via=proxy, pool_size=1, max_overflow=0, pipeline=mode)
+        await measured(engine, proxy, nothing)
+        if unit is many:  # asyncpg prepares for itself, which it does not count
+            await measured(engine, proxy, many)
+        for _ in range(3):  # the first prepares
+            numbers, trips = await measured(engine, proxy, unit)
+            assert (numbers.units_of_work, numbers.round_trips) == (number, trips)
+
+    asyncio.run(work())
+
+
+def test_autocommit(fastpg_dialect: Dialect, proxy: Proxy) -> None:
+    async def work() -> None:
+        engine = fastpg_dialect.engine(via=proxy, isolation_level="AUTOCOMMIT")
+        await measured(engine, proxy, nothing)
+        for expected in (2, 1):
+            numbers, trips = await measured(engine, proxy, read)
+            assert (numbers.units_of_work, numbers.round_trips, trips) == (1, expected, expected)
+
+    asyncio.run(work())
+
+
+def test_pings(fastpg_dialect: Dialect, proxy: Proxy) -> None:
+    async def work() -> None:
+        engine = fastpg_dialect.engine(via=proxy, pool_pre_ping=True, ping_bypass_window=60)
+        await measured(engine, proxy, read)
+        numbers, trips = await measured(engine, proxy, nothing)
+        assert (numbers.pings_saved, numbers.round_trips, trips) == (1, 0, 0)
+        engine = fastpg_dialect.engine(via=proxy, pool_pre_ping=True, ping_bypass_window=0)
+        await measured(engine, proxy, read)
+        await measured(engine, proxy, nothing)  # where pipelines are off, it prepares a statement
+        numbers, trips = await measured(engine, proxy, nothing)
+        assert (numbers.pings_saved, numbers.round_trips) == (0, trips)
+        assert numbers.round_trips_saved == (2 if driver.can_pipeline() else 0)
+
+    asyncio.run(work())
+
+
+def test_nothing_is_lost_with_a_connection(fastpg_dialect: Dialect) -> None:
+    async def work() -> None:
+        kept = fastpg_dialect.engine()
+        closing = fastpg_dialect.engine(poolclass=NullPool)
+        for engine in (kept, closing):
+            async with engine.connect() as connection:
+                await read(connection)
+        first = fastpg.stats(closing)
+        for _ in range(3):
+            async with closing.connect() as connection:
+                await read(connection)
+        async with closing.connect() as connection:
+            await read(connection)
+            await connection.invalidate()
+        gc.collect()
+        assert list(closing.dialect._counters._live) == []  # type: ignore[attr-defined]
+        assert fastpg.stats(closing).units_of_work == fastpg.stats(kept).units_of_work + 4
+        assert fastpg.stats(closing).round_trips > first.round_trips > 2
+
+    asyncio.run(work())
