@@ -1,7 +1,7 @@
 """Connections that die in the pool, in a unit of work, and while the end of one is on its way.
 
-In the pool: ours is replaced at checkout, without an error and without asking the server. In a unit:
-the error is the built-in dialect's, and the pool recovers.
+In the pool: ours is replaced at checkout, without an error and without asking the server. In a
+unit: the error is the built-in dialect's, and the pool recovers.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import asyncpg
 import pytest
 import sqlalchemy as sa
 from sqlalchemy import event, text
@@ -108,7 +109,8 @@ def test_the_same_costs_the_builtin_dialect_an_error(builtin: Dialect, proxy: Pr
         pids = await filled(engine)
         await by_termination(builtin, proxy, pids)
         await noticed(connections.alive())
-        with pytest.raises(sa.exc.DBAPIError):
+        # SQLAlchemy 2.0.40 lets asyncpg's error through as it is
+        with pytest.raises((sa.exc.DBAPIError, asyncpg.InternalClientError)):
             await serves(engine)
         await asyncio.sleep(0.1)  # the other units of the failed gather()
 
