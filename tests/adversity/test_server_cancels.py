@@ -18,6 +18,7 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from fastpg._sqlalchemy import SQLALCHEMY_2_1
 from tests.adversity import storm_units
 from tests.adversity.server_view import Connections, View, check_flag, pool_of
 from tests.adversity.storm_units import ROWS_PER_UNIT, Unit
@@ -233,6 +234,10 @@ async def check_rows(engine: AsyncEngine, outcomes: Outcomes) -> None:
     assert wrong == []
 
 
+@pytest.mark.skipif(
+    not SQLALCHEMY_2_1,
+    reason="SQLAlchemy 2.0 keeps a connection checked out when its ROLLBACK fails in close()",
+)
 def test_the_same_storm_ruins_connections_of_the_builtin_dialect(builtin: Dialect) -> None:
     """It is strong enough to find what it looks for: until one unit fails for another's sake."""
 
