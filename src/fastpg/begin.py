@@ -1,27 +1,24 @@
 """The begin of one adapted connection's transactions, and their state.
 
 asyncpg is always in autocommit; the transaction that PEP 249 expects is begun with the first
-statement: in its flight, unless ``pipeline`` is off.  The end is in :mod:`fastpg.transaction`.
+statement: in its flight, unless ``pipeline`` is off.  What becomes of it is in
+:mod:`fastpg.doubt`, the end in :mod:`fastpg.transaction`.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
-from time import monotonic
-from typing import Any, NoReturn
-
-from sqlalchemy.engine import AdaptedConnection
+from typing import Any
 
 from . import driver
 from ._sqlalchemy import await_only
+from .doubt import DoubtfulConnection, interrupts
 from .statements import SchemaGeneration
-from .work import Work
 
 AUTOCOMMIT = "autocommit"
 
 
-class BeginningConnection(AdaptedConnection):
+class BeginningConnection(DoubtfulConnection):
     """PEP 249's implicit BEGIN over asyncpg's connection.
 
     ``isolation_level`` is ``None`` (the server's default), ``"autocommit"`` or one of asyncpg's
@@ -35,21 +32,14 @@ class BeginningConnection(AdaptedConnection):
         "deferrable",
         "pipeline",
         "ping_bypass_window",
-        "_preamble",
-        "_pipeline",
-        "_transaction",
-        "_doubtful",
-        "_ended",
-        "_unfinished",
         "_plain",
         "_ran",
         "_foreign",
+        "_handed_out",
         "_reads_only",
         "_schema",
         "_schema_changed",
-        "_last_used",
         "_arrived",
-        "_work",
     )
 
     await_: Callable[[Any], Any] = staticmethod(await_only)
@@ -61,47 +51,29 @@ class BeginningConnection(AdaptedConnection):
     pipeline: str
     """The waits that are saved: ``auto``, ``begin`` or ``off``, see :mod:`fastpg.options`."""
     ping_bypass_window: float
-    _preamble: driver.Preamble | None
-    _pipeline: driver.Pipeline | None
-    _transaction: Any
-    _doubtful: Any
-    """asyncpg's transaction whose first statement, or whose end, was interrupted."""
-    _ended: bool
-    """Whether that was its end."""
-    _unfinished: bool
-    """Whether something has to be cleared away before the next transaction begins."""
     _plain: bool
     """Whether nothing but plain SELECTs have run: nobody waits for what the end does."""
     _ran: int
     """Operations of asyncpg's protocol in the transaction."""
     _foreign: bool
     """Whether the program has got hold of asyncpg's connection in this unit of work."""
+    _handed_out: bool
+    """Whether it ever has: the session's defaults may be others since."""
     _reads_only: bool
     """Whether the transaction's COMMIT cannot fail."""
-    _last_used: float
-    """When the server last gave an answer that was no error, as ``time.monotonic()`` tells it."""
     _arrived: Callable[[], Any] | None
 
     def __init__(self, connection: Any) -> None:
-        self._connection = connection
+        super().__init__(connection)
         self.isolation_level = self._isolation_setting = None
         self.readonly = False
         self.deferrable = False
         self.pipeline = "off"
-        self._preamble = driver.open_preamble(connection)
-        self._pipeline = None
-        self._transaction = self._doubtful = None
-        self._ended = self._unfinished = self._foreign = False
-        self._plain = self._reads_only = False
+        self._foreign = self._handed_out = self._plain = self._reads_only = False
         self._ran = 0
         self._schema = SchemaGeneration()
         self._schema_changed = False
-        self._last_used = monotonic()
         self._arrived = None
-        self._work = Work(connection)
-
-    def _handle_exception(self, error: Exception) -> NoReturn:
-        raise NotImplementedError
 
     def use_pipeline(self, wanted: str) -> None:
         """Save the waits that ``wanted`` (``auto``, ``begin`` or ``off``) stands for.
@@ -178,14 +150,6 @@ class BeginningConnection(AdaptedConnection):
             if waiting is not None:
                 await waiting
 
-    async def _finish_up(self) -> None:
-        """Clear away what an earlier statement has left."""
-        self._unfinished = False
-        if self._doubtful is not None:
-            await self._resolve()
-        if self._pipeline is not None:
-            await self._pipeline.collected()
-
     async def _start_transaction(self) -> None:
         """Send BEGIN and wait for its answer."""
         if self.isolation_level == AUTOCOMMIT:
@@ -211,89 +175,3 @@ class BeginningConnection(AdaptedConnection):
         # kept only once BEGIN has succeeded: what never began has nothing to roll back
         self._transaction = transaction
         self._plain = False
-
-    # the first statement, in front of which BEGIN travels
-
-    def _first_answered(self) -> None:
-        """Note that BEGIN has arrived, or that nothing had to be sent at all."""
-        pipeline = self._pipeline
-        if pipeline is not None and pipeline.traveling:
-            pipeline.traveling = False
-            self._forget_unsent()
-        elif self._transaction is None:  # in AUTOCOMMIT
-            self._work.units += 1
-            self._last_used = monotonic()
-
-    def _forget_unsent(self) -> bool:
-        """Forget a BEGIN that has not been sent; tell whether there was one."""
-        if self._pipeline is None or not self._pipeline.unsent():
-            return False
-        self._transaction = None
-        self._work.units -= 1
-        self._work.saved -= 1
-        return True
-
-    async def _first_failed(self, error: Exception) -> None:
-        """Find out whether there is a transaction after its first statement has failed."""
-        pipeline = self._pipeline
-        if pipeline is None or not pipeline.traveling:
-            return
-        if self._forget_unsent():
-            return
-        if interrupts(error):
-            self._doubt(self._transaction, ended=False)
-        elif self._connection.is_closed():
-            pipeline.forget()
-            self._transaction = None
-        elif self._connection.is_in_transaction():
-            pipeline.traveling = False
-        else:
-            # BEGIN has failed, or has left without a Sync behind it
-            try:
-                self._work.trips += 1
-                begun = await pipeline.synchronize()
-            except Exception:
-                self._connection.terminate()
-                begun = False
-            if not begun:
-                pipeline.forget()
-                self._transaction = None
-
-    def _first_interrupted(self) -> None:
-        """Remember to find that out; a cancelled task does not wait."""
-        pipeline = self._pipeline
-        if pipeline is not None and pipeline.traveling:
-            if not self._forget_unsent():
-                self._doubt(self._transaction, ended=False)
-
-    def _doubt(self, transaction: Any, *, ended: bool) -> None:
-        self._transaction = None
-        self._doubtful = transaction
-        self._ended = ended
-        self._unfinished = True
-        if self._pipeline is not None:
-            self._pipeline.traveling = False
-
-    async def _resolve(self) -> None:
-        """Ask the server what has become of an interrupted transaction."""
-        transaction, self._doubtful = self._doubtful, None
-        connection, pipeline = self._connection, self._pipeline
-        try:
-            if pipeline is not None:
-                begun = await pipeline.synchronize()
-            else:
-                await driver.neutral_sync(connection)
-                begun = connection.is_in_transaction()
-            if begun and not self._ended:
-                self._transaction = transaction
-                return
-            driver.forget(connection, transaction)
-            if begun:
-                await connection.execute("ROLLBACK")
-        except Exception as error:
-            self._handle_exception(error)
-
-
-def interrupts(error: BaseException) -> bool:
-    """Tell whether an operation was left while the server was still at it."""
-    return not isinstance(error, Exception) or isinstance(error, asyncio.TimeoutError)

@@ -214,7 +214,8 @@ class Pipeline:
 
     # the end
 
-    def _ours(self, transaction: Any) -> bool:
+    def owns(self, transaction: Any) -> bool:
+        """Tell whether ``transaction`` is asyncpg's open one, and not the query loggers' affair."""
         connection = self._connection
         return (
             connection._top_xact is transaction
@@ -237,7 +238,7 @@ class Pipeline:
             or connection._listeners
             or self.listening
             or connection._loop is not asyncio._get_running_loop()
-            or not self._ours(transaction)
+            or not self.owns(transaction)
             or protocol._is_cancelling()
             or connection.is_closed()
         ):
@@ -255,7 +256,7 @@ class Pipeline:
 
     async def end(self, transaction: Any, *, commit: bool) -> None:
         """Send the end and wait for its answer; errors are asyncpg's."""
-        if not self._ours(transaction) or self._connection.is_closed():
+        if not self.owns(transaction) or self._connection.is_closed():
             # the program has used it, or wants to see it in its query log
             await (transaction.commit() if commit else transaction.rollback())
             return
