@@ -1,93 +1,24 @@
-"""The begin of one adapted connection's transactions, and their state.
+"""The begin of one adapted connection's transactions.
 
 asyncpg is always in autocommit; the transaction that PEP 249 expects is begun with the first
-statement: in its flight, unless ``pipeline`` is off.  What becomes of it is in
-:mod:`fastpg.doubt`, the end in :mod:`fastpg.transaction`.
+statement: in its flight, unless ``pipeline`` is off.  The end is in :mod:`fastpg.transaction`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable
+from time import monotonic
 from typing import Any
 
 from . import driver
-from ._sqlalchemy import await_only
-from .doubt import DoubtfulConnection, interrupts
-from .statements import SchemaGeneration
-
-AUTOCOMMIT = "autocommit"
+from .unit import AUTOCOMMIT, UnitOfWorkConnection
 
 
-class BeginningConnection(DoubtfulConnection):
-    """PEP 249's implicit BEGIN over asyncpg's connection.
+class BeginningConnection(UnitOfWorkConnection):
+    """PEP 249's implicit BEGIN over asyncpg's connection."""
 
-    ``isolation_level`` is ``None`` (the server's default), ``"autocommit"`` or one of asyncpg's
-    names such as ``"repeatable_read"``; ``readonly`` and ``deferrable`` go into BEGIN.
-    """
-
-    __slots__ = (
-        "isolation_level",
-        "_isolation_setting",
-        "readonly",
-        "deferrable",
-        "pipeline",
-        "ping_bypass_window",
-        "_plain",
-        "_ran",
-        "_foreign",
-        "_handed_out",
-        "_reads_only",
-        "_schema",
-        "_schema_changed",
-        "_arrived",
-    )
-
-    await_: Callable[[Any], Any] = staticmethod(await_only)
-
-    isolation_level: str | None
-    _isolation_setting: str | None
-    readonly: bool
-    deferrable: bool
-    pipeline: str
-    """The waits that are saved: ``auto``, ``begin`` or ``off``, see :mod:`fastpg.options`."""
-    ping_bypass_window: float
-    _plain: bool
-    """Whether nothing but plain SELECTs have run: nobody waits for what the end does."""
-    _ran: int
-    """Operations of asyncpg's protocol in the transaction."""
-    _foreign: bool
-    """Whether the program has got hold of asyncpg's connection in this unit of work."""
-    _handed_out: bool
-    """Whether it ever has: the session's defaults may be others since."""
-    _reads_only: bool
-    """Whether the transaction's COMMIT cannot fail."""
-    _arrived: Callable[[], Any] | None
-
-    def __init__(self, connection: Any) -> None:
-        super().__init__(connection)
-        self.isolation_level = self._isolation_setting = None
-        self.readonly = False
-        self.deferrable = False
-        self.pipeline = "off"
-        self._foreign = self._handed_out = self._plain = self._reads_only = False
-        self._ran = 0
-        self._schema = SchemaGeneration()
-        self._schema_changed = False
-        self._arrived = None
-
-    def use_pipeline(self, wanted: str) -> None:
-        """Save the waits that ``wanted`` (``auto``, ``begin`` or ``off``) stands for.
-
-        ``pipeline`` is then what this connection can do: ``off`` where asyncpg is not the one that
-        the pipeline knows.
-        """
-        pipeline = None
-        if wanted != "off":
-            pipeline = driver.open_pipeline(self._connection, self._preamble)
-        self._pipeline = pipeline
-        self.pipeline = "off" if pipeline is None else wanted
-
-    # the begin
+    __slots__ = ()
 
     def _begin(self) -> Awaitable[None] | None:
         """Begin a transaction with the next statement; return what has to be awaited first."""
@@ -112,23 +43,6 @@ class BeginningConnection(DoubtfulConnection):
         self._reads_only = self.readonly and self._never_serializable()
         return None
 
-    def _never_serializable(self) -> bool:
-        """Tell whether a transaction that begins now is surely not SERIALIZABLE."""
-        if self.isolation_level is not None:
-            return self.isolation_level != "serializable"
-        return self._default_isolation() not in (None, "SERIALIZABLE")
-
-    def _default_isolation(self) -> str | None:
-        """Return SQLAlchemy's name of the session's default level, None where it is not known."""
-        raise NotImplementedError
-
-    def _in_transaction(self) -> bool:
-        """Tell whether what is sent next runs in a transaction, unless BEGIN fails."""
-        pipeline = self._pipeline
-        if pipeline is not None:
-            return pipeline.in_transaction()
-        return bool(self._connection.is_in_transaction())
-
     async def _begin_many(self) -> None:
         """Begin a transaction with an ``executemany()``."""
         pipeline = self._pipeline
@@ -149,6 +63,14 @@ class BeginningConnection(DoubtfulConnection):
             waiting = self._begin()
             if waiting is not None:
                 await waiting
+
+    async def _finish_up(self) -> None:
+        """Clear away what an earlier statement has left."""
+        self._unfinished = False
+        if self._doubtful is not None:
+            await self._resolve()
+        if self._pipeline is not None:
+            await self._pipeline.collected()
 
     async def _start_transaction(self) -> None:
         """Send BEGIN and wait for its answer."""
@@ -175,3 +97,98 @@ class BeginningConnection(DoubtfulConnection):
         # kept only once BEGIN has succeeded: what never began has nothing to roll back
         self._transaction = transaction
         self._plain = False
+
+    # the first statement, in front of which BEGIN travels
+
+    def _first_answered(self) -> None:
+        """Note that BEGIN has arrived, or that nothing had to be sent at all."""
+        pipeline = self._pipeline
+        if pipeline is not None and pipeline.traveling:
+            pipeline.traveling = False
+            self._forget_unsent()
+        elif self._transaction is None:  # in AUTOCOMMIT
+            self._work.units += 1
+            self._last_used = monotonic()
+
+    def _forget_unsent(self) -> bool:
+        """Forget a BEGIN that has not been sent; tell whether there was one."""
+        if self._pipeline is None or not self._pipeline.unsent():
+            return False
+        self._transaction = None
+        self._work.units -= 1
+        self._work.saved -= 1
+        return True
+
+    async def _first_failed(self, error: Exception) -> None:
+        """Find out whether there is a transaction after its first statement has failed."""
+        pipeline = self._pipeline
+        if pipeline is None or not pipeline.traveling:
+            return
+        if self._forget_unsent():
+            return
+        if interrupts(error):
+            self._doubt(self._transaction, ended=False)
+        elif self._connection.is_closed():
+            pipeline.forget()
+            self._transaction = None
+        elif self._connection.is_in_transaction():
+            pipeline.traveling = False
+        else:
+            # BEGIN has failed, or has left without a Sync behind it
+            try:
+                self._work.trips += 1
+                begun = await pipeline.synchronize()
+            except Exception:
+                self._connection.terminate()
+                begun = False
+            except BaseException:
+                self._doubt(self._transaction, ended=False)
+                raise
+            if not begun:
+                pipeline.forget()
+                self._transaction = None
+
+    def _first_interrupted(self) -> None:
+        """Remember to find that out; a cancelled task does not wait."""
+        pipeline = self._pipeline
+        if pipeline is not None and pipeline.traveling:
+            if not self._forget_unsent():
+                self._doubt(self._transaction, ended=False)
+
+    def _doubt(self, transaction: Any, *, ended: bool) -> None:
+        self._transaction = None
+        self._doubtful = transaction
+        self._ended = ended
+        self._unfinished = True
+        if self._pipeline is not None:
+            self._pipeline.traveling = False
+
+    async def _resolve(self) -> None:
+        """Ask the server what has become of an interrupted transaction."""
+        transaction = self._doubtful
+        connection, pipeline = self._connection, self._pipeline
+        try:
+            if pipeline is not None:
+                begun = await pipeline.synchronize()
+            else:
+                await connection.fetchrow(";")  # as level public can; no Sync is missing here
+                begun = connection.is_in_transaction()
+            if begun and not self._ended:
+                self._transaction = transaction
+            else:
+                driver.forget(connection, transaction)
+                if begun:
+                    await connection.execute("ROLLBACK")
+            self._doubtful = None
+        except Exception as error:
+            if connection.is_closed():
+                self._doubtful = None
+                driver.forget(connection, transaction)
+            self._handle_exception(error)
+        finally:
+            self._unfinished = self._doubtful is not None  # then it is asked again
+
+
+def interrupts(error: BaseException) -> bool:
+    """Tell whether an operation was left while the server was still at it."""
+    return not isinstance(error, Exception) or isinstance(error, asyncio.TimeoutError)

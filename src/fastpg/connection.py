@@ -143,7 +143,7 @@ class AsyncAdapt_asyncpg_connection(TransactionalConnection):
 
     def _default_isolation(self) -> str | None:
         dialect = self._dialect
-        if dialect is None or self._handed_out or self._statements.touched_isolation:
+        if dialect is None or self._isolation_unknown or self._statements.touched_isolation:
             return None
         level: str | None = getattr(dialect, "default_isolation_level", None)
         return level

@@ -14,8 +14,8 @@ import asyncpg
 from asyncpg import exceptions as driver_errors
 
 from . import driver
-from .begin import AUTOCOMMIT, BeginningConnection
-from .doubt import interrupts
+from .begin import BeginningConnection, interrupts
+from .unit import AUTOCOMMIT
 
 
 class TransactionalConnection(BeginningConnection):
@@ -119,7 +119,8 @@ class TransactionalConnection(BeginningConnection):
             if interrupts(error) or (refused and not self._connection.is_closed()):
                 self._doubt(transaction, ended=True)
             elif isinstance(error, driver_errors.PostgresError):
-                await self._give_up()
+                if await self._rolled_back() and not commit:
+                    return  # what was asked for has been done, at the second try
             raise
         finally:
             self._work.ran()
@@ -131,14 +132,17 @@ class TransactionalConnection(BeginningConnection):
                 self._schema_changed = False
                 self._schema.advance()
 
-    async def _give_up(self) -> None:
-        """Roll a transaction back whose end the server has refused to carry out."""
+    async def _rolled_back(self) -> bool:
+        """Roll a transaction back whose end the server has refused; tell whether that was done."""
         connection = self._connection
-        if connection.is_in_transaction() and not connection.is_closed():
-            try:
-                await connection.execute("ROLLBACK")
-            except Exception:
-                connection.terminate()
+        if connection.is_closed() or not connection.is_in_transaction():
+            return False
+        try:
+            await connection.execute("ROLLBACK")
+        except Exception:
+            connection.terminate()
+            return False
+        return True
 
     def _finish(self, end: Awaitable[None]) -> None:
         try:
@@ -147,10 +151,6 @@ class TransactionalConnection(BeginningConnection):
             # MissingGreenlet comes here before any of _end() has run: the transaction stays
             self._handle_exception(error)
         self._last_used = monotonic()
-
-    def _used_in_autocommit(self) -> None:
-        self._last_used = monotonic()
-        self._work.units += 1
 
     def ping(self) -> None:
         """Make one empty round trip; raise the translated error when the server is gone."""
@@ -193,7 +193,8 @@ class TransactionalConnection(BeginningConnection):
     def driver_connection(self) -> Any:
         """asyncpg's connection; what the program does with it, nobody else sees."""
         self._plain = False
-        self._foreign = self._handed_out = True
+        self._foreign = True
+        self._isolation_unknown = True
         return self._connection
 
     def run_async(self, fn: Callable[[Any], Awaitable[Any]]) -> Any:

@@ -1,4 +1,4 @@
-"""2,000 random cancellations and timeouts over mixed work: nothing half done, lost, stuck or leaked.
+"""2,000 random cancellations and timeouts over mixed work: nothing half done, stuck or leaked.
 
 The seed is printed; `FASTPG_TEST_SEED` repeats it.
 """

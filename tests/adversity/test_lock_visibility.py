@@ -1,4 +1,4 @@
-"""Locks are gone when close(), rollback() or commit() has returned: asked from another connection at once.
+"""Locks are gone when close(), rollback() or commit() has returned, for whoever asks at once.
 
 An end whose answer nobody waits for must only ever be the end of a transaction that took no lock.
 2,000 tries on ours, in all ways of locking, over a Unix socket, TCP and a proxy that delays.
@@ -158,7 +158,7 @@ async def is_free(probe: asyncpg.Connection, name: str) -> bool:
     query = TRY_ADVISORY if "advisory" in name else next(PROBES)
     try:
         if name == "lock_table":
-            return await probe.execute(TRY_TABLE) == "DO"
+            return bool(await probe.execute(TRY_TABLE) == "DO")
         return bool(await probe.fetchval(query))
     except asyncpg.LockNotAvailableError:
         return False

@@ -1,4 +1,4 @@
-"""Debian's pgbouncer in transaction mode, both statement caches at 0: 5,000 units, every value checked.
+"""Debian's pgbouncer in transaction mode, both statement caches at 0: 5,000 units of work.
 
 50 tasks share 20 client connections, and these share 3 server connections: each transaction may run
 on another server. What is left there by one unit would meet the next.
@@ -100,7 +100,7 @@ PLAN: tuple[Unit, ...] = (
     *(reads_once, reads, writes, reads_once, rolls_back),
     *(reads, reads_once, writes_many, streams, fails),
 )
-ROWS_OF = {writes: 2, writes_many: 2}
+ROWS_OF: dict[Unit, int] = {writes: 2, writes_many: 2}
 
 VARIANTS = [
     pytest.param(("builtin", {}), id="builtin"),
@@ -162,7 +162,7 @@ async def check_rows(engine: AsyncEngine) -> None:
     """Compare the rows of each unit with what it must have left."""
     counts = sa.select(entries.c.unit, sa.func.count()).group_by(entries.c.unit)
     async with engine.connect() as connection:
-        found = {unit: count for unit, count in (await connection.execute(counts)).all()}
+        found = {row[0]: row[1] for row in (await connection.execute(counts)).all()}
     plan = {number: ROWS_OF.get(PLAN[number % len(PLAN)]) for number in range(UNITS)}
     assert found == {number: rows for number, rows in plan.items() if rows}
 

@@ -234,16 +234,33 @@ async def refuses_two_at_once(raw: Raw, began: datetime) -> Any:
 
 
 async def cancelled(raw: Raw, began: datetime) -> Any:
-    sleeping = asyncio.ensure_future(raw.execute("SELECT pg_sleep(20)"))
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
-    sleeping.cancel()
-    outcome = await asyncio.gather(sleeping, return_exceptions=True)
-    return [type(outcome[0]).__name__, await attempt(raw.fetchval(NUMBER))]
+    """While it runs on the server, which says so."""
+    runs = asyncio.Event()
+    raw.add_log_listener(lambda *_: runs.set())
+    text = "DO $$ BEGIN RAISE WARNING 'it runs'; PERFORM pg_sleep(20); END $$"
+    running = asyncio.ensure_future(attempt(raw.execute(text)))
+    told = asyncio.ensure_future(runs.wait())
+    await asyncio.wait({running, told}, return_when=asyncio.FIRST_COMPLETED)
+    running.cancel()
+    told.cancel()
+    outcome: Any = (await asyncio.gather(running, told, return_exceptions=True))[0]
+    raw._log_listeners.clear()
+    shown = type(outcome).__name__ if isinstance(outcome, asyncio.CancelledError) else outcome
+    return [shown, await attempt(raw.fetchval(NUMBER)), raw.is_in_transaction()]
+
+
+async def cancelled_at_once(raw: Raw, turns: int) -> Any:
+    """After some turns of the loop: before the server can have answered."""
+    running = asyncio.ensure_future(raw.execute("SELECT pg_sleep(0.01)"))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    running.cancel()
+    outcome: Any = (await asyncio.gather(running, return_exceptions=True))[0]
+    return [type(outcome).__name__, await attempt(raw.fetchval(NUMBER)), raw.is_in_transaction()]
 
 
 async def timed_out(raw: Raw, began: datetime) -> Any:
-    late = await attempt(raw.execute("SELECT pg_sleep(20)", timeout=0.05))
+    late = await attempt(raw.execute("SELECT pg_sleep(3)", timeout=0.1))
     return [late.kind, await attempt(raw.fetchval(NUMBER))]
 
 

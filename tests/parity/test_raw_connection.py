@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 from tests.fixtures.engines import Dialect
 from tests.fixtures.outcome import Both, attempt
 from tests.fixtures.waits import Waits
-from tests.parity.raw_uses import NUMBER, USES
+from tests.parity.raw_uses import NUMBER, USES, cancelled_at_once
 from tests.parity.scratch import committed
 from tests.parity.units_of_work import Base, Item
 
@@ -131,7 +131,6 @@ PLACES = (
     after_a_stream,
 )  # fmt: skip
 each_use = pytest.mark.parametrize("use", USES, ids=lambda use: use.__name__)
-each_place = pytest.mark.parametrize("place", PLACES, ids=lambda place: place.__name__)
 
 
 async def server_side(dialect: Dialect, pid: int) -> Any:
@@ -148,23 +147,52 @@ async def server_side(dialect: Dialect, pid: int) -> Any:
         await aside.close()
 
 
-@each_place
 @each_use
-def test_a_use_of_the_raw_connection(both: Both, waits: Waits, place: Place, use: Use) -> None:
+def test_a_use_of_the_raw_connection(both: Both, waits: Waits, use: Use) -> None:
     async def work(engine: AsyncEngine) -> Any:
+        found = {}
         async with committed(engine, Base.metadata):
-            async with engine.connect() as connection:
-                pid = (await driver(connection)).get_server_pid()
-            await waits.settled()
-            waits.proxy.latency = LATENCY
-            try:
-                outcome = await place(engine, use)
-                # the pool's connection, whatever became of it, serves on
-                later = [await attempt(_count(engine)) for _ in range(2)]
-            finally:
-                waits.proxy.latency = 0.0
-            await waits.settled()
-            return [outcome, later, await server_side(both.builtin, pid)]
+            for place in PLACES:
+                async with engine.connect() as connection:
+                    pid = (await driver(connection)).get_server_pid()
+                await waits.settled()
+                waits.proxy.latency = LATENCY
+                try:
+                    outcome = await place(engine, use)
+                    # the pool's connection, whatever became of it, serves on
+                    later = [await attempt(_count(engine)) for _ in range(2)]
+                finally:
+                    waits.proxy.latency = 0.0
+                await waits.settled()
+                seen = await server_side(both.builtin, pid)
+                found[place.__name__] = [outcome, later, seen]
+        return found
+
+    both(work, via=waits.proxy, **OPTIONS)
+
+
+@pytest.mark.parametrize(
+    "place", [after_close, after_rollback, after_commit_of_reading], ids=lambda p: p.__name__
+)
+@pytest.mark.parametrize("turns", range(4))
+def test_a_use_of_the_raw_connection_is_cancelled_at_once(
+    both: Both, waits: Waits, place: Place, turns: int
+) -> None:
+    async def use(raw: Any, began: Any) -> Any:
+        return await cancelled_at_once(raw, turns)
+
+    async def work(engine: AsyncEngine) -> Any:
+        async with engine.connect() as connection:
+            await now(connection)
+        await waits.settled()
+        waits.proxy.latency = LATENCY
+        outcome = await place(engine, use)
+        waits.proxy.latency = 0.0
+        async with engine.connect() as connection:
+            pid = (await driver(connection)).get_server_pid()
+            later = await connection.scalar(sa.text(NUMBER))
+        await waits.settled()
+        return [outcome, later, await server_side(both.builtin, pid)]
 
     both(work, via=waits.proxy, **OPTIONS)
 

@@ -108,7 +108,7 @@ async def both_of(
     problem = difference(*found)
     if problem:
         pytest.fail(f"fastpg differs from the built-in dialect:\n{problem}", pytrace=False)
-    return found[0]  # type: ignore[no-any-return]
+    return found[0]
 
 
 @each_unit

@@ -34,7 +34,7 @@ def _answer(tag: bytes, status: bytes) -> bytes:
 
 _ROLLBACK = ("ROLLBACK;", _answer(b"ROLLBACK", b"I"))
 _COMMIT = ("COMMIT;", _answer(b"COMMIT", b"I"))
-_PORTAL_CLOSED = b"3\0\0\0\x04Z\0\0\0\x05T"
+_PORTAL_CLOSED = b"3\0\0\0\x04Z\0\0\0\x05"  # and the status of the transaction
 
 
 def begin_text(isolation: str | None, readonly: bool, deferrable: bool) -> str:
@@ -59,6 +59,7 @@ class Pipeline:
         "_probe",
         "_quiet",
         "_collecting",
+        "_pretended",
         "traveling",
         "listening",
     )
@@ -79,6 +80,7 @@ class Pipeline:
         """Whether BEGIN has been given on its way and the server's status not been heard since."""
         self.listening = False
         """Whether the session may be sent notifications."""
+        self._pretended = False
 
     @property
     def farewell(self) -> bool:
@@ -122,6 +124,7 @@ class Pipeline:
         connection._top_xact = transaction
         self._operations = protocol.queries_count
         self.traveling = True
+        self._pretended = False
         preamble.put(messages)
         return transaction
 
@@ -145,25 +148,34 @@ class Pipeline:
         When its arguments turn out wrong half-way, asyncpg rolls back unless it knows of a
         transaction; so it is told that there is one.
         """
-        preamble, protocol = self._preamble, self._protocol
-        transport = self._connection._transport
-        messages = preamble._messages
-        preamble.disarm()
+        preamble = self._preamble
+        messages = preamble.take()
+        self._pretend(b"T")
+        self._pretended = True
+        preamble.put(messages, many=True)
+
+    def _pretend(self, status: bytes) -> None:
+        """Have asyncpg believe that the server has told it ``status``; nothing is sent."""
+        transport, protocol = self._connection._transport, self._protocol
         transport.write = _swallow
         operation = protocol.close_portal("", None)
         try:
             answered = operation.send(None)
         finally:
             del transport.write
-        self._answer(operation, answered, protocol.data_received, _PORTAL_CLOSED)
-        preamble.put(messages, many=True)
+        self._answer(operation, answered, protocol.data_received, _PORTAL_CLOSED + status)
 
     def unsent(self) -> bool:
         """Forget a BEGIN that has not been sent; tell whether there was one."""
-        if self._preamble.disarm():
-            self.forget()
-            return True
-        return False
+        if not self._preamble.disarm():
+            return False
+        if self._pretended:
+            try:
+                self._pretend(b"I")
+            except driver_errors.InterfaceError:
+                pass  # it is closed, or at something else, whose answer will tell
+        self.forget()
+        return True
 
     def forget(self) -> None:
         """Make asyncpg forget the transaction: there is none."""

@@ -54,6 +54,10 @@ class Preamble:
         hooked.pop("writelines", None)
         return True
 
+    def take(self) -> bytes:
+        """Drop what has not been sent, and return it."""
+        return self._messages if self.disarm() else b""
+
     def _in_front(self, data: Any) -> None:
         self.disarm()
         if len(data) > _GLUED_UP_TO:
