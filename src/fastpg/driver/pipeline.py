@@ -17,7 +17,7 @@ from asyncpg import exceptions as driver_errors
 from .. import _impl
 from .capability import can_pipeline, is_private
 from .closing import is_idle
-from .preamble import Preamble, statement_messages
+from .preamble import Preamble, begin_text, statement_messages
 
 try:
     from asyncpg.transaction import Transaction, TransactionState
@@ -35,12 +35,6 @@ def _answer(tag: bytes, status: bytes) -> bytes:
 _ROLLBACK = ("ROLLBACK;", _answer(b"ROLLBACK", b"I"))
 _COMMIT = ("COMMIT;", _answer(b"COMMIT", b"I"))
 _PORTAL_CLOSED = b"3\0\0\0\x04Z\0\0\0\x05"  # and the status of the transaction
-
-
-def begin_text(isolation: str | None, readonly: bool, deferrable: bool) -> str:
-    """Return the BEGIN that asyncpg's ``Transaction`` would send."""
-    level = f" ISOLATION LEVEL {isolation.upper().replace('_', ' ')}" if isolation else ""
-    return f"BEGIN{level}{' READ ONLY' if readonly else ''}{' DEFERRABLE' if deferrable else ''};"
 
 
 class Pipeline:
