@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from asyncpg import __version__ as asyncpg_version
 from sqlalchemy.util import greenlet_spawn
 
 from tests.adversity.server_view import View, check_flag
@@ -45,6 +46,11 @@ def insert_and_commit(connection: Any, number: int) -> None:
     connection.commit()
 
 
+@pytest.mark.skipif(
+    tuple(map(int, asyncpg_version.split(".")[:2])) < (0, 32),
+    reason="whoever is cancelled while asyncpg < 0.32 waits for a cancellation cancels what it"
+    " waits for: every later operation of the connection raises CancelledError",
+)
 @pytest.mark.parametrize("mode", ["auto", "begin", "off"])
 @pytest.mark.parametrize("second", ["statement", "commit", "rollback"])
 def test_in_doubt_until_the_server_has_been_asked(
