@@ -141,6 +141,9 @@ class BeginningConnection(UnitOfWorkConnection):
             except Exception:
                 self._connection.terminate()
                 begun = False
+            except BaseException:
+                self._doubt(self._transaction, ended=False)
+                raise
             if not begun:
                 pipeline.forget()
                 self._transaction = None
@@ -162,22 +165,28 @@ class BeginningConnection(UnitOfWorkConnection):
 
     async def _resolve(self) -> None:
         """Ask the server what has become of an interrupted transaction."""
-        transaction, self._doubtful = self._doubtful, None
+        transaction = self._doubtful
         connection, pipeline = self._connection, self._pipeline
         try:
             if pipeline is not None:
                 begun = await pipeline.synchronize()
             else:
-                await driver.neutral_sync(connection)
+                await connection.fetchrow(";")  # as level public can; no Sync is missing here
                 begun = connection.is_in_transaction()
             if begun and not self._ended:
                 self._transaction = transaction
-                return
-            driver.forget(connection, transaction)
-            if begun:
-                await connection.execute("ROLLBACK")
+            else:
+                driver.forget(connection, transaction)
+                if begun:
+                    await connection.execute("ROLLBACK")
+            self._doubtful = None
         except Exception as error:
+            if connection.is_closed():
+                self._doubtful = None
+                driver.forget(connection, transaction)
             self._handle_exception(error)
+        finally:
+            self._unfinished = self._doubtful is not None  # then it is asked again
 
 
 def interrupts(error: BaseException) -> bool:

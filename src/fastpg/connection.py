@@ -133,10 +133,13 @@ class AsyncAdapt_asyncpg_connection(TransactionalConnection):
             self._statements.in_transaction = self._pipeline.in_transaction
 
     async def _finish_up(self) -> None:
-        await super()._finish_up()
-        if self._abandoned:
-            await self._close_abandoned()
-            self._unfinished = bool(self._abandoned)
+        try:
+            await super()._finish_up()
+            if self._abandoned:
+                await self._close_abandoned()
+        finally:
+            if self._abandoned:
+                self._unfinished = True
 
     def _default_isolation(self) -> str | None:
         dialect = self._dialect

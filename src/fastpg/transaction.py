@@ -94,10 +94,15 @@ class TransactionalConnection(BeginningConnection):
 
     async def _end(self, *, commit: bool) -> None:
         if self._doubtful is not None:
-            await self._finish_up()
+            try:
+                await self._finish_up()
+            except BaseException:
+                self._ended = True  # asked for, whatever the answer would have been
+                raise
         transaction, pipeline = self._transaction, self._pipeline
         if transaction is None:
             return
+        owned = pipeline is not None and pipeline.owns(transaction)
         try:
             if pipeline is None:
                 await (transaction.commit() if commit else transaction.rollback())
@@ -109,7 +114,9 @@ class TransactionalConnection(BeginningConnection):
                 await pipeline.end(transaction, commit=commit)
         except BaseException as error:
             driver.forget(self._connection, transaction)
-            if interrupts(error):
+            # an end that asyncpg refuses has not been sent: another task's statement is going on
+            refused = isinstance(error, driver_errors.InterfaceError) and owned
+            if interrupts(error) or (refused and not self._connection.is_closed()):
                 self._doubt(transaction, ended=True)
             elif isinstance(error, driver_errors.PostgresError):
                 if await self._rolled_back() and not commit:

@@ -17,7 +17,7 @@ from asyncpg import exceptions as driver_errors
 from .. import _impl
 from .capability import can_pipeline, is_private
 from .closing import is_idle
-from .preamble import Preamble, statement_messages
+from .preamble import Preamble, begin_text, statement_messages
 
 try:
     from asyncpg.transaction import Transaction, TransactionState
@@ -35,12 +35,6 @@ def _answer(tag: bytes, status: bytes) -> bytes:
 _ROLLBACK = ("ROLLBACK;", _answer(b"ROLLBACK", b"I"))
 _COMMIT = ("COMMIT;", _answer(b"COMMIT", b"I"))
 _PORTAL_CLOSED = b"3\0\0\0\x04Z\0\0\0\x05"  # and the status of the transaction
-
-
-def begin_text(isolation: str | None, readonly: bool, deferrable: bool) -> str:
-    """Return the BEGIN that asyncpg's ``Transaction`` would send."""
-    level = f" ISOLATION LEVEL {isolation.upper().replace('_', ' ')}" if isolation else ""
-    return f"BEGIN{level}{' READ ONLY' if readonly else ''}{' DEFERRABLE' if deferrable else ''};"
 
 
 class Pipeline:
@@ -79,8 +73,8 @@ class Pipeline:
         self.traveling = False
         """Whether BEGIN has been given on its way and the server's status not been heard since."""
         self.listening = False
-        self._pretended = False
         """Whether the session may be sent notifications."""
+        self._pretended = False
 
     @property
     def farewell(self) -> bool:
@@ -226,7 +220,8 @@ class Pipeline:
 
     # the end
 
-    def _ours(self, transaction: Any) -> bool:
+    def owns(self, transaction: Any) -> bool:
+        """Tell whether ``transaction`` is asyncpg's open one, and not the query loggers' affair."""
         connection = self._connection
         return (
             connection._top_xact is transaction
@@ -249,7 +244,7 @@ class Pipeline:
             or connection._listeners
             or self.listening
             or connection._loop is not asyncio._get_running_loop()
-            or not self._ours(transaction)
+            or not self.owns(transaction)
             or protocol._is_cancelling()
             or connection.is_closed()
         ):
@@ -267,7 +262,7 @@ class Pipeline:
 
     async def end(self, transaction: Any, *, commit: bool) -> None:
         """Send the end and wait for its answer; errors are asyncpg's."""
-        if not self._ours(transaction) or self._connection.is_closed():
+        if not self.owns(transaction) or self._connection.is_closed():
             # the program has used it, or wants to see it in its query log
             await (transaction.commit() if commit else transaction.rollback())
             return

@@ -77,6 +77,12 @@ def open_preamble(connection: Any) -> Preamble | None:
     return None if transport is None else Preamble(transport)
 
 
+def begin_text(isolation: str | None, readonly: bool, deferrable: bool) -> str:
+    """Return the BEGIN that asyncpg's ``Transaction`` would send."""
+    level = f" ISOLATION LEVEL {isolation.upper().replace('_', ' ')}" if isolation else ""
+    return f"BEGIN{level}{' READ ONLY' if readonly else ''}{' DEFERRABLE' if deferrable else ''};"
+
+
 def statement_messages(text: str) -> bytes:
     """Return Parse, Bind and Execute of a statement without parameters, all of them unnamed.
 
