@@ -11,6 +11,8 @@ from collections.abc import Awaitable
 from time import monotonic
 from typing import Any
 
+from asyncpg import exceptions as driver_errors
+
 from . import driver
 from .unit import AUTOCOMMIT, UnitOfWorkConnection
 
@@ -67,10 +69,14 @@ class BeginningConnection(UnitOfWorkConnection):
     async def _finish_up(self) -> None:
         """Clear away what an earlier statement has left."""
         self._unfinished = False
+        pipeline = self._pipeline
+        if pipeline is not None:
+            try:
+                await pipeline.collected()
+            except Exception as error:
+                self._handle_exception(error)
         if self._doubtful is not None:
             await self._resolve()
-        if self._pipeline is not None:
-            await self._pipeline.collected()
 
     async def _start_transaction(self) -> None:
         """Send BEGIN and wait for its answer."""
@@ -119,18 +125,29 @@ class BeginningConnection(UnitOfWorkConnection):
         self._work.saved -= 1
         return True
 
-    async def _first_failed(self, error: Exception) -> None:
-        """Find out whether there is a transaction after its first statement has failed."""
+    async def _first_failed(self, error: Exception) -> bool:
+        """Find out whether there is a transaction after its first statement has failed.
+
+        Tell whether the statement is to be executed again: it was refused without fault of its own.
+        """
         pipeline = self._pipeline
         if pipeline is None or not pipeline.traveling:
-            return
+            return False
         if self._forget_unsent():
-            return
+            return False
         if interrupts(error):
             self._doubt(self._transaction, ended=False)
         elif self._connection.is_closed():
-            pipeline.forget()
-            self._transaction = None
+            self._forget_begun()
+        elif pipeline.spoiled:
+            # it met the transaction before, whose end the server had refused
+            self._forget_begun()
+            try:
+                await pipeline.clean_up()
+            except Exception:
+                self._connection.terminate()
+                return False
+            return isinstance(error, driver_errors.InFailedSQLTransactionError)
         elif self._connection.is_in_transaction():
             pipeline.traveling = False
         else:
@@ -145,8 +162,13 @@ class BeginningConnection(UnitOfWorkConnection):
                 self._doubt(self._transaction, ended=False)
                 raise
             if not begun:
-                pipeline.forget()
-                self._transaction = None
+                self._forget_begun()
+        return False
+
+    def _forget_begun(self) -> None:
+        if self._pipeline is not None:
+            self._pipeline.forget()
+        self._transaction = None
 
     def _first_interrupted(self) -> None:
         """Remember to find that out; a cancelled task does not wait."""
