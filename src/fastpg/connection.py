@@ -220,6 +220,10 @@ class AsyncAdapt_asyncpg_connection(TransactionalConnection):
         for name in tuple(self._held):
             self._abandon_held(name)
         self._flush_abandoned()
+        # the program's own use of asyncpg's connection may have left that
+        pipeline = self._pipeline
+        if pipeline is not None and pipeline.unsettled and self._can_wait():
+            self.await_(pipeline.settle())
 
     def _can_wait(self) -> bool:
         return in_greenlet()

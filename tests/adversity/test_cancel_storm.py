@@ -25,6 +25,8 @@ from tests.adversity.storm_units import LARGE_TOO, MIXED, Unit, summary
 from tests.fixtures.engines import Dialect
 from tests.parity.scratch import own
 
+pytestmark = pytest.mark.slow
+
 UNITS, WORKERS, POOL = 2_000, 16, 10
 LONGEST_DELAY = 0.006
 MOST_TURNS = 30

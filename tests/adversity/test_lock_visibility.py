@@ -23,6 +23,8 @@ from tests.fixtures.engines import Dialect
 from tests.fixtures.proxy import Proxy
 from tests.parity.scratch import committed, own
 
+pytestmark = pytest.mark.slow
+
 LATENCY = 0.0005
 KEY = 7_310_004
 TABLE, LOCKER = own("locked_rows"), own("take_the_lock")

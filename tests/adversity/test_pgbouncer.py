@@ -22,6 +22,8 @@ from tests.fixtures.engines import Dialect
 from tests.fixtures.pgbouncer import Pgbouncer
 from tests.parity.scratch import committed, own
 
+pytestmark = pytest.mark.slow
+
 TASKS, CLIENTS, UNITS = 50, 20, 5_000
 UNNAMED = tuple(map(int, asyncpg_version.split(".")[:2])) >= (0, 31)
 """asyncpg 0.30 names every statement that is prepared; the program must make the names unique."""

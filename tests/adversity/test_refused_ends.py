@@ -1,4 +1,4 @@
-"""The server cancels a ROLLBACK that nobody waits for: the next unit of work must not suffer for it.
+"""The server cancels a ROLLBACK that nobody waits for: the next unit of work must not suffer.
 
 The proxy holds its answers back for a while, so that the next unit is on its way when the refusal
 comes, or lets them come at once.
@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import asyncpg
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -107,6 +108,29 @@ def test_neither_does_autocommit_later_on(fastpg_dialect: Dialect, sabotage: Sab
             assert await cached(connection) == 3
             raw: Any = (await connection.get_raw_connection()).driver_connection
             assert not raw.is_in_transaction()
+        async with engine.connect() as connection:
+            assert await connection.scalar(PID) == pid
+
+    asyncio.run(work())
+
+
+def test_what_the_program_does_by_itself_is_cleared_away(
+    fastpg_dialect: Dialect, sabotage: Sabotage
+) -> None:
+    """It is refused, too; the connection goes back into the pool without a transaction."""
+
+    async def work() -> None:
+        engine = fastpg_dialect.engine(via=sabotage.proxy, pool_size=1, max_overflow=0)
+        pid = await prepared(engine)
+        sabotage.proxy.latency = 0.03
+        sabotage.cancel_next("ROLLBACK")
+        async with engine.connect() as connection:
+            assert await cached(connection) == 3
+        async with engine.connect() as connection:
+            raw: Any = (await connection.get_raw_connection()).driver_connection
+            with pytest.raises(asyncpg.InFailedSQLTransactionError):
+                await raw.fetchval("SELECT 1")
+        assert not raw.is_in_transaction()
         async with engine.connect() as connection:
             assert await connection.scalar(PID) == pid
 

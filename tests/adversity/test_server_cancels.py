@@ -27,6 +27,8 @@ from tests.fixtures.proxy import Proxy
 from tests.fixtures.sabotage import Sabotage
 from tests.parity.scratch import own
 
+pytestmark = pytest.mark.slow
+
 UNITS, WORKERS, POOL = 1_200, 8, 5
 PAUSE = 0.0002
 HANG_SECONDS = 15.0
@@ -38,6 +40,7 @@ CANCEL_ALL = """DO $$ BEGIN LOOP
 END LOOP; END $$"""
 APPLICATION = own("server_cancels")
 READS: tuple[storm_units.Work, ...] = (Unit.plain, Unit.two_reads, Unit.uncached, Unit.stream)
+RAW = (Unit.raw_read, Unit.raw_pair)
 WRITES: tuple[storm_units.Work, ...] = (*storm_units.PAIRS, Unit.raw_read)
 
 
@@ -68,10 +71,6 @@ class Canceller:
                 await self._task
         await self._connection.close()
 
-    def cancelled_ends(self) -> int:
-        """Return how many ROLLBACKs may have been cancelled: nobody has counted, but few."""
-        return UNITS // 20
-
 
 class Outcomes:
     """What became of the units, by number and in sum."""
@@ -89,10 +88,9 @@ class Outcomes:
             self.counts["cancelled"] += 1
         elif getattr(error, "sqlstate", "") == CANCELLED:  # asyncpg's own, from connect or raw use
             self.counts["cancelled in the driver"] += 1
-        elif isinstance(error, asyncpg.ConnectionDoesNotExistError) or (
-            isinstance(error, DBAPIError) and error.connection_invalidated
-        ):
-            self.counts["lost"] += 1
+        elif work in RAW and "current transaction is aborted" in str(error):
+            # an end that was cancelled, met by what the program itself does with asyncpg first
+            self.counts["refused in the driver"] += 1
         else:
             self.strange.append((work.__name__, unit.at, error))
         if work in storm_units.PAIRS:
@@ -166,10 +164,6 @@ class Cut:
     async def __aexit__(self, *exc: object) -> None:
         self._sabotage.chosen = lambda sql: False
 
-    def cancelled_ends(self) -> int:
-        """Return how many ROLLBACKs were cancelled."""
-        return sum(sql.startswith("ROLLBACK") for sql in self._sabotage.done)
-
 
 async def cancelled(
     dialect: Dialect, storming: Canceller | Cut, via: Proxy | None = None, **options: Any
@@ -192,10 +186,6 @@ async def cancelled(
                 outcomes = await storm(engine, chance, UNITS)
             print(dict(outcomes.counts))
             assert outcomes.strange == []
-            # a ROLLBACK that nobody waited for was cancelled: the connection goes, and with it the
-            # statement that has followed on it
-            ends = storming.cancelled_ends() if options["pipeline"] == "auto" else 0
-            assert outcomes.counts["lost"] <= ends
             await check_rows(steady, outcomes)
             assert outcomes.counts["done"] < UNITS
             assert pool_of(engine).checkedout() == 0

@@ -20,6 +20,10 @@ try:
 except ImportError:  # pragma: no cover - can_pipeline() is False then
     TransactionState = None
 
+SETTLE_SECONDS = 2
+"""How long a connection that is given back may take to get over a cancellation."""
+
+_MOST_TRIES = 5
 _IN_TRANSACTION = ord("T")
 
 
@@ -109,11 +113,33 @@ class Ends:
         else:
             self.spoiled = True
 
+    @property
+    def unsettled(self) -> bool:
+        """Whether the session is not fit for another task: a refused end, a cancellation."""
+        return self.spoiled or bool(self._protocol._is_cancelling())
+
+    async def settle(self) -> None:
+        """Wait until the session is fit for another task; close it when that takes too long."""
+        try:
+            if self._protocol._is_cancelling():
+                cancelled = self._protocol._wait_for_cancellation()
+                await asyncio.wait_for(cancelled, SETTLE_SECONDS)
+            await self.clean_up()
+        except Exception:
+            self._connection.terminate()
+
     async def clean_up(self) -> None:
         """Roll back what was spoiled by a refused end; raise asyncpg's errors."""
-        if self.spoiled:
+        tries = _MOST_TRIES
+        while self.spoiled:
+            tries -= 1
+            try:
+                await self._protocol.query(_ROLLBACK[0], None)
+            except driver_errors.PostgresError:
+                if not tries:
+                    raise
+                continue  # whoever cancelled the first one is still at it
             self.spoiled = False
-            await self._protocol.query(_ROLLBACK[0], None)
 
     async def collected(self) -> None:
         """Wait until the server has answered every end that was not waited for."""
