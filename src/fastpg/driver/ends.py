@@ -15,10 +15,8 @@ from asyncpg import exceptions as driver_errors
 
 from .closing import is_idle
 
-try:
-    from asyncpg.transaction import TransactionState
-except ImportError:  # pragma: no cover - can_pipeline() is False then
-    TransactionState = None
+# None where can_pipeline() says no
+TransactionState: Any = getattr(getattr(asyncpg, "transaction", None), "TransactionState", None)
 
 SETTLE_SECONDS = 2
 """How long a connection that is given back may take to get over a cancellation."""

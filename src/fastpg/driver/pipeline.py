@@ -17,10 +17,8 @@ from .capability import can_pipeline, is_private
 from .ends import Ends
 from .preamble import Preamble, begin_text, statement_messages
 
-try:
-    from asyncpg.transaction import Transaction, TransactionState
-except ImportError:  # pragma: no cover - can_pipeline() is False then
-    Transaction = TransactionState = None
+# None where can_pipeline() says no
+TransactionState: Any = getattr(getattr(asyncpg, "transaction", None), "TransactionState", None)
 
 _PORTAL_CLOSED = b"3\0\0\0\x04Z\0\0\0\x05"  # and the status of the transaction
 
