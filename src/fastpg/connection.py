@@ -249,17 +249,23 @@ class AsyncAdapt_asyncpg_connection(TransactionalConnection):
             self._transaction = None
 
     def _drop(self) -> None:
-        self._connection.terminate()
+        driver.drop(self._connection)
         self._transaction = None
 
     async def _close_gracefully(self) -> None:
         closing = asyncio.ensure_future(self._connection.close(timeout=GRACEFUL_CLOSE_SECONDS))
         try:
-            await asyncio.shield(closing)
+            # not by its own timeout alone: asyncpg before 0.32 first waits for a cancellation
+            done, _ = await asyncio.wait({closing}, timeout=GRACEFUL_CLOSE_SECONDS + 0.5)
         except asyncio.CancelledError:
             # the socket is dropped next; nobody is left to hear what becomes of the farewell
             closing.add_done_callback(_retrieve)
             raise
+        if not done:
+            closing.add_done_callback(_retrieve)
+            closing.cancel()
+            raise asyncio.TimeoutError
+        closing.result()
 
 
 def _retrieve(future: asyncio.Future[None]) -> None:

@@ -7,8 +7,10 @@ Any thread may use the engine, also one whose own event loop is running.
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from functools import partial
 from typing import Any
 
+from . import driver
 from .connection import AsyncAdapt_asyncpg_connection
 from .loopthread import LoopThread
 
@@ -57,5 +59,5 @@ class AsyncAdaptFallback_asyncpg_connection(AsyncAdapt_asyncpg_connection):
             self._loop_thread.abandon(self._connection)
 
     def _drop(self) -> None:
-        self._loop_thread.call(self._connection.terminate)
+        self._loop_thread.call(partial(driver.drop, self._connection))
         self._transaction = None

@@ -175,8 +175,9 @@ def test_a_death_that_the_loop_has_not_seen(
             kill_while_blocked(fastpg_dialect.server, pid, await socket_of(engine))
             time.sleep(liveness.IDLE_SECONDS)
             assert await pid_of(engine) != pid
-            # uvloop may have come to read it before the pool was asked
-            assert taken_in == [True] or (loop is uvloop_run and not taken_in)
+            # uvloop, and Python 3.10, may have come to read it before the pool was asked
+            early = loop is uvloop_run or sys.version_info < (3, 11)
+            assert taken_in == [True] or (early and not taken_in)
         finally:
             await engine.dispose()  # uvloop's close() would wait for its connections
 

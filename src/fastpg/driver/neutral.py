@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from .capability import is_private
+
 
 async def neutral_sync(connection: Any) -> None:
     """Wait until the server has answered everything that was sent; raise when it is gone.
@@ -13,3 +15,11 @@ async def neutral_sync(connection: Any) -> None:
     holds.  Level ``private`` only.
     """
     await connection._protocol.close_portal("", None)
+
+
+def drop(connection: Any) -> None:
+    """Close a connection without a farewell and without waiting."""
+    transport = getattr(connection, "_transport", None) if is_private() else None
+    connection.terminate()
+    if transport is not None:
+        transport.abort()  # asyncpg before 0.32 leaves it open when close() has been called
