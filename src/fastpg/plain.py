@@ -15,7 +15,7 @@ from .purenames import AFTER, FUNCTIONS, UNQUOTED
 LONGEST_TEXT = 20_000
 """Characters of the longest text that is looked at; a longer one is not plain."""
 
-KNOWN_TEXTS = 1024
+KNOWN_TEXTS = 256
 """How many answers are kept."""
 
 _FIRST_WORDS = frozenset(("select", "values", "table", "show"))

@@ -9,8 +9,14 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.util import greenlet_spawn
 
+from fastpg import driver
 from tests.adversity.server_view import View, check_flag
 from tests.fixtures.engines import Dialect
+
+pytestmark = pytest.mark.skipif(
+    not driver.can_pipeline(),
+    reason="level public closes a connection whose BEGIN is interrupted",
+)
 
 
 @pytest.mark.parametrize("end", ["rollback", "commit"])

@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from fastpg import driver
 from tests.adversity.server_view import View, pool_of
 from tests.fixtures.engines import Dialect
 from tests.fixtures.outcome import Failure, attempt
@@ -22,6 +23,8 @@ from tests.fixtures.server import Server
 SERIALIZABLE = {"isolation_level": "SERIALIZABLE"}
 REPEATABLE = {"isolation_level": "REPEATABLE READ"}
 PID = text("SELECT pg_backend_pid()")
+# level public cannot make asyncpg forget a BEGIN that failed, and closes the connection
+AT_REST = ("idle",) if driver.is_private() else ("idle", None)
 CANCELLED, REFUSED = "57014", "0A000"
 
 PIPELINES = [
@@ -69,7 +72,7 @@ def test_serializable_on_a_hot_standby(variant: Variant, standby: Server) -> Non
         for _ in range(3):
             seen.append(await attempt(unit(engine, **SERIALIZABLE)))
             async with View.of(standby) as view:
-                assert await view.settled(pid) == "idle"
+                assert await view.settled(pid) in AT_REST
         seen.append(await attempt(unit(engine, **REPEATABLE)))
         seen.append(await attempt(unit(engine)))
         async with engine.connect() as connection:
@@ -104,7 +107,7 @@ def test_a_begin_that_is_cancelled(variant: Variant, sabotage: Sabotage) -> None
         sabotage.cancel_next("BEGIN")
         seen.append(await attempt(unit(engine)))
         async with View.of(dialect.server) as view:
-            assert await view.settled(pid) == "idle"
+            assert await view.settled(pid) in AT_REST
             for _ in range(3):
                 seen.append(await attempt(unit(engine)))
             async with engine.connect() as connection:

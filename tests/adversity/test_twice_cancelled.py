@@ -14,8 +14,14 @@ import pytest
 from asyncpg import __version__ as asyncpg_version
 from sqlalchemy.util import greenlet_spawn
 
+from fastpg import driver
 from tests.adversity.server_view import View, check_flag
 from tests.fixtures.engines import Dialect
+
+pytestmark = pytest.mark.skipif(
+    not driver.can_pipeline(),
+    reason="level public closes a connection whose BEGIN is interrupted",
+)
 
 TURNS = 12
 TABLE = "CREATE TEMPORARY TABLE twice (n int)"

@@ -16,6 +16,20 @@ import pytest
 
 FILE_VARIABLE = "FASTPG_COMPLIANCE_FILE"
 EXTENSIONS_VARIABLE = "FASTPG_COMPLIANCE_EXTENSIONS"
+PIPELINE_VARIABLE = "FASTPG_COMPLIANCE_PIPELINE"
+"""Not an option of the URL: some of SQLAlchemy's tests hand those to asyncpg itself."""
+
+
+def choose_pipeline(mode: str) -> None:
+    """Make `mode` the default of every connection."""
+    from fastpg.connection import AsyncAdapt_asyncpg_connection as adapted
+
+    make: Any = adapted.__init__
+
+    def init(self: Any, *args: Any, pipeline: str = mode, **options: Any) -> None:
+        make(self, *args, pipeline=pipeline, **options)
+
+    adapted.__init__ = init  # type: ignore[method-assign]
 
 
 class Recorder:
@@ -50,6 +64,8 @@ def pytest_sessionstart(session: pytest.Session) -> Iterator[None]:
     from sqlalchemy.dialects.postgresql import provision
     from sqlalchemy.engine import make_url
 
+    if os.environ.get(PIPELINE_VARIABLE):
+        choose_pipeline(os.environ[PIPELINE_VARIABLE])
     # The suite insists on these extensions; without them it can still run the rest.
     there = os.environ[EXTENSIONS_VARIABLE].split(",")
     extensions: Any = provision.__dict__["_extensions"]

@@ -57,14 +57,12 @@ def run_suite(
     sources: Path,
     *,
     environment: Mapping[str, str] | None = None,
-    query: Mapping[str, str] | None = None,
     arguments: Sequence[str] = (),
 ) -> SuiteRun:
     """Run the suite on "builtin" or "fastpg" against a database of its own.
 
-    `environment` is added to ours, `query` to the URL's; `arguments` go to pytest. Raises
-    RuntimeError with the end of the output when the session did not come to its end, or another
-    dialect served than asked for.
+    `environment` is added to ours; `arguments` go to pytest. Raises RuntimeError with the end of
+    the output when the session did not come to its end, or another dialect served than asked for.
     """
     began = time.monotonic()
     with fresh_database() as server, tempfile.TemporaryDirectory() as scratch:
@@ -77,7 +75,7 @@ def run_suite(
                 + (["-p", "fastpg.auto"] if dialect == "fastpg" else [])
                 # Not their limit on failures, and no traces in a directory that may be shared.
                 + ["--maxfail=0", "-p", "no:cacheprovider", "-r", "", "-q", "-q"]
-                + ["--dburi", _with(server.text(), query or {}), *(arguments or SELECTION)],
+                + ["--dburi", server.text(), *(arguments or SELECTION)],
                 cwd=sources,
                 env={
                     **os.environ,
@@ -96,10 +94,6 @@ def run_suite(
             tail = log.read_text(errors="replace")[-_TAIL_CHARACTERS:]
             raise RuntimeError(f"SQLAlchemy's suite ended with status {status}:\n{tail}")
         return _read(file, dialect, time.monotonic() - began)
-
-
-def _with(url: str, query: Mapping[str, str]) -> str:
-    return make_url(url).update_query_dict(query).render_as_string(hide_password=False)
 
 
 @contextmanager

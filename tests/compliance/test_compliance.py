@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.compliance.compare import compare, read_allowed
+from tests.compliance.outcomes import PIPELINE_VARIABLE
 from tests.compliance.run import HERE, SuiteRun, run_suite
 from tests.compliance.sources import sqlalchemy_sources
 
@@ -23,9 +24,12 @@ MODES = {
     "compiled": {"FASTPG_IMPL": "compiled", "FASTPG_DRIVER": "private"},
     "python": {"FASTPG_IMPL": "python", "FASTPG_DRIVER": "private"},
     "public": {"FASTPG_IMPL": "compiled", "FASTPG_DRIVER": "public"},
-    "unpiped": {"FASTPG_IMPL": "compiled", "FASTPG_DRIVER": "private"},
+    "unpiped": {
+        "FASTPG_IMPL": "compiled",
+        "FASTPG_DRIVER": "private",
+        PIPELINE_VARIABLE: "off",
+    },
 }
-QUERIES = {"unpiped": {"pipeline": "off"}}
 FEWEST_TESTS = 11_000
 
 Runs = dict[str, Future[SuiteRun]]
@@ -42,9 +46,7 @@ def runs(request: pytest.FixtureRequest) -> Iterator[Runs]:
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         started = {"builtin": pool.submit(run_suite, "builtin", sources)}
         for mode in modes:
-            started[mode] = pool.submit(
-                run_suite, "fastpg", sources, environment=MODES[mode], query=QUERIES.get(mode)
-            )
+            started[mode] = pool.submit(run_suite, "fastpg", sources, environment=MODES[mode])
         yield started
         pool.shutdown(cancel_futures=True)
 

@@ -14,6 +14,7 @@ from .capability import PRIVATE_NAMES as PRIVATE_NAMES
 from .capability import Capabilities as Capabilities
 from .capability import can_pipeline as can_pipeline
 from .capability import capabilities as capabilities
+from .capability import is_private as is_private
 from .capability import pipeline_capability as pipeline_capability
 from .closing import Closing as Closing
 from .closing import take_dropped as take_dropped
