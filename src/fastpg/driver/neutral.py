@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import asyncpg
+
 from .capability import is_private
 
 
@@ -19,7 +21,8 @@ async def neutral_sync(connection: Any) -> None:
 
 def drop(connection: Any) -> None:
     """Close a connection without a farewell and without waiting."""
-    transport = getattr(connection, "_transport", None) if is_private() else None
+    known = is_private() and isinstance(connection, asyncpg.Connection)
+    transport = connection._transport if known else None
     connection.terminate()
     if transport is not None:
         transport.abort()  # asyncpg before 0.32 leaves it open when close() has been called
