@@ -27,6 +27,15 @@ class BeginningConnection(UnitOfWorkConnection):
         pipeline = self._pipeline
         if self._unfinished or (pipeline is not None and pipeline.held_up):
             return self._begin_later()
+        return self._begin_now()
+
+    @property
+    def _unfinished(self) -> bool:
+        """Whether something has to be cleared away before the next transaction begins."""
+        return self._doubtful is not None
+
+    def _begin_now(self) -> Awaitable[None] | None:
+        pipeline = self._pipeline
         if self.isolation_level == AUTOCOMMIT:
             return None
         if pipeline is None:
@@ -62,13 +71,13 @@ class BeginningConnection(UnitOfWorkConnection):
     async def _begin_later(self) -> None:
         await self._finish_up()
         if self._transaction is None:
-            waiting = self._begin()
+            # not _begin(): what could not be cleared away yet is left for later
+            waiting = self._begin_now()
             if waiting is not None:
                 await waiting
 
     async def _finish_up(self) -> None:
         """Clear away what an earlier statement has left."""
-        self._unfinished = False
         pipeline = self._pipeline
         if pipeline is not None:
             try:
@@ -181,7 +190,6 @@ class BeginningConnection(UnitOfWorkConnection):
         self._transaction = None
         self._doubtful = transaction
         self._ended = ended
-        self._unfinished = True
         if self._pipeline is not None:
             self._pipeline.traveling = False
 
@@ -201,14 +209,12 @@ class BeginningConnection(UnitOfWorkConnection):
                 driver.forget(connection, transaction)
                 if begun:
                     await connection.execute("ROLLBACK")
-            self._doubtful = None
+            self._doubtful = None  # and not before: it is asked again until it has answered
         except Exception as error:
             if connection.is_closed():
                 self._doubtful = None
                 driver.forget(connection, transaction)
             self._handle_exception(error)
-        finally:
-            self._unfinished = self._doubtful is not None  # then it is asked again
 
 
 def interrupts(error: BaseException) -> bool:

@@ -132,14 +132,14 @@ class AsyncAdapt_asyncpg_connection(TransactionalConnection):
         if self._pipeline is not None:
             self._statements.in_transaction = self._pipeline.in_transaction
 
+    @property
+    def _unfinished(self) -> bool:
+        return self._doubtful is not None or bool(self._abandoned)
+
     async def _finish_up(self) -> None:
-        try:
-            await super()._finish_up()
-            if self._abandoned:
-                await self._close_abandoned()
-        finally:
-            if self._abandoned:
-                self._unfinished = True
+        await super()._finish_up()
+        if self._abandoned:
+            await self._close_abandoned()
 
     def _default_isolation(self) -> str | None:
         dialect = self._dialect
@@ -190,7 +190,6 @@ class AsyncAdapt_asyncpg_connection(TransactionalConnection):
         if name in self._held:
             self._held.discard(name)
             self._abandoned.append(name)
-            self._unfinished = True
 
     def _flush_abandoned(self) -> None:
         """Close abandoned cursors now, if the caller may wait."""

@@ -35,7 +35,6 @@ class UnitOfWorkConnection(AdaptedConnection):
         "_transaction",
         "_doubtful",
         "_ended",
-        "_unfinished",
         "_plain",
         "_ran",
         "_foreign",
@@ -64,8 +63,6 @@ class UnitOfWorkConnection(AdaptedConnection):
     """asyncpg's transaction whose first statement, or whose end, was interrupted."""
     _ended: bool
     """Whether that was its end."""
-    _unfinished: bool
-    """Whether something has to be cleared away before the next transaction begins."""
     _plain: bool
     """Whether nothing but plain SELECTs have run: nobody waits for what the end does."""
     _ran: int
@@ -89,7 +86,7 @@ class UnitOfWorkConnection(AdaptedConnection):
         self._preamble = driver.open_preamble(connection)
         self._pipeline = None
         self._transaction = self._doubtful = None
-        self._ended = self._unfinished = self._foreign = False
+        self._ended = self._foreign = False
         self._plain = self._reads_only = self._isolation_unknown = False
         self._ran = 0
         self._schema = SchemaGeneration()

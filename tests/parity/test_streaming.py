@@ -264,3 +264,22 @@ def test_fetchmany_takes_one_round_trip_where_the_builtin_takes_two(
             return trips.count
 
     assert asyncio.run(work()) == 1
+
+
+def test_a_stream_left_behind_in_a_transaction_of_the_programs(fastpg_dialect: Dialect) -> None:
+    """Its cursor cannot be closed there; the program's statements go on, and it is closed later."""
+
+    async def work() -> None:
+        engine = fastpg_dialect.engine(isolation_level="AUTOCOMMIT")
+        async with engine.connect() as connection:
+            result = await connection.stream(text("SELECT generate_series(1, 5000)"))
+            await result.fetchone()
+            adapted: Any = (await connection.get_raw_connection()).dbapi_connection
+            adapted._abandon_held(next(iter(adapted._held)))
+            await adapted._connection.execute("BEGIN")
+            assert await connection.scalar(text("SELECT 1")) == 1
+            await adapted._connection.execute("ROLLBACK")
+            held = text("SELECT count(*) FROM pg_cursors WHERE is_holdable")
+            assert (await connection.scalar(held), adapted._abandoned) == (0, [])
+
+    asyncio.run(work())
