@@ -6,6 +6,21 @@ from pathlib import Path
 
 import pytest
 
+# The assertions of the modules that pytest rewrites hold under `python -O`. By itself it rewrites
+# test modules alone: what a helper's `assert await ...` asks would not even be sent.
+_HELPERS = (
+    "adversity",
+    "compliance",
+    "differential",
+    "fixtures",
+    "leaks",
+    "packaging",
+    "parity",
+    "selftest",
+    "unit",
+)
+pytest.register_assert_rewrite(*(f"tests.{directory}" for directory in _HELPERS))
+
 pytest_plugins = [
     "tests.fixtures.impl",
     "tests.fixtures.signals",
