@@ -156,11 +156,7 @@ class Arena:
                 counts = [peer.ask("calls", workload=lane.workload) for _ in range(_COUNTS)]
                 figures[lane.label]["calls"].append(min(counts))
 
-        self._prepare(benchmark)
-        try:
-            self._rounds(one_round, benchmark.rounds, fixture)
-        finally:
-            self._finish(benchmark)
+        self._prepared_rounds(one_round, benchmark, fixture)
         return figures
 
     def _waits(
@@ -190,11 +186,7 @@ class Arena:
                     found["wall"].append(run(1).wall)
                     rest()
 
-        self._prepare(benchmark)
-        try:
-            self._rounds(one_round, benchmark.rounds, fixture)
-        finally:
-            self._finish(benchmark)
+        self._prepared_rounds(one_round, benchmark, fixture)
         return figures
 
     def _bursts(
@@ -210,12 +202,17 @@ class Arena:
                 counted = self._line().bursts() - before
                 figures[lane.label]["bursts"].append(counted / _IN_A_ROW)
 
+        self._prepared_rounds(one_round, benchmark, fixture)
+        return figures
+
+    def _prepared_rounds(
+        self, one_round: Callable[[], None], benchmark: Benchmark, fixture: Any
+    ) -> None:
         self._prepare(benchmark)
         try:
             self._rounds(one_round, benchmark.rounds, fixture)
         finally:
             self._finish(benchmark)
-        return figures
 
     @staticmethod
     def _rounds(one_round: Callable[[], None], rounds: int, fixture: Any) -> None:

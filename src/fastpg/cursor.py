@@ -8,7 +8,7 @@ built-in dialect.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import _impl, driver
@@ -148,29 +148,48 @@ class AsyncAdapt_asyncpg_cursor:
     async def _executemany(self, operation: str, seq_of_parameters: Any) -> None:
         adapted = self._adapt_connection
         self._description = None
-        first = again = False
+
+        async def send() -> None:
+            adapted._plain = False
+            many = self._connection.executemany(operation, seq_of_parameters)
+            adapted._work.ran()
+            await driver.Cancellable(self._connection, many)
+
+        async def begin() -> None:
+            await adapted._statements.synchronize(adapted._schema.number)
+            if adapted._transaction is None:
+                await adapted._begin_many()
+
+        await self._in_turn(begin, send)
+
+    async def _in_turn(
+        self, begin: Callable[[], Awaitable[None]], send: Callable[[], Awaitable[None]]
+    ) -> None:
+        """Await `begin` and `send`; what happens to a transaction's first statement is seen to.
+
+        As in :meth:`_execute`, where it stands in line: a coroutine or two less for each statement.
+        """
+        adapted = self._adapt_connection
+        again = False
         async with adapted._execute_mutex:
+            first = adapted._transaction is None
             try:
-                await adapted._statements.synchronize(adapted._schema.number)
-                if adapted._transaction is None:
-                    first = True
-                    await adapted._begin_many()
-                adapted._plain = False
-                many = self._connection.executemany(operation, seq_of_parameters)
-                adapted._work.ran()
-                await driver.Cancellable(self._connection, many)
+                await begin()
+                await send()
                 if first:
                     adapted._first_answered()
             except Exception as error:
+                adapted._plain = False
                 again = first and await adapted._first_failed(error)
                 if not again:
                     self._handle_exception(error)
             except BaseException:
+                adapted._plain = False
                 if first:
                     adapted._first_interrupted()
                 raise
         if again:
-            await self._executemany(operation, seq_of_parameters)
+            await self._in_turn(begin, send)
 
     def _handle_exception(self, error: Exception) -> NoReturn:
         self._adapt_connection._handle_exception(error)

@@ -31,34 +31,22 @@ class AsyncAdapt_asyncpg_ss_cursor(AsyncAdapt_asyncpg_cursor):
 
     async def _execute(self, operation: str, parameters: Sequence[Any]) -> None:
         adapted = self._adapt_connection
-        first = again = False
-        async with adapted._execute_mutex:
-            try:
-                if adapted._transaction is None:
-                    first = True
-                    waiting = adapted._begin()
-                    if waiting is not None:
-                        await waiting
-                self._cursor = portal = await open_portal(
-                    adapted, operation, parameters, self.ROWS_AHEAD
-                )
-                if first:
-                    adapted._first_answered()
-                self._description = portal.description
-                self._rows = deque()
-                self._rowcount = -1
-            except Exception as error:
-                adapted._plain = False
-                again = first and await adapted._first_failed(error)
-                if not again:
-                    self._handle_exception(error)
-            except BaseException:
-                adapted._plain = False
-                if first:
-                    adapted._first_interrupted()
-                raise
-        if again:
-            await self._execute(operation, parameters)
+
+        async def begin() -> None:
+            if adapted._transaction is None:
+                waiting = adapted._begin()
+                if waiting is not None:
+                    await waiting
+
+        async def send() -> None:
+            self._cursor = portal = await open_portal(
+                adapted, operation, parameters, self.ROWS_AHEAD
+            )
+            self._description = portal.description
+            self._rows = deque()
+            self._rowcount = -1
+
+        await self._in_turn(begin, send)
 
     def executemany(self, operation: str, seq_of_parameters: Any) -> NoReturn:
         """Refuse: a portal holds the result of one execution."""

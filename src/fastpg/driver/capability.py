@@ -128,3 +128,9 @@ def pipeline_capability() -> PipelineCapability:
 def can_pipeline() -> bool:
     """Tell whether this process can save the waits of a unit of work."""
     return _pipeline.possible
+
+
+def pipelines(connection: Any) -> bool:
+    """Tell whether the waits of ``connection`` can be saved: it is asyncpg's own."""
+    # by its class: asyncpg has the proxies of its own pools pass for connections, too
+    return _pipeline.possible and issubclass(type(connection), asyncpg.Connection)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import asyncpg
-
-from .capability import can_pipeline
+from .capability import pipelines
 
 
 def counter(connection: Any) -> Any:
@@ -14,9 +12,7 @@ def counter(connection: Any) -> Any:
 
     It goes on to answer when the connection is closed.
     """
-    if can_pipeline() and issubclass(type(connection), asyncpg.Connection):
-        return connection._protocol
-    return None
+    return connection._protocol if pipelines(connection) else None
 
 
 def operations(counter: Any) -> int:

@@ -215,4 +215,4 @@ class Ends:
             return
         self._connection._top_xact = None
         transaction._state = TransactionState.ROLLEDBACK
-        await self._protocol.query("COMMIT;" if commit else "ROLLBACK;", None)
+        await self._protocol.query((_COMMIT if commit else _ROLLBACK)[0], None)

@@ -9,16 +9,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import asyncpg
 from asyncpg import exceptions as driver_errors
 
 from .. import _impl
-from .capability import can_pipeline, is_private
-from .ends import Ends
+from .capability import is_private, pipelines
+from .ends import Ends, TransactionState
 from .preamble import Preamble, begin_text, statement_messages
-
-# None where can_pipeline() says no
-TransactionState: Any = getattr(getattr(asyncpg, "transaction", None), "TransactionState", None)
 
 _PORTAL_CLOSED = b"3\0\0\0\x04Z\0\0\0\x05"  # and the status of the transaction
 
@@ -155,9 +151,7 @@ def forget(connection: Any, transaction: Any) -> None:
 
 def open_pipeline(connection: Any, preamble: Preamble | None) -> Pipeline | None:
     """Return a new pipeline of asyncpg's connection, None where this asyncpg cannot have one."""
-    # by its class: asyncpg has the proxies of its own pools pass for connections, too
-    own = issubclass(type(connection), asyncpg.Connection)
-    if not can_pipeline() or preamble is None or not own:
+    if preamble is None or not pipelines(connection):
         return None
     stands = connection._transport.get_protocol()
     receiver = stands if isinstance(stands, _impl.receiving.Receiver) else None

@@ -19,56 +19,53 @@ class Preamble:
     Transports that take no attributes, as uvloop's, get them at once, in a write of their own.
     """
 
-    __slots__ = ("armed", "can_wait", "_transport", "_messages", "_write")
+    __slots__ = ("can_wait", "_transport", "_messages", "_write")
 
     def __init__(self, transport: Any) -> None:
-        self.armed = False
-        """Whether messages are waiting to be sent."""
         self.can_wait = hasattr(transport, "__dict__")
         """Whether messages wait for the next write, rather than leave at once."""
         self._transport = transport
         self._messages = b""
         self._write = transport.write
 
+    @property
+    def armed(self) -> bool:
+        """Whether messages are waiting to be sent."""
+        return bool(self._messages)
+
     def put(self, messages: bytes, *, many: bool = False) -> None:
         """Send ``messages`` with the next write; ``many`` when that may be one of many buffers."""
         if not self.can_wait:
             self._write(messages)
             return
-        if self.armed:
-            self._messages += messages
-        else:
-            self._messages = messages
-            self.armed = True
+        self._messages += messages
         self._transport.write = self._in_front
         if many:
             self._transport.writelines = self._in_front_of_many
 
     def disarm(self) -> bool:
         """Drop what has not been sent; tell whether there was anything."""
-        if not self.armed:
-            return False
-        self.armed = False
-        hooked = self._transport.__dict__
-        del hooked["write"]
-        hooked.pop("writelines", None)
-        return True
+        return bool(self.take())
 
     def take(self) -> bytes:
         """Drop what has not been sent, and return it."""
-        return self._messages if self.disarm() else b""
+        messages, self._messages = self._messages, b""
+        if messages:
+            hooked = self._transport.__dict__
+            del hooked["write"]
+            hooked.pop("writelines", None)
+        return messages
 
     def _in_front(self, data: Any) -> None:
-        self.disarm()
+        messages = self.take()
         if len(data) > _GLUED_UP_TO:
-            self._write(self._messages)
+            self._write(messages)
             self._write(data)
         else:
-            self._write(b"".join((self._messages, data)))
+            self._write(b"".join((messages, data)))
 
     def _in_front_of_many(self, buffers: list[Any]) -> None:
-        self.disarm()
-        self._transport.writelines([self._messages, *buffers])
+        self._transport.writelines([self.take(), *buffers])
 
 
 def open_preamble(connection: Any) -> Preamble | None:
