@@ -167,6 +167,15 @@ _ALL = (
     _benchmark("orm_entities", "ORM, 1,000 entities with jsonb", peers=SQLALCHEMY),
     _benchmark("executemany", "executemany of 1,000 dictionaries"),
     _benchmark("insertmanyvalues", "insertmanyvalues, 1,000 RETURNING"),
+    *(
+        _benchmark(
+            f"in_{number}",
+            f"IN list of about {number:,} keys, lengths vary",
+            peers=FORMS,
+            rounds=15 if number < 1_000 else 9,
+        )
+        for number in (2, 100, 1_000, 10_000)
+    ),
     _caching(),
     _unit("unit_read", "connect + SELECT + close"),
     _unit(

@@ -1,7 +1,7 @@
 """What a worker knows of a workload: open, run a batch, look at a result, close.
 
-bench/peers/worker.py drives it; core.py, orm.py, raw.py, units.py, raw_units.py and documents.py
-beside this file hold the workloads themselves.
+bench/peers/worker.py drives it; core.py, lists.py, orm.py, raw.py, units.py, raw_units.py and
+documents.py beside this file hold the workloads themselves.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from typing import Any, TextIO
 from sqlalchemy.dialects import registry
 from sqlalchemy.engine import URL, make_url
 
-from bench.e2e import core, documents, orm, raw, raw_units, units
+from bench.e2e import core, documents, lists, orm, raw, raw_units, units
 from bench.e2e.workload import Workload
 from bench.peers import memory
 from bench.peers.spec import PEERS
@@ -163,7 +163,7 @@ class Worker:
 
     def _make(self, name: str, url: URL) -> Workload:
         made: Workload | None = documents.make(name, ours=self._peer.ours)
-        for room in (raw, raw_units) if self._peer.driver is None else (core, orm, units):
+        for room in (raw, raw_units) if self._peer.driver is None else (core, lists, orm, units):
             made = made or room.make(name, url, self._schema)
         if made is None:
             raise LookupError(f"{self._peer.title} has no workload {name!r}")

@@ -1,4 +1,5 @@
-"""Whether SQLAlchemy's code for making a context is the one that :mod:`fastpg.parameters` knows.
+"""Whether SQLAlchemy's code for making a context is the one that :mod:`fastpg.parameters` knows,
+and that for lists of an execution the one that :mod:`fastpg.inlists` knows.
 
 A release that touches anything new there uses a name that is not listed here; its own code then
 serves, slower and just as right.
@@ -48,6 +49,22 @@ CONSTRUCT_NAMES = frozenset(
 )
 """Globals and attributes that `CONSTRUCT` uses in SQLAlchemy 2.0.40 to 2.1.9."""
 
+EXPAND: Any = SQLCompiler._process_parameters_for_postcompile
+"""What SQLAlchemy fills in the lists of one execution with."""
+
+EXPAND_NAMES = frozenset(
+    """
+    ExpandedState _bind_processors _double_percents _expanded_bind_names_reserved _is_tuple_type
+    _literal_execute_expanding_parameter _numeric_binds _numeric_binds_identifier_char
+    _pct_escaped_pyformat_pattern _post_compile_expanded_state _post_compile_pattern
+    _pre_expanded_positiontup _pre_expanded_string _pyformat_pattern append bind_names binds cast
+    enumerate escaped_bind_names extend get group join len list literal_execute
+    literal_execute_params next_numeric_pos pop positional positiontup post_compile_params
+    preparer re render_literal_bindparam set split statement string sub type update values
+    """.split()
+)
+"""Globals and attributes that `EXPAND` uses in SQLAlchemy 2.0.40 to 2.1.9."""
+
 
 def unknown_names(function: Any, known: frozenset[str]) -> set[str] | None:
     """Return the globals and attributes of ``function`` outside ``known``, None if it shows none.
@@ -72,3 +89,8 @@ def context_is_known() -> bool:
         unknown_names(MAKE_CONTEXT, CONTEXT_NAMES) == set()
         and unknown_names(CONSTRUCT, CONSTRUCT_NAMES) == set()
     )
+
+
+def expansion_is_known() -> bool:
+    """Tell whether SQLAlchemy's code for lists uses known names only."""
+    return unknown_names(EXPAND, EXPAND_NAMES) == set()

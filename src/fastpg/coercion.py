@@ -152,6 +152,15 @@ def _port(value: Any) -> int:
     return port
 
 
+def _threshold(value: Any) -> int:
+    if value is None or (isinstance(value, str) and value.lower() in ("none", "off")):
+        return 0
+    number = _whole(value)
+    if number < 0:
+        raise ValueError
+    return number
+
+
 def _callable(value: Any) -> Callable[..., Any]:
     if not callable(value):
         raise TypeError
@@ -167,6 +176,7 @@ SECONDS = Kind("a number of seconds greater than 0", _seconds, "30")
 PATIENCE = Kind("a number of seconds, 0 to wait for ever", _patience, "10")
 LIFETIME = Kind("a number of seconds, 0 for no limit", _lifetime, "300")
 WINDOW = Kind("a number of seconds, 0 to ping at every checkout", _lifetime, "0.5")
+THRESHOLD = Kind("a number of elements, 0 or none for never", _threshold, "10")
 SETTINGS = Kind(
     "names and values of server settings (in a URL: as a JSON object)",
     _settings,

@@ -1,7 +1,7 @@
 """Statement compiler and identifier preparer of the dialect.
 
-PostgreSQL's own serve, but for inserts of many rows; the names exist so that they can be
-subclassed and looked up.
+PostgreSQL's own serve, but for inserts of many rows and for IN lists; the names exist so that they
+can be subclassed and looked up.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from __future__ import annotations
 from sqlalchemy.dialects.postgresql.base import PGIdentifierPreparer
 
 from .batches import BatchCompiler
+from .inlists import InListCompiler
 
 
-class PGCompiler_asyncpg(BatchCompiler):
+class PGCompiler_asyncpg(BatchCompiler, InListCompiler):
     """Compiles statements with ``$1`` parameters and casts that give them their types."""
 
 

@@ -26,6 +26,7 @@ from .cursor import AsyncAdapt_asyncpg_cursor as AsyncAdapt_asyncpg_cursor
 from .dbapi import AsyncAdapt_asyncpg_dbapi as AsyncAdapt_asyncpg_dbapi
 from .execution import PGExecutionContext_asyncpg as PGExecutionContext_asyncpg
 from .initialize import InitializingDialect
+from .inlists import InListDialect
 from .isolation import ISOLATION_LEVELS as ISOLATION_LEVELS
 from .isolation import IsolationDialect
 from .liveness import refuse_lost, was_used_recently
@@ -71,7 +72,7 @@ CONNECTION_EXCEPTION_CLASS = "08"
 READ_ONLY_TRANSACTION = "25006"
 
 
-class PGDialect_asyncpg(InitializingDialect, BatchDialect, IsolationDialect):
+class PGDialect_asyncpg(InitializingDialect, BatchDialect, InListDialect, IsolationDialect):
     """PostgreSQL through asyncpg; takes the place of SQLAlchemy's class of the same name."""
 
     driver = "asyncpg"
@@ -109,7 +110,7 @@ class PGDialect_asyncpg(InitializingDialect, BatchDialect, IsolationDialect):
         ``pipeline`` (``auto``, ``begin`` or ``off``) and ``ping_bypass_window`` (seconds) win over
         ``connect_args`` and the URL.  Raises ArgumentError for a wrong value.
         """
-        super().__init__(**options)  # type: ignore[no-untyped-call]
+        super().__init__(**options)
         self._pipeline = coerced_argument("pipeline", pipeline)
         self._ping_bypass_window = coerced_argument("ping_bypass_window", ping_bypass_window)
         self._schema = SchemaGeneration()
@@ -160,7 +161,7 @@ class PGDialect_asyncpg(InitializingDialect, BatchDialect, IsolationDialect):
 
     def create_connect_args(self, url: Any) -> tuple[Sequence[Any], dict[str, Any]]:
         """Return the arguments of ``dbapi.connect()`` for ``url``; ArgumentError where it errs."""
-        return [], connect_arguments(url)
+        return [], self._take_threshold(connect_arguments(url))
 
     # life and death of connections
 

@@ -28,6 +28,7 @@ class Target(Enum):
     TLS = "asyncpg's ssl and direct_tls, see fastpg.tls"
     SOCKET = "the TCP socket, once connected"
     DIALECT = "fastpg itself"
+    ENGINE = "fastpg's dialect, for all connections of an engine: not in connect_args"
     CHECK = "nowhere: asyncpg does this and nothing else, other values are refused"
 
 
@@ -182,6 +183,8 @@ def _table() -> Iterator[Option]:
                  "which waits of a unit of work are saved", "fastpg")
     yield option("ping_bypass_window", kinds.WINDOW, to.DIALECT,
                  "seconds after its last use in which a connection is not pinged", "fastpg")
+    yield option("in_array_threshold", kinds.THRESHOLD, to.ENGINE,
+                 "elements from which on an IN list is sent as one array", "fastpg")
 
     check = to.CHECK
     yield option("channel_binding", choice("prefer", "disable", refused={"require": _NO_BINDING}),

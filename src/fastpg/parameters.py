@@ -1,8 +1,9 @@
 """From a program's parameter sets to positional tuples, without a dictionary per set in between.
 
 The first half of an execution context: :mod:`fastpg.execution` derives its class from the one
-here.  SQLAlchemy's own code serves a statement with parameters that are expanded or rendered for
-each execution, a statement that is executed once only, and a SQLAlchemy whose code is not known.
+here.  SQLAlchemy's own code serves a statement with parameters that are rendered for each execution
+or expanded in a way that :mod:`fastpg.inplan` does not know, a statement that is executed once
+only, and a SQLAlchemy whose code is not known.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from sqlalchemy.dialects.postgresql.base import PGExecutionContext
 from sqlalchemy.engine.interfaces import CacheStats, ExecuteStyle
 
 from . import _impl, _upstream
+from .inplan import ExpandedSets, are_planned
 
 _PLAN = "_fastpg_param_plan"
 _UNPLANNED: Any = None
@@ -38,15 +40,22 @@ class StatementPlan:
         "sentinels",
         "prefetch",
         "keyed",
+        "lists",
     )
 
     def __init__(self, compiled: Any) -> None:
         """Plan a statement that :func:`plannable` accepts."""
+        self.lists = compiled.in_lists if compiled.post_compile_params else None
+        processors = compiled._bind_processors
+        if self.lists is not None:
+            processors = dict(processors)
+            for expanded in self.lists.lists:
+                processors.pop(expanded.name, None)  # it is for each element
         self.params = _impl.params.ParamPlan(
             compiled.bind_names,
             _extracted_indexes(compiled),
             compiled.positiontup,
-            compiled._bind_processors,
+            processors,
         )
         self.is_crud = compiled.isinsert or compiled.isupdate or compiled.isdelete
         self.explicit_returning = self.implicit_returning = self.supplemental_returning = False
@@ -152,8 +161,15 @@ class PlannedParameters(PGExecutionContext):
             and getattr(make, "__func__", None) is _upstream.MAKE_CONTEXT
         ):
             values = plan.params.values(parameters or ({},), extracted_parameters)
+        listed: Any = None
+        if type(values) is not int and plan.lists is not None:
+            if number == 1:
+                listed = plan.lists.positional(compiled, plan.params.rows(values)[0])
+            if listed is None:
+                values = 0
         if type(values) is int:
-            # no plan; or a set lacks a parameter, which SQLAlchemy finds again and tells
+            # no plan; or a set lacks a parameter, which SQLAlchemy finds again and tells; or a
+            # list that it has to fill in, if only with an error
             more = {} if param_dict is None else {"param_dict": param_dict}
             return make(
                 dialect, connection, dbapi_connection, execution_options, compiled, parameters,
@@ -190,9 +206,17 @@ class PlannedParameters(PGExecutionContext):
             self.execute_style = plan.style_of_many
             if plan.sentinels is not None:
                 self._num_sentinel_cols = plan.sentinels
-        self.__dict__[_PENDING] = plan.params, values
+        if listed is None:
+            statement = compiled.string
+            self.__dict__[_PENDING] = plan.params, values
+        else:
+            wording, expanded, found = listed
+            statement = wording.statement
+            sets = ExpandedSets(plan.params.sets, plan.lists, wording, found)
+            self.__dict__[_PENDING] = sets, values
+            self._expanded_parameters = wording.keys
 
-        statement = self.unicode_statement = compiled.string
+        self.unicode_statement = statement
         self.cursor = self.create_cursor()
         if plan.prefetch:
             self._process_execute_defaults()
@@ -202,7 +226,7 @@ class PlannedParameters(PGExecutionContext):
             statement = compiled.preparer._render_schema_translates(statement, names)
             self.unicode_statement = statement
         self.statement = statement
-        self.parameters = plan.params.rows(values)
+        self.parameters = plan.params.rows(values) if listed is None else [expanded]
         return self
 
 
@@ -215,7 +239,7 @@ def plannable(compiled: Any, dialect: Any) -> bool:
         and compiled.positional
         and dialect.execute_sequence_format is tuple
         and not compiled.literal_execute_params
-        and not compiled.post_compile_params
+        and not (compiled.post_compile_params and not are_planned(compiled))
         and not compiled._render_postcompile
         and not getattr(compiled, "_collect_params", False)
         and compiled.positiontup is not None

@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy.exc import ArgumentError
 
 from .hosts import ADDRESS_OPTIONS, addresses
-from .options import OPTIONS
+from .options import OPTIONS, Target
 from .unknown import unknown_option
 
 _NOT_IN_A_FILE = ("service", "servicefile")
@@ -86,7 +86,7 @@ def _known(key: str, place: str) -> str:
     option = OPTIONS.get(key)
     if option is None:
         raise unknown_option(key, place)
-    if not option.from_url or key in _NOT_IN_A_FILE:
+    if not option.from_url or option.target is Target.ENGINE or key in _NOT_IN_A_FILE:
         raise ArgumentError(f"{key!r} {place} does not belong in a service file; remove it")
     return key
 

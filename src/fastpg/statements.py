@@ -230,6 +230,8 @@ class ConnectionStatements:
         """Have the server prepare a statement, and drop those that are not needed any more."""
         connection = self._connection
         driver.take_dropped(connection, self._dropped)
+        if "[]" in operation:
+            driver.know_arrays(connection)
         if self._dropped and self._preamble is not None:
             with driver.Closing(connection, self._preamble, self._dropped):
                 statement = await connection.prepare(operation, name=name)

@@ -137,6 +137,11 @@ def _validated(kwargs: Mapping[str, Any]) -> dict[str, Any]:
             if name not in _ASYNCPG_PARAMETERS and not kwargs.get("async_creator_fn"):
                 raise unknown_option(name, _IN_CONNECT_ARGS)
             arguments[name] = value
+        elif option.target is Target.ENGINE:
+            raise ArgumentError(
+                f"{name!r} {_IN_CONNECT_ARGS} comes too late; pass it to create_engine() or in the "
+                f"URL: it is for the engine as a whole"
+            )
         elif value is None:
             if name == "timeout":  # asyncpg's default is a minute, None is for ever
                 arguments[name] = None

@@ -95,7 +95,8 @@ def test_all_optimization_levels_know_it() -> None:
         (table.insert(), {"for_executemany": True}, True),
         (table.insert().returning(table.c.id), MANY, True),
         (table.update().values(n=1), {}, True),
-        (sa.select(table).where(table.c.n.in_([1, 2])), {}, False),
+        (sa.select(table).where(table.c.n.in_([1, 2])), {}, True),
+        (sa.select(table).where(sa.tuple_(table.c.n, table.c.id).in_([(1, 2)])), {}, False),
         (SELECT.limit(sa.bindparam("l", literal_execute=True)), {}, False),
         (
             sa.select(table).where(table.c.n.in_([1, 2])),

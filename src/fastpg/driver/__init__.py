@@ -7,6 +7,7 @@ the public path serves.  ``FASTPG_DRIVER=public|private|auto`` (default ``auto``
 
 from __future__ import annotations
 
+from .arrays import know_arrays as know_arrays
 from .arrivals import arrivals as arrivals
 from .capability import LEVELS as LEVELS
 from .capability import PIPELINE_NAMES as PIPELINE_NAMES

@@ -1,0 +1,75 @@
+"""Arrays of built-in types, without asking the server what they are.
+
+asyncpg asks once per connection for each array type it meets, in three round trips, though their
+numbers are the same in every server.  It forgets the answers when a codec is set.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .capability import is_private
+
+_ARRAYS = {
+    "bool": (16, 1000),
+    "bytea": (17, 1001),
+    "int8": (20, 1016),
+    "int2": (21, 1005),
+    "int4": (23, 1007),
+    "text": (25, 1009),
+    "oid": (26, 1028),
+    "json": (114, 199),
+    "cidr": (650, 651),
+    "float4": (700, 1021),
+    "float8": (701, 1022),
+    "macaddr8": (774, 775),
+    "macaddr": (829, 1040),
+    "inet": (869, 1041),
+    "bpchar": (1042, 1014),
+    "varchar": (1043, 1015),
+    "date": (1082, 1182),
+    "time": (1083, 1183),
+    "timestamp": (1114, 1115),
+    "timestamptz": (1184, 1185),
+    "interval": (1186, 1187),
+    "timetz": (1266, 1270),
+    "numeric": (1700, 1231),
+    "uuid": (2950, 2951),
+    "jsonb": (3802, 3807),
+}
+"""The numbers of each type and of the arrays of it, as in the server's own catalog sources."""
+
+_RECORDS = [
+    {
+        "oid": array,
+        "ns": "pg_catalog",
+        "name": f"_{name}",
+        "kind": b"b",
+        "basetype": None,
+        "basetype_name": None,
+        "elemtype": element,
+        "elemtype_name": name,
+        "elemdelim": b",",
+        "range_subtype": None,
+        "range_subtype_name": None,
+        "attrtypoids": None,
+        "attrnames": None,
+        "depth": 0,
+    }
+    for name, (element, array) in _ARRAYS.items()
+]
+
+
+def know_arrays(connection: Any) -> bool:
+    """Tell asyncpg what the arrays of built-in types are; return whether that was possible.
+
+    Called before a statement with arrays is prepared.  What asyncpg knows by then stays: arrays
+    take the codec that their elements have, also one of the program's.
+    """
+    if not is_private():
+        return False
+    try:
+        connection._protocol.get_settings().register_data_types(_RECORDS)
+    except (AttributeError, KeyError, TypeError):
+        return False  # asyncpg wants to be told otherwise: it will ask the server
+    return True

@@ -1,0 +1,272 @@
+"""IN lists: short ones as SQLAlchemy writes them, but written once; long ones as one array.
+
+``x IN ($1, $2)`` is a statement for two elements only.  From ``in_array_threshold`` elements on the
+compiler here has ``x = ANY ($1::INTEGER[])`` run, which serves any number.  Below it PostgreSQL
+plans IN better: it takes a list of one for ``=``, and keeps re-planning an array of less than ten.
+
+What is compiled stays the text that SQLAlchemy makes; the array comes in where it fills the list in
+for an execution.
+"""
+
+from __future__ import annotations
+
+import re
+from copy import copy
+from typing import Any
+
+from sqlalchemy.dialects.postgresql.base import PGCompiler, PGDialect
+from sqlalchemy.sql import visitors
+from sqlalchemy.sql.compiler import OPERATORS, ExpandedState
+from sqlalchemy.sql.elements import BindParameter, ColumnClause, TextClause
+from sqlalchemy.sql.operators import custom_op, in_op, not_in_op
+
+from . import _upstream
+from .arraytypes import array_type
+from .inplan import ARRAY, ExpandedList, InLists, Wording, dummies, is_nested, processors_of
+from .url import coerced_argument
+
+_SEEN = "_fastpg_in_seen"
+_LISTS = "_fastpg_in_lists"
+_ARRAYS = "_fastpg_in_arrays"
+_UNPLANNED: Any = None
+_NOT_GIVEN: Any = object()
+
+_KNOWN = _upstream.expansion_is_known()
+_WITH_ARRAY = {" NOT IN ": " != ALL ", " IN ": " = ANY "}  # in this order: one ends like the other
+_NAME = re.compile(r'[\w$."]+')
+_SIGNS = re.compile(r"[-+*/<>=~!@#%^&|`?]+")
+_COMPARISONS = ("<", ">", "=", "<=", ">=", "<>", "!=")
+_SIGN = ("<", ">", "=", "!")
+
+
+class InListCompiler(PGCompiler):
+    """Compiles IN lists; fills in those of an execution."""
+
+    def visit_binary(self, binary: Any, *positional: Any, **kw: Any) -> str:
+        """Return an operator's text as SQLAlchemy does; take a note of IN and NOT IN."""
+        text: str = super().visit_binary(binary, *positional, **kw)  # type: ignore[no-untyped-call]
+        operator = binary.operator
+        if operator is in_op:
+            self._note_list(binary, text, OPERATORS[in_op], kw)
+        elif operator is not_in_op:
+            self._note_list(binary, text[1:-1], OPERATORS[not_in_op], kw)
+        return text
+
+    def _note_list(self, binary: Any, text: str, operator: str, kw: dict[str, Any]) -> None:
+        """Note what stands left of a list, or that an array may not take its place."""
+        bind = binary.right
+        if not (isinstance(bind, BindParameter) and bind in self.bind_names):
+            return
+        name = self.bind_names[bind]
+        behind = operator + _token(self, name)
+        seen = self.__dict__.setdefault(_SEEN, {})
+        # "=" binds less tightly than IN, and cannot stand beside another comparison
+        if (
+            text.endswith(behind)
+            and not isinstance(kw.get("_binary_op"), custom_op)
+            and all(map(_binds_tightly, visitors.iterate(binary.left)))
+        ):
+            seen.setdefault(name, set()).add(text.removesuffix(behind))
+        else:
+            seen.setdefault(name, set()).add(None)
+
+    @property
+    def in_lists(self) -> InLists | None:
+        """The statement's lists; ``None`` if it has none, or one that only SQLAlchemy fills in."""
+        lists = self.__dict__.get(_LISTS, _UNPLANNED)
+        if lists is _UNPLANNED:
+            lists = self.__dict__[_LISTS] = _plan(self) or False
+        return lists or None
+
+    def _process_parameters_for_postcompile(
+        self, parameters: Any, _populate_self: bool = False
+    ) -> ExpandedState:
+        """Return the text and the parameters of one execution."""
+        lists = None if _populate_self else self.in_lists
+        if lists is not None and all(expanded.name in parameters for expanded in lists.lists):
+            for expanded in lists.lists:
+                values = parameters[expanded.name]
+                if values and not hasattr(values, "__len__"):
+                    parameters[expanded.name] = list(values)
+            worded = lists.worded(self, [parameters[expanded.name] for expanded in lists.lists])
+            if worded is not None and not _has_nested(lists, *worded):
+                wording, found = worded
+                processors: Any = processors_of(lists.lists, wording)
+                return ExpandedState(
+                    wording.statement,
+                    lists.expand(parameters, wording, found),
+                    processors,
+                    list(wording.positions),
+                    wording.keys,
+                )
+        return super()._process_parameters_for_postcompile(parameters, _populate_self)
+
+    def _literal_execute_expanding_parameter(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, name: str, parameter: Any, values: Any, **options: Any
+    ) -> Any:
+        """Return a list's parameters by name, and their text."""
+        arrays = self.__dict__.get(_ARRAYS)
+        if arrays is None or name not in arrays:
+            return super()._literal_execute_expanding_parameter(  # type: ignore[no-untyped-call]
+                name, parameter, values, **options
+            )
+        return [(name, values)], f"{self.compilation_bindtemplate % {'name': name}}::{arrays[name]}"
+
+
+class InListDialect(PGDialect):
+    """Has the option ``in_array_threshold``."""
+
+    in_array_threshold: int = 10
+    """Elements from which on an IN list is sent as one array, 0 for never."""
+
+    def __init__(self, in_array_threshold: int | None = _NOT_GIVEN, **options: Any) -> None:
+        """Take the threshold (``None``: never), which wins over the URL's, and other options.
+
+        Raises ArgumentError for a wrong value.
+        """
+        super().__init__(**options)  # type: ignore[no-untyped-call]
+        self._threshold_is_given = in_array_threshold is not _NOT_GIVEN
+        if self._threshold_is_given:
+            self.in_array_threshold = coerced_argument(
+                "in_array_threshold", in_array_threshold or 0
+            )
+
+    def _take_threshold(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Return a URL's options without the threshold, which is not a connection's."""
+        threshold = arguments.pop("in_array_threshold", self.in_array_threshold)
+        if not self._threshold_is_given:
+            self.in_array_threshold = threshold
+        return arguments
+
+
+def _token(compiled: Any, name: str) -> str:
+    escaped = compiled.escaped_bind_names
+    return f"(__[POSTCOMPILE_{escaped.get(name, name) if escaped else name}])"
+
+
+def _binds_tightly(element: Any) -> bool:
+    """Tell whether ``element``'s text, left of a comparison, is what it is left of IN.
+
+    What SQLAlchemy knows, it puts in brackets where it has to; the rest is text.
+    """
+    if getattr(type(element), "_compiler_dispatcher", None) is not None:  # @compiles
+        return False
+    if isinstance(element, ColumnClause):
+        return not element.is_literal or _NAME.fullmatch(element.name) is not None
+    operator = getattr(element, "operator", None)
+    if isinstance(operator, custom_op):
+        signs = operator.opstring.strip()
+        return _SIGNS.fullmatch(signs) is not None and signs not in _COMPARISONS
+    return not isinstance(element, TextClause)
+
+
+def _has_nested(lists: InLists, wording: Wording, found: list[list[Any]]) -> bool:
+    return any(
+        size == ARRAY
+        and is_nested(values[:1] if each.convert is None else [each.convert(values[0])])
+        for each, size, values in zip(lists.lists, wording.shape, found)
+    )
+
+
+def _plan(compiled: Any) -> InLists | None:
+    """Return the lists of a compiled statement, ``None`` if SQLAlchemy has to fill them in."""
+    limit = getattr(compiled.dialect, "in_array_threshold", None)
+    positions = compiled.positiontup
+    if not (
+        _KNOWN
+        and limit
+        and _is_ours(type(compiled))
+        and compiled.post_compile_params
+        and not compiled.literal_execute_params
+        and not compiled._render_postcompile
+        and compiled._numeric_binds
+        and positions is not None
+        and compiled.dialect._bind_typing_render_casts
+    ):
+        return None
+    escaped = compiled.escaped_bind_names
+    if escaped and len({*escaped.values(), *positions}) < len(escaped) + len(positions):
+        return None  # in SQLAlchemy 2.0.40 two names may become one
+    lists: list[ExpandedList] = []
+    arrays: dict[str, str] = {}
+    for place, name in enumerate(positions):
+        bind = compiled.binds[name]
+        if bind not in compiled.post_compile_params:
+            continue
+        if bind.type._is_tuple_type or bind.literal_execute or not bind.expanding:
+            return None
+        impl = bind.type._unwrapped_dialect_impl(compiled.dialect)
+        array = array_type(bind.type, compiled) if impl.render_bind_cast else None
+        if array is not None and _fits(compiled, name):
+            arrays[escaped.get(name, name) if escaped else name] = array
+        else:
+            array = None
+        convert = compiled._bind_processors.get(name)
+        reach = 0 if array is None else limit
+        lists.append(ExpandedList(name, place, convert, reach, bool(impl._isnull)))
+
+    def write(compiled: Any, shape: tuple[int, ...]) -> Wording:
+        return _write(compiled, lists, shape, arrays)
+
+    return InLists(lists, positions, write)
+
+
+def _is_ours(cls: Any) -> bool:
+    """Tell whether a compiler that a program derived fills lists in as ours does."""
+    return all(
+        getattr(cls, name) is InListCompiler.__dict__[name]
+        for name in ("_process_parameters_for_postcompile", "_literal_execute_expanding_parameter")
+    )
+
+
+def _fits(compiled: Any, name: str) -> bool:
+    """Tell whether an array may stand wherever the text has the list ``name``."""
+    seen = compiled.__dict__.get(_SEEN, {}).get(name)
+    if not seen or None in seen:
+        return False
+    text, token = compiled.string, _token(compiled, name)
+    # with parameters of their own the texts of the left sides are others by now
+    whole = [left for left in seen if "%(" not in left]
+    start = 0
+    for _ in range(text.count(token[1:-1])):
+        at = text.find(token, start)
+        operator = next((op for op in _WITH_ARRAY if at >= 0 and text.endswith(op, 0, at)), None)
+        if operator is None:
+            return False
+        start = at + len(token)
+        before = at - len(operator)
+        found = [left for left in whole if text.endswith(left, 0, before)]
+        if found:
+            rest = text[: before - len(max(found, key=len))]
+        elif len(whole) == len(seen):
+            return False
+        else:
+            rest = ""
+        # what a program compiles by itself may stand beside it
+        if rest.rstrip().endswith(_SIGN) or text[start:].lstrip().startswith(_SIGN):
+            return False
+    return True
+
+
+def _write(
+    compiled: Any, lists: list[ExpandedList], shape: tuple[int, ...], arrays: dict[str, str]
+) -> Wording:
+    """Have SQLAlchemy write the text for lists of a shape."""
+    escaped = compiled.escaped_bind_names
+    text: str = compiled.string
+    chosen: dict[str, str] = {}
+    for expanded, size in zip(lists, shape):
+        if size == ARRAY:
+            token = _token(compiled, expanded.name)
+            for listed, as_array in _WITH_ARRAY.items():
+                text = text.replace(listed + token, as_array + token)
+            name = escaped.get(expanded.name, expanded.name) if escaped else expanded.name
+            chosen[name] = arrays[name]
+    # a copy, as other threads may be executing the statement
+    writer = copy(compiled)
+    writer._pre_expanded_string = text
+    setattr(writer, _ARRAYS, chosen)
+    state = PGCompiler._process_parameters_for_postcompile(writer, dummies(lists, shape))
+    return Wording(
+        state.statement, shape, list(state.positiontup or ()), dict(state.parameter_expansion)
+    )
