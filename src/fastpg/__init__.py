@@ -6,7 +6,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from ._registration import install, installed, uninstall
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__all__ = ["__version__", "implementation", "install", "installed", "stats", "uninstall"]
+__all__ = ["__version__", "copy_in", "implementation", "install", "installed", "stats", "uninstall"]
 
 
 def implementation() -> Implementation:
@@ -42,3 +43,18 @@ def stats(engine: Engine | AsyncEngine) -> Statistics:
     from . import statistics
 
     return statistics.stats(engine)
+
+
+def copy_in(
+    target: Any,
+    table: Any,
+    rows: Any,
+    columns: Sequence[Any] | None = None,
+    *,
+    progress: Callable[[int, int | None], Any] | None = None,
+    timeout: float | None = None,
+) -> Any:
+    """Copy."""
+    from . import copying
+
+    return copying.copy_in(target, table, rows, columns, progress=progress, timeout=timeout)

@@ -1,0 +1,145 @@
+"""COPY: rows of Python values to the server in asyncpg's binary form, or text that is made already.
+
+Level ``private`` describes the table anew for each COPY, in its transaction: asyncpg's own
+``copy_records_to_table()`` would go by the description that it remembers, however old.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any, NamedTuple
+
+import asyncpg
+
+from .. import _impl
+from .capability import is_private
+
+_FAILED = ord("E")
+_NO_ENCODER = "no binary format encoder"
+
+
+class CopyTarget(NamedTuple):
+    """The table and the columns that a COPY fills."""
+
+    statement: str
+    """``COPY ... FROM STDIN``, without options."""
+    schema: str | None
+    table: str
+    columns: tuple[str, ...]
+    described: Any
+    """asyncpg's prepared statement that selects the columns."""
+
+
+def _copies(connection: Any) -> bool:
+    """Tell whether asyncpg's protocol can be told the statement and the types itself."""
+    protocol = getattr(connection, "_protocol", None) if is_private() else None
+    return hasattr(protocol, "copy_in")
+
+
+async def has_binary_form(connection: Any, target: CopyTarget) -> bool:
+    """Tell whether each column has a codec that encodes to PostgreSQL's binary form."""
+    if _copies(connection):
+        settings = connection._protocol.get_settings()
+        if hasattr(settings, "get_data_codec"):
+            return all(
+                settings.get_data_codec(attribute.type.oid, 1) is not None
+                for attribute in target.described.get_attributes()
+            )
+    # asyncpg tells by refusing, and what it has refused leaves the transaction aborted
+    savepoint = connection.transaction()
+    await savepoint.start()
+    try:
+        await connection.reload_schema_state()
+        await connection.copy_records_to_table(
+            target.table, records=(), columns=target.columns, schema_name=target.schema
+        )
+    except asyncpg.InternalClientError as error:
+        if _NO_ENCODER not in str(error):
+            raise
+        return False
+    finally:
+        if not connection.is_closed():
+            await savepoint.rollback()
+    return True
+
+
+async def copy_records(
+    connection: Any, target: CopyTarget, records: AsyncIterator[Any], timeout: float | None
+) -> None:
+    """Send tuples of values in binary form, each in the order of the columns.
+
+    Raises what a codec raises for a value that it cannot encode.
+    """
+    if _copies(connection):
+        statement = f"{target.statement} (FORMAT binary)"
+        state = target.described._state
+        await connection._protocol.copy_in(statement, None, None, records, state, timeout)
+        return
+    await connection.reload_schema_state()
+    await connection.copy_records_to_table(
+        target.table,
+        records=records,
+        columns=target.columns,
+        schema_name=target.schema,
+        timeout=timeout,
+    )
+
+
+async def copy_text(
+    connection: Any, target: CopyTarget, chunks: AsyncIterator[bytes], timeout: float | None
+) -> None:
+    """Send lines of COPY's text form."""
+    if _copies(connection):
+        await connection._protocol.copy_in(target.statement, chunks, None, None, None, timeout)
+        return
+    await connection.copy_to_table(
+        target.table,
+        source=chunks,
+        columns=target.columns,
+        schema_name=target.schema,
+        timeout=timeout,
+    )
+
+
+class CopyWatch:
+    """What happens on the connection while a COPY sends: bytes that leave, errors that come."""
+
+    __slots__ = ("sent", "_connection", "_transport", "_receiver", "_write")
+
+    def __init__(self, connection: Any) -> None:
+        self.sent: int | None = None
+        """Bytes sent so far; None where nobody counts them."""
+        self._connection = connection
+        self._transport = getattr(connection, "_transport", None) if is_private() else None
+        stands = None if self._transport is None else self._transport.get_protocol()
+        self._receiver = stands if isinstance(stands, _impl.receiving.Receiver) else None
+
+    def __enter__(self) -> CopyWatch:
+        transport = self._transport
+        if hasattr(transport, "__dict__"):  # uvloop's takes no attributes
+            self.sent = 0
+            self._write = transport.write  # type: ignore[union-attr]
+            transport.write = self._count  # type: ignore[union-attr]
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        if self.sent is not None:
+            self._transport.__dict__.pop("write", None)
+
+    def _count(self, data: Any) -> None:
+        self.sent += len(data)  # type: ignore[operator]
+        self._write(data)
+
+    def refused(self) -> bool:
+        """Tell whether the server is known to have ended the COPY by an error."""
+        return self._receiver is not None and self._receiver.status == _FAILED
+
+    def interrupted(self) -> bool:
+        """Tell whether asyncpg is known to have asked the server to cancel: time is up."""
+        return _copies(self._connection) and bool(self._connection._protocol._is_cancelling())
+
+
+def command_timeout(connection: Any) -> float | None:
+    """Return the seconds that an operation may last on this connection, where that is known."""
+    config = getattr(connection, "_config", None) if is_private() else None
+    return getattr(config, "command_timeout", None)
