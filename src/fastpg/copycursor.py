@@ -35,7 +35,6 @@ class CopyJob:
         statement: str,
         select: str,
         insert: str,
-        timeout: float | None,
     ) -> None:
         self.feed = feed
         self.statement = statement
@@ -43,7 +42,6 @@ class CopyJob:
         """Describes the columns as they are."""
         self.insert = insert
         """Describes the values as an INSERT sends them; never executed."""
-        self.timeout = timeout
 
 
 class AsyncAdapt_asyncpg_copy_cursor(AsyncAdapt_asyncpg_cursor):
@@ -59,7 +57,6 @@ class AsyncAdapt_asyncpg_copy_cursor(AsyncAdapt_asyncpg_cursor):
         adapted = self._adapt_connection
         mutex = adapted._execute_mutex
         async with mutex:
-            mutex.reserve(asyncio.current_task(), errors.InterfaceError(_BUSY))
             own = None
             try:
                 # awaited, never in front of COPY: where it fails, the server reads on for ever
@@ -72,7 +69,9 @@ class AsyncAdapt_asyncpg_copy_cursor(AsyncAdapt_asyncpg_cursor):
                     own = self._connection.transaction()
                     await own.start()
                     adapted._work.units += 1
-                await self._copy()
+                left = self._job.feed.left()
+                # asyncpg's own timeout has COPY go on sending; a cancellation ends it
+                await (self._copy() if left is None else asyncio.wait_for(self._copy(), left))
                 if own is not None:
                     await own.commit()
             except Exception as error:
@@ -106,6 +105,7 @@ class AsyncAdapt_asyncpg_copy_cursor(AsyncAdapt_asyncpg_cursor):
     async def _copy(self) -> None:
         adapted, connection, job = self._adapt_connection, self._connection, self._job
         statements, feed = adapted._statements, job.feed
+        adapted._execute_mutex.reserve(asyncio.current_task(), errors.InterfaceError(_BUSY))
         await statements.synchronize(adapted._schema.number)
         insert = await statements.prepare_unnamed(job.insert)
         described = await statements.prepare_unnamed(job.select)
@@ -119,18 +119,15 @@ class AsyncAdapt_asyncpg_copy_cursor(AsyncAdapt_asyncpg_cursor):
         )
         binary = await driver.has_binary_form(connection, target)
         adapted._work.trips += 1
-        feed.timeout = job.timeout
-        if feed.timeout is None:
-            feed.timeout = driver.command_timeout(connection)
         with driver.CopyWatch(connection) as feed.watch:
             try:
                 if binary:
-                    await driver.copy_records(connection, target, feed.records(), job.timeout)
+                    await driver.copy_records(connection, target, feed.records())
                 else:
                     encoders = [
                         copytext.encoder(each.type) for each in described.get_attributes()
                     ]
-                    await driver.copy_text(connection, target, feed.chunks(encoders), job.timeout)
+                    await driver.copy_text(connection, target, feed.chunks(encoders))
             except Exception as error:
                 await self._explain(feed.failure or error, insert)
             await feed.finished()

@@ -28,7 +28,10 @@ class _Stopped(Exception):
 class Feed:
     """Reads rows a page at a time, so that one page of them is in memory."""
 
-    def __init__(self, rows: Any, progress: Progress | None) -> None:
+    def __init__(self, rows: Any, progress: Progress | None, timeout: float | None) -> None:
+        self.timeout = timeout
+        """Seconds for all of it."""
+        self._deadline: float | None = None
         self._progress = progress
         self._async = hasattr(rows, "__aiter__")
         self._source: Any = rows.__aiter__() if self._async else iter(rows)
@@ -43,7 +46,6 @@ class Feed:
         self.schema: str | None = None
         self.table = ""
         self.watch: driver.CopyWatch
-        self.timeout: float | None = None
         self.page: Sequence[Any] = ()
         self.rows_before = 0
         """Rows of the pages before this one."""
@@ -54,7 +56,9 @@ class Feed:
 
     async def peek(self) -> Any:
         """Return the first row without taking it from the rows, a mark where there is none."""
-        self._first = await self._pull(1)
+        if self.timeout is not None:
+            self._deadline = asyncio.get_running_loop().time() + self.timeout
+        self._first = await asyncio.wait_for(self._pull(1), self.timeout)
         if not self._first:
             return no_first_row()
         self._size = min(self._size, rows_for(self._first[0]))
@@ -63,23 +67,20 @@ class Feed:
     async def _pull(self, number: int) -> list[Any]:
         if not self._async:
             return list(islice(self._source, number))
-        page: list[Any] = []
-        async for row in _up_to(self._source, number):
-            page.append(row)
-        return page
+        return await _up_to(self._source, number)
+
+    def left(self) -> float | None:
+        """Return the seconds that are left."""
+        if self._deadline is None:
+            return None
+        return max(0.0, self._deadline - asyncio.get_running_loop().time())
 
     # while the COPY runs
 
     async def _pages(self) -> AsyncIterator[Sequence[Any]]:
-        loop = asyncio.get_running_loop()
-        deadline = None if self.timeout is None else loop.time() + self.timeout
         while True:
             raw, self._first = self._first or [], None
-            if self._async and deadline is not None:
-                pulled = self._pull(self._size - len(raw))
-                raw += await asyncio.wait_for(pulled, deadline - loop.time())
-            else:
-                raw += await self._pull(self._size - len(raw))
+            raw += await self._pull(self._size - len(raw))
             if not raw:
                 return
             self._size = rows_for(raw[0])
@@ -92,9 +93,6 @@ class Feed:
             await asyncio.sleep(0)  # the loop's turn: nothing else here need ever wait
             if self.watch.refused():
                 return
-            if self.watch.interrupted() or (deadline is not None and loop.time() > deadline):
-                # not a plain end: half of the rows would be stored
-                raise asyncio.TimeoutError
 
     async def _report(self) -> None:
         assert self._progress is not None
@@ -149,11 +147,12 @@ class Feed:
         self.page = ()
 
 
-async def _up_to(source: Any, number: int) -> AsyncIterator[Any]:
-    """Yield at most ``number`` rows; the source can be asked for more later."""
+async def _up_to(source: Any, number: int) -> list[Any]:
+    """Return the next ``number`` rows, fewer at the end."""
+    page: list[Any] = []
     for _ in range(number):
         try:
-            row = await source.__anext__()
+            page.append(await source.__anext__())
         except StopAsyncIteration:
-            return
-        yield row
+            break
+    return page

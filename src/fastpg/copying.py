@@ -13,6 +13,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_scoped_session
 from sqlalchemy.orm import Session, scoped_session
 
+from . import driver
 from .copycursor import CopyJob, cursor_factory
 from .copyfeed import Feed, Progress
 from .copyrows import CopyTable, RowPlan, no_first_row
@@ -36,7 +37,7 @@ def copy_in(
     def work(synchronous: Any) -> int:
         source = CopyTable(table)
         connection = sync_connection(synchronous, source.table, source.mapper)
-        return _copy(connection, source, Feed(rows, progress), columns, timeout)
+        return _copy(connection, source, rows, columns, progress, timeout)
 
     return on_sync_side(target, work)
 
@@ -82,11 +83,15 @@ def sync_connection(target: Connection | Session, clause: Any, mapper: Any = Non
 def _copy(
     connection: Connection,
     source: CopyTable,
-    feed: Feed,
+    rows: Any,
     columns: Sequence[Any] | None,
+    progress: Progress | None,
     timeout: float | None,
 ) -> int:
     adapted: Any = connection.connection.dbapi_connection
+    if timeout is None:
+        timeout = driver.command_timeout(adapted._connection)
+    feed = Feed(rows, progress, timeout)
     first = adapted.await_(feed.peek())
     if first is no_first_row():
         return 0
@@ -106,7 +111,7 @@ def _copy(
         dialect=dialect, column_keys=[column.name for column in plan.columns]
     )
     job = CopyJob(
-        feed, f"COPY {name} ({names}) FROM STDIN", f"SELECT {names} FROM {name}", str(insert), timeout
+        feed, f"COPY {name} ({names}) FROM STDIN", f"SELECT {names} FROM {name}", str(insert)
     )
     connection.exec_driver_sql(
         job.statement,

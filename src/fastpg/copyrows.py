@@ -227,6 +227,8 @@ def no_first_row() -> Any:
 def rows_for(row: Any) -> int:
     """Return how many rows like this one make a page."""
     values = row.values() if isinstance(row, Mapping) else row
+    if not hasattr(values, "__iter__"):
+        return ROWS_PER_PAGE
     size = sum(len(value) for value in values if isinstance(value, (str, bytes, list, dict)))
     return max(1, min(ROWS_PER_PAGE, BYTES_PER_PAGE // (size + 1)))
 

@@ -26,9 +26,13 @@ _NUMERIC = 1700
 _OID = 26
 
 
-def same_values(declared: int, actual: int) -> bool:
-    """Tell whether what asyncpg stores as ``actual`` is what a cast of ``declared`` would be."""
-    if declared == actual or declared in _TEXTS:
+def same_values(said: Any, found: Any) -> bool:
+    """Tell whether what asyncpg stores as ``found`` is what a cast from ``said`` would be.
+
+    Both as asyncpg describes types; a domain has its own number and the name of its base.
+    """
+    declared, actual = said.oid, found.oid
+    if declared == actual or said[1:] == found[1:] or declared in _TEXTS:
         # text goes into nothing but text without a cast of the program's own
         return True
     if declared in _INTEGERS and actual in (_NUMERIC, _OID):
@@ -41,7 +45,7 @@ def check_types(
 ) -> None:
     """Raise ArgumentError for the first column whose values COPY could change."""
     for column, said, found in zip(columns, declared, actual, strict=True):
-        if not same_values(said.oid, found.type.oid):
+        if not same_values(said, found.type):
             raise exc.ArgumentError(
                 f"{column} is {said.name} in the Table and {found.type.name} on the server, and "
                 "COPY does not cast: give the Table's column the server's type"

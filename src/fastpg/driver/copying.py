@@ -15,6 +15,8 @@ from .. import _impl
 from .capability import is_private
 
 _FAILED = ord("E")
+_NO_TIMEOUT = 1e9
+"""Seconds: what is not given is taken from ``command_timeout``, which the caller sees to."""
 _NO_ENCODER = "no binary format encoder"
 
 
@@ -64,7 +66,7 @@ async def has_binary_form(connection: Any, target: CopyTarget) -> bool:
 
 
 async def copy_records(
-    connection: Any, target: CopyTarget, records: AsyncIterator[Any], timeout: float | None
+    connection: Any, target: CopyTarget, records: AsyncIterator[Any]
 ) -> None:
     """Send tuples of values in binary form, each in the order of the columns.
 
@@ -73,7 +75,7 @@ async def copy_records(
     if _copies(connection):
         statement = f"{target.statement} (FORMAT binary)"
         state = target.described._state
-        await connection._protocol.copy_in(statement, None, None, records, state, timeout)
+        await connection._protocol.copy_in(statement, None, None, records, state, _NO_TIMEOUT)
         return
     await connection.reload_schema_state()
     await connection.copy_records_to_table(
@@ -81,35 +83,34 @@ async def copy_records(
         records=records,
         columns=target.columns,
         schema_name=target.schema,
-        timeout=timeout,
+        timeout=_NO_TIMEOUT,
     )
 
 
 async def copy_text(
-    connection: Any, target: CopyTarget, chunks: AsyncIterator[bytes], timeout: float | None
+    connection: Any, target: CopyTarget, chunks: AsyncIterator[bytes]
 ) -> None:
     """Send lines of COPY's text form."""
     if _copies(connection):
-        await connection._protocol.copy_in(target.statement, chunks, None, None, None, timeout)
+        await connection._protocol.copy_in(target.statement, chunks, None, None, None, _NO_TIMEOUT)
         return
     await connection.copy_to_table(
         target.table,
         source=chunks,
         columns=target.columns,
         schema_name=target.schema,
-        timeout=timeout,
+        timeout=_NO_TIMEOUT,
     )
 
 
 class CopyWatch:
     """What happens on the connection while a COPY sends: bytes that leave, errors that come."""
 
-    __slots__ = ("sent", "_connection", "_transport", "_receiver", "_write")
+    __slots__ = ("sent", "_transport", "_receiver", "_write")
 
     def __init__(self, connection: Any) -> None:
         self.sent: int | None = None
         """Bytes sent so far; None where nobody counts them."""
-        self._connection = connection
         self._transport = getattr(connection, "_transport", None) if is_private() else None
         stands = None if self._transport is None else self._transport.get_protocol()
         self._receiver = stands if isinstance(stands, _impl.receiving.Receiver) else None
@@ -133,10 +134,6 @@ class CopyWatch:
     def refused(self) -> bool:
         """Tell whether the server is known to have ended the COPY by an error."""
         return self._receiver is not None and self._receiver.status == _FAILED
-
-    def interrupted(self) -> bool:
-        """Tell whether asyncpg is known to have asked the server to cancel: time is up."""
-        return _copies(self._connection) and bool(self._connection._protocol._is_cancelling())
 
 
 def command_timeout(connection: Any) -> float | None:
