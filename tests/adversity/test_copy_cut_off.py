@@ -169,8 +169,9 @@ def test_somebody_elses_statement_waits_its_turn(fastpg_dialect: Dialect) -> Non
         async with committed(engine, binary.metadata):
             async with engine.connect() as connection:
                 adapted: Any = (await connection.get_raw_connection()).dbapi_connection
-                copying = asyncio.ensure_future(_copied(connection, binary, _slowly()))
-                await asyncio.sleep(0.01)
+                begun = asyncio.Event()
+                copying = asyncio.ensure_future(_copied(connection, binary, _slowly(begun)))
+                await begun.wait()
 
                 def ask() -> Any:
                     cursor = adapted.cursor()
@@ -183,7 +184,9 @@ def test_somebody_elses_statement_waits_its_turn(fastpg_dialect: Dialect) -> Non
     assert asyncio.run(run()) == (3, 3)
 
 
-async def _slowly() -> AsyncIterator[tuple[int, str]]:
-    for n in range(3):
+async def _slowly(begun: asyncio.Event) -> AsyncIterator[tuple[int, str]]:
+    yield 0, "x"  # read before the COPY begins
+    begun.set()
+    for n in (1, 2):
         await asyncio.sleep(0.02)
         yield n, "x"

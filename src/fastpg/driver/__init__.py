@@ -20,6 +20,7 @@ from .closing import take_dropped as take_dropped
 from .copying import CopyWatch as CopyWatch
 from .copying import CopyTarget as CopyTarget
 from .copying import command_timeout as command_timeout
+from .copying import copy_out as copy_out
 from .copying import copy_records as copy_records
 from .copying import copy_text as copy_text
 from .copying import has_binary_form as has_binary_form

@@ -6,7 +6,7 @@ Level ``private`` describes the table anew for each COPY, in its transaction: as
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, NamedTuple
 
 import asyncpg
@@ -140,3 +140,21 @@ def command_timeout(connection: Any) -> float | None:
     """Return the seconds that an operation may last on this connection, where that is known."""
     config = getattr(connection, "_config", None) if is_private() else None
     return getattr(config, "command_timeout", None)
+
+
+async def copy_out(
+    connection: Any, query: str, options: str, sink: Callable[[bytes], Awaitable[None]]
+) -> None:
+    """Hand the output of a COPY of ``query`` to ``sink``, piece by piece.
+
+    ``options`` are ``csv``, ``text`` or ``binary``, and after a blank ``header`` where wanted.
+    """
+    kind, _, header = options.partition(" ")
+    if hasattr(getattr(connection, "_protocol", None) if is_private() else None, "copy_out"):
+        more = ", HEADER" if header else ""
+        statement = f"COPY ({query}) TO STDOUT (FORMAT {kind}{more})"
+        await connection._protocol.copy_out(statement, sink, _NO_TIMEOUT)
+        return
+    await connection.copy_from_query(
+        query, output=sink, format=kind, header=True if header else None, timeout=_NO_TIMEOUT
+    )
