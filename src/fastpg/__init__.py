@@ -38,7 +38,16 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__all__ = ["__version__", "copy_in", "copy_out", "implementation", "install", "installed", "stats", "uninstall"]
+__all__ = [
+    "__version__",
+    "copy_in",
+    "copy_out",
+    "implementation",
+    "install",
+    "installed",
+    "stats",
+    "uninstall",
+]
 
 
 def implementation() -> Implementation:

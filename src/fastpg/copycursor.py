@@ -124,9 +124,7 @@ class AsyncAdapt_asyncpg_copy_cursor(AsyncAdapt_asyncpg_cursor):
                 if binary:
                     await driver.copy_records(connection, target, feed.records())
                 else:
-                    encoders = [
-                        copytext.encoder(each.type) for each in described.get_attributes()
-                    ]
+                    encoders = [copytext.encoder(each.type) for each in described.get_attributes()]
                     await driver.copy_text(connection, target, feed.chunks(encoders))
             except Exception as error:
                 await self._explain(feed.failure or error, insert)
@@ -163,8 +161,7 @@ class AsyncAdapt_asyncpg_copy_cursor(AsyncAdapt_asyncpg_cursor):
             await driver.fetch(insert, row)
         except driver_errors.DataError as refused:
             found = re.search(r"query argument \$(\d+)", str(refused))
-            place = int(found[1]) - 1 if found else None
-            name = None if place is None else feed.plan.columns[place].name
+            name = None if found is None else feed.plan.columns[int(found[1]) - 1].name
             self._raise_located(refused, feed.number(), name)
         except Exception:
             pass

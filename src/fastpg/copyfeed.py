@@ -37,7 +37,7 @@ class Feed:
         self._source: Any = rows.__aiter__() if self._async else iter(rows)
         self._size = ROWS_AT_FIRST
         self._first: list[Any] | None = None
-        self.failure: BaseException | None = None
+        self.failure: Exception | None = None
         """What ended the rows, unless they are all there."""
         self._iterator: Any = iter(())
         self._running: Any = None
@@ -107,9 +107,7 @@ class Feed:
                 self._iterator = rows = iter(page)
                 for row in rows:
                     yield row
-        except (asyncio.CancelledError, GeneratorExit):
-            raise
-        except BaseException as error:
+        except Exception as error:
             self.failure = error
             raise _Stopped from None
 
@@ -118,9 +116,7 @@ class Feed:
         try:
             async for page in self._pages():
                 yield copytext.lines(page, encoders)
-        except (asyncio.CancelledError, GeneratorExit):
-            raise
-        except BaseException as error:
+        except Exception as error:
             self.failure = error
             raise _Stopped from None
 

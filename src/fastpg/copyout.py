@@ -129,9 +129,7 @@ def _rendered(connection: Any, statement: Any) -> str:
     return str(compiled)
 
 
-async def _read_async(
-    target: Any, begin: Any, batch: int, pieces: bool
-) -> AsyncIterator[Any]:
+async def _read_async(target: Any, begin: Any, batch: int, pieces: bool) -> AsyncIterator[Any]:
     result = AsyncResult(await on_sync_side(target, begin))
     try:
         async for part in result.partitions(1 if pieces else batch):

@@ -7,19 +7,25 @@ bind processors have run.  Forms: the documentation of PostgreSQL, "COPY" and "D
 from __future__ import annotations
 
 import datetime as dt
-import ipaddress
 import re
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    IPv6Address,
+    IPv6Interface,
+    IPv6Network,
+)
 from operator import index
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 
-_ESCAPES = {"\\": r"\\", "\b": r"\b", "\f": r"\f", "\n": r"\n", "\r": r"\r", "\t": r"\t"}
-_ESCAPES |= {"\v": r"\v"}
-_ESCAPE = str.maketrans(_ESCAPES)
+_ESCAPE = str.maketrans({"\\": r"\\", "\n": r"\n", "\r": r"\r", "\t": r"\t"})
+_ADDRESSES = (IPv4Address, IPv6Address, IPv4Interface, IPv6Interface, IPv4Network, IPv6Network)
 _QUOTE = re.compile(r'(["\\])')
 _NULL = r"\N"
 Encoder = Callable[[Any], str]
@@ -59,10 +65,6 @@ def _bytes(value: Any) -> str:
 
 def _uuid(value: Any) -> str:
     return str(value if isinstance(value, UUID) else UUID(value))
-
-
-def _year(year: int, rest: str) -> str:
-    return f"{year:04}{rest}"
 
 
 def _date(value: Any) -> str:
@@ -119,7 +121,7 @@ def _bits(value: Any) -> str:
 def _address(value: Any) -> str:
     if isinstance(value, str):
         return value
-    if isinstance(value, (ipaddress._IPAddressBase,)):
+    if isinstance(value, _ADDRESSES):
         return str(value)
     raise TypeError(f"expected str or an address of ipaddress, got {type(value).__name__}")
 
@@ -149,8 +151,9 @@ ENCODERS: dict[int, Encoder] = {
 """Object identifier of a type -> the function to its text form; the others take ``str``."""
 
 RANGES = {3904: 23, 3906: 1700, 3908: 1114, 3910: 1184, 3912: 1082, 3926: 20}
-"""Object identifier of a range -> that of its element; of its multirange: 547 later, or so."""
+"""Object identifier of a range -> that of its element."""
 MULTIRANGES = {4451: 3904, 4532: 3906, 4533: 3908, 4534: 3910, 4535: 3912, 4536: 3926}
+"""Object identifier of a multirange -> that of its range."""
 ARRAYS = {
     1000: 16,
     1001: 17,
@@ -225,14 +228,16 @@ def _array(element: Encoder) -> Encoder:
 
 def encoder(type_: Any) -> Encoder:
     """Return the function from a value to its text form, for a type as asyncpg describes it."""
-    oid = type_.oid
+    if type_.kind == "array":
+        return _array(_scalar(ARRAYS.get(type_.oid, 0)))
+    return _scalar(type_.oid)
+
+
+def _scalar(oid: int) -> Encoder:
     if oid in RANGES:
         return _range(ENCODERS[RANGES[oid]])
     if oid in MULTIRANGES:
-        return _multirange(_range(ENCODERS[RANGES[MULTIRANGES[oid]]]))
-    if type_.kind == "array":
-        base = ARRAYS.get(oid)
-        return _array(_range(ENCODERS[RANGES[base]]) if base in RANGES else ENCODERS.get(base, _text))  # type: ignore[arg-type]
+        return _multirange(_scalar(MULTIRANGES[oid]))
     return ENCODERS.get(oid, _text)
 
 

@@ -6,6 +6,7 @@ import asyncio
 import enum
 import tracemalloc
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -121,9 +122,7 @@ ROWS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("keys", [("n",), ("n", "label"), ("n", "label", "doc", "mood")])
-def test_mappings_defaults_and_what_the_server_fills_in(
-    both: Both, keys: tuple[str, ...]
-) -> None:
+def test_mappings_defaults_and_what_the_server_fills_in(both: Both, keys: tuple[str, ...]) -> None:
     rows = [{key: row[key] for key in keys} for row in ROWS]
 
     async def body(engine: AsyncEngine) -> Any:
@@ -184,9 +183,7 @@ def test_any_iterable_in_pages(ours: Dialect, source: Any, number: int) -> None:
         async def progress(rows: int, sent: int | None) -> None:
             seen.append((rows, sent))
 
-        copied = await fastpg.copy_in(
-            connection, things, source(range(number)), progress=progress
-        )
+        copied = await fastpg.copy_in(connection, things, source(range(number)), progress=progress)
         numbers = await connection.scalars(sa.select(things.c.n).order_by(things.c.id))
         return copied, numbers.all(), seen
 
@@ -235,17 +232,45 @@ def test_the_loop_has_its_turns(ours: Dialect) -> None:
 
 
 WRONG: dict[str, tuple[Any, Any, str, str | None, int, str | None]] = {
-    "too long": (things, [{"n": 1, "label": "short"}, {"n": 1, "label": "longer"}], "DataError", "22001", 2, "a name"),
+    "too long": (
+        things,
+        [{"n": 1, "label": "short"}, {"n": 1, "label": "longer"}],
+        "DataError",
+        "22001",
+        2,
+        "a name",
+    ),
     "no number": (things, [{"n": 1}] * 150 + [{"n": "x"}], "DataError", "22000", 151, "n"),
     "too large": (things, [{"n": 2**40}], "DataError", "22000", 1, "n"),
     "null": (required, [(1, 1, None), (2, None, None)], "IntegrityError", "23502", 2, "n"),
     "twice": (required, [(1, 1, None), (1, 1, None)], "IntegrityError", "23505", 2, None),
     "check": (required, [(1, 1, None), (2, 101, None)], "IntegrityError", "23514", 2, None),
-    "mood": (things, [{"n": 1, "mood": None}, {"n": 1, "mood": "no mood"}], "DataError", "22P02", 2, "mood"),
-    "document": (things, [{"n": 1, "doc": 1}, {"n": 1, "doc": object}], "StatementError", None, 2, "doc"),
+    "mood": (
+        things,
+        [{"n": 1, "mood": None}, {"n": 1, "mood": "no mood"}],
+        "DataError",
+        "22P02",
+        2,
+        "mood",
+    ),
+    "document": (
+        things,
+        [{"n": 1, "doc": 1}, {"n": 1, "doc": object}],
+        "StatementError",
+        None,
+        2,
+        "doc",
+    ),
     "later key": (things, [{"n": 1, "doc": 2}, {"n": 1}], "StatementError", None, 2, "doc"),
     "length": (required, [(1, 1, None), (2,)], "StatementError", None, 2, None),
-    "surrogate": (things, [{"n": 1, "label": "a"}, {"n": 1, "label": "\ud800"}], "DataError", "22000", 2, "a name"),
+    "surrogate": (
+        things,
+        [{"n": 1, "label": "a"}, {"n": 1, "label": "\ud800"}],
+        "DataError",
+        "22000",
+        2,
+        "a name",
+    ),
 }
 
 
@@ -268,7 +293,8 @@ def test_an_error_names_row_and_column_and_nothing_is_stored(ours: Dialect, case
         assert f"column {column!r}" in str(error) or error.orig.column_name == column
     if isinstance(error, sa.exc.DBAPIError):
         assert type(error.orig).__module__ == "fastpg.errors"
-        assert error.orig.row == row
+        orig: Any = error.orig
+        assert orig.row == row
 
 
 def test_a_wrong_value_beside_one_without_a_binary_form(ours: Dialect) -> None:
@@ -280,7 +306,9 @@ def test_a_wrong_value_beside_one_without_a_binary_form(ours: Dialect) -> None:
         outcomes = []
         for wrong in ("x", 2**31, "\ud800"):
             rows = [("$1.00", 1), ("$2.00", wrong)]
-            outcomes.append(await apart(connection, lambda: fastpg.copy_in(connection, table, rows)))
+            outcomes.append(
+                await apart(connection, partial(fastpg.copy_in, connection, table, rows))
+            )
         text = [("$1.00", 1), ("a\tb", 2)]
         outcomes.append(await apart(connection, lambda: fastpg.copy_in(connection, table, text)))
         return outcomes
@@ -622,4 +650,5 @@ def test_who_is_not_served_is_told(builtin: Dialect) -> None:
 
     asyncio.run(run())
     with pytest.raises(TypeError, match="AsyncConnection"):
-        fastpg.copy_in("connection", things, [])
+        wrong: Any = "connection"
+        fastpg.copy_in(wrong, things, [])

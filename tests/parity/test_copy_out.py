@@ -68,7 +68,8 @@ def test_csv_text_and_binary_are_the_servers(fastpg_dialect: Dialect) -> None:
     async def body(connection: AsyncConnection) -> Any:
         select = sa.select(numbers).where(numbers.c.t == "it's 7", numbers.c.n.in_([6, 7]))
         outputs = []
-        for format, header in (("csv", False), ("csv", True), ("text", False), ("binary", False)):
+        forms: list[tuple[Any, bool]] = [("csv", False), ("csv", True), ("text", False)]
+        for format, header in [*forms, ("binary", False)]:
             out = fastpg.copy_out(connection, select, format=format, header=header)
             outputs.append(b"".join(await all_of(out)))
         whole = b"".join(await all_of(fastpg.copy_out(connection, numbers, format="csv")))
@@ -153,7 +154,7 @@ def test_other_statements_between_rows(fastpg_dialect: Dialect) -> None:
         total = 0
         async for row in fastpg.copy_out(connection, numbers, ["n"]):
             if row.n % 500 == 0:
-                total += await connection.scalar(sa.select(sa.literal(row.n)))
+                total += (await connection.execute(sa.select(sa.literal(row.n)))).scalar_one()
         return total
 
     assert work(fastpg_dialect, body) == 5000
@@ -164,7 +165,13 @@ def test_errors_are_those_of_a_statement(fastpg_dialect: Dialect, format: Any) -
     async def body(connection: AsyncConnection) -> Any:
         with pytest.raises(sa.exc.ProgrammingError, match="no_such_table"):
             async with connection.begin_nested():
-                await all_of(fastpg.copy_out(connection, sa.table("no_such_table", sa.column("x")).select(), format=format))
+                await all_of(
+                    fastpg.copy_out(
+                        connection,
+                        sa.table("no_such_table", sa.column("x")).select(),
+                        format=format,
+                    )
+                )
         late = sa.select(sa.text("100 / (5000 - n) FROM generate_series(1, 6000) AS n"))
         with pytest.raises(sa.exc.DataError, match="division by zero"):
             async with connection.begin_nested():
@@ -172,6 +179,16 @@ def test_errors_are_those_of_a_statement(fastpg_dialect: Dialect, format: Any) -
         return await connection.scalar(sa.text("SELECT 42"))
 
     assert work(fastpg_dialect, body) == 42
+
+
+def test_schema_translation(fastpg_dialect: Dialect) -> None:
+    async def body(connection: AsyncConnection) -> Any:
+        table = sa.Table("copied_out", sa.MetaData(), sa.Column("n", sa.Integer), schema="other")
+        translated = await connection.execution_options(schema_translate_map={"other": "pg_temp"})
+        out = fastpg.copy_out(translated, sa.select(table).where(table.c.n < 2), format="csv")
+        return b"".join(await all_of(out))
+
+    assert work(fastpg_dialect, body) == b"0\n1\n"
 
 
 def test_wrong_options(fastpg_dialect: Dialect) -> None:

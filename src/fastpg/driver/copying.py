@@ -65,9 +65,7 @@ async def has_binary_form(connection: Any, target: CopyTarget) -> bool:
     return True
 
 
-async def copy_records(
-    connection: Any, target: CopyTarget, records: AsyncIterator[Any]
-) -> None:
+async def copy_records(connection: Any, target: CopyTarget, records: AsyncIterator[Any]) -> None:
     """Send tuples of values in binary form, each in the order of the columns.
 
     Raises what a codec raises for a value that it cannot encode.
@@ -87,9 +85,7 @@ async def copy_records(
     )
 
 
-async def copy_text(
-    connection: Any, target: CopyTarget, chunks: AsyncIterator[bytes]
-) -> None:
+async def copy_text(connection: Any, target: CopyTarget, chunks: AsyncIterator[bytes]) -> None:
     """Send lines of COPY's text form."""
     if _copies(connection):
         await connection._protocol.copy_in(target.statement, chunks, None, None, None, _NO_TIMEOUT)
