@@ -109,9 +109,9 @@ def copy_in(
 
     To be awaited where ``target`` is an AsyncConnection or AsyncSession; with a Connection or
     Session, as inside ``run_sync()``, it returns when the rows are stored.  ``table`` is a Table or
-    a class mapped to one.  Rows are mappings by the keys that an INSERT takes, the first one decides
-    which, or sequences in the order of ``columns`` (default: all columns).  Types, and defaults
-    made in Python, are applied as an INSERT applies them.  A page of up to 1,000 rows is in memory
+    a class mapped to one.  Rows are mappings by the keys that an INSERT takes, those of the first
+    one, or sequences in the order of ``columns`` (default: all columns).  Types, and defaults
+    made in Python, are applied as an INSERT applies them.  A page of up to 256 rows is in memory
     at a time; what makes the rows must not use the connection.  ``progress`` is called with the
     rows and the bytes sent so far (None where nobody counts them), and awaited if it returns an
     awaitable; ``timeout`` is in seconds, for all of it.

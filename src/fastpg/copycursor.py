@@ -187,5 +187,12 @@ def _refusal(error: Exception, row: int) -> Exception:
 
 
 def cursor_factory(job: CopyJob) -> Callable[[Any], AsyncAdapt_asyncpg_copy_cursor]:
-    """Return the function that makes the cursor of one COPY on an adapted connection."""
-    return lambda adapted: AsyncAdapt_asyncpg_copy_cursor(adapted, job)
+    """Return the function that makes the cursor of one COPY for its execution context."""
+
+    def make(context: Any) -> AsyncAdapt_asyncpg_copy_cursor:
+        job.feed.context = context
+        # not the pool's proxy of it
+        adapted = context._dbapi_connection.dbapi_connection
+        return AsyncAdapt_asyncpg_copy_cursor(adapted, job)
+
+    return make

@@ -106,7 +106,8 @@ def _selected(subject: Any, columns: Sequence[Any] | None) -> tuple[Any, Any]:
 def _begin_copy(connection: Any, statement: Any, options: str, started: list[Any]) -> Any:
     query = _rendered(connection, statement)
 
-    def cursor(adapted: Any) -> Any:
+    def cursor(context: Any) -> Any:
+        adapted = context._dbapi_connection.dbapi_connection  # not the pool's proxy of it
         made = AsyncAdapt_asyncpg_copy_out_cursor(adapted, query, options)
         started.append(made)
         return made

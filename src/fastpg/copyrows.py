@@ -15,7 +15,8 @@ from sqlalchemy import Column, Table, exc, inspect
 from sqlalchemy.dialects.postgresql.types import BIT
 
 ROWS_AT_FIRST = 100
-ROWS_PER_PAGE = 1000
+ROWS_PER_PAGE = 256
+"""Few enough for a page to come and go without a collection of garbage."""
 BYTES_PER_PAGE = 524288
 """A page of rows is kept to about this size, by the size of its first row."""
 

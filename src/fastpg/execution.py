@@ -55,5 +55,5 @@ class PGExecutionContext_asyncpg(PlannedParameters):
         """Return a cursor whose rows stay on the server, or the one that a COPY has asked for."""
         make = self.execution_options.get("fastpg_cursor")
         if make is not None:
-            return make(self._dbapi_connection.dbapi_connection)  # not the pool's proxy of it
+            return make(self)
         return self._dbapi_connection.cursor(server_side=True)

@@ -41,6 +41,7 @@ class Doubled(TypeDecorator[int]):
 
 
 def _of_context(context: Any) -> str:
+    assert context.dialect.name == context.engine.name == "postgresql"
     return f"{context.current_column.name} of {context.get_current_parameters()['n']}"
 
 
@@ -224,7 +225,7 @@ def test_the_loop_has_its_turns(ours: Dialect) -> None:
                 await asyncio.sleep(0)
 
         ticking = asyncio.ensure_future(tick())
-        await fastpg.copy_in(connection, things, _generated(range(ROWS_OF_SEVERAL_PAGES)))
+        await fastpg.copy_in(connection, things, _generated(range(30_000)))
         ticking.cancel()
         return turns
 

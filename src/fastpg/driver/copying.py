@@ -6,7 +6,8 @@ Level ``private`` describes the table anew for each COPY, in its transaction: as
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, NamedTuple
 
 import asyncpg
@@ -102,11 +103,13 @@ async def copy_text(connection: Any, target: CopyTarget, chunks: AsyncIterator[b
 class CopyWatch:
     """What happens on the connection while a COPY sends: bytes that leave, errors that come."""
 
-    __slots__ = ("sent", "_transport", "_receiver", "_write")
+    __slots__ = ("sent", "_connection", "_transport", "_receiver", "_write", "_holding")
 
     def __init__(self, connection: Any) -> None:
         self.sent: int | None = None
         """Bytes sent so far; None where nobody counts them."""
+        self._holding = False
+        self._connection = connection
         self._transport = getattr(connection, "_transport", None) if is_private() else None
         stands = None if self._transport is None else self._transport.get_protocol()
         self._receiver = stands if isinstance(stands, _impl.receiving.Receiver) else None
@@ -123,13 +126,39 @@ class CopyWatch:
         if self.sent is not None:
             self._transport.__dict__.pop("write", None)
 
+    @property
+    def can_breathe(self) -> bool:
+        """Whether :meth:`breathe` does anything."""
+        return _copies(self._connection) and hasattr(self._transport, "get_write_buffer_limits")
+
+    def breathe(self) -> None:
+        """Have asyncpg wait for one turn of the event loop before it sends its next buffer.
+
+        By the call with which a transport says that its own buffer is full.
+        """
+        if not self._holding:
+            self._holding = True
+            self._connection._protocol.pause_writing()
+            asyncio.get_running_loop().call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        self._holding = False
+        transport = self._transport
+        if (
+            transport.is_closing()
+            or transport.get_write_buffer_size() <= transport.get_write_buffer_limits()[1]
+        ):
+            self._connection._protocol.resume_writing()
+        # else it is full indeed, and says when it is not any more
+
     def _count(self, data: Any) -> None:
         self.sent += len(data)  # type: ignore[operator]
         self._write(data)
 
     def refused(self) -> bool:
-        """Tell whether the server is known to have ended the COPY by an error."""
-        return self._receiver is not None and self._receiver.status == _FAILED
+        """Tell whether the server is known to have ended the COPY, or the connection."""
+        failed = self._receiver is not None and self._receiver.status == _FAILED
+        return failed or bool(self._connection.is_closed())
 
 
 def command_timeout(connection: Any) -> float | None:
