@@ -11,7 +11,7 @@ from operator import itemgetter
 from typing import Any, NoReturn
 
 import asyncpg
-from sqlalchemy import Column, Table, exc, inspect
+from sqlalchemy import Boolean, Column, Table, exc, inspect
 from sqlalchemy.dialects.postgresql.types import BIT
 
 ROWS_AT_FIRST = 100
@@ -21,6 +21,8 @@ BYTES_PER_PAGE = 524288
 """A page of rows is kept to about this size, by the size of its first row."""
 
 _MISSING: Any = object()
+_BOOLEANS = frozenset({bool, type(None)})
+"""Types of values that SQLAlchemy's Boolean leaves as they are, after two calls each."""
 
 
 class CopyTable:
@@ -124,8 +126,17 @@ class RowPlan:
             raise exc.ArgumentError("COPY needs at least one column to fill")
         self._keys = [key for key, _ in given]
         self._given = len(given)
-        self._processors = [_processor(column, dialect) for column in self.columns]
-        self._plain = not self._made and not any(self._processors)
+        processors = [_processor(column, dialect) for column in self.columns]
+        self._processors = [
+            (place, process) for place, process in enumerate(processors) if process is not None
+        ]
+        self._booleans = {
+            place
+            for place, column in enumerate(self.columns)
+            if getattr(type(column.type.dialect_impl(dialect)), "bind_processor", None)
+            is Boolean.bind_processor
+        }
+        self._plain = not self._made and not self._processors
         self._get: Any = itemgetter(*self._keys) if len(self._keys) > 1 else None
         self._all_keys = [*self._keys, *(column.key for column, _ in self._made)]
 
@@ -137,24 +148,33 @@ class RowPlan:
         rows = self._read_keyed(raw, before) if self.keyed else self._read(raw, before)
         if self._plain:
             return rows
-        columns: list[Sequence[Any]] = list(zip(*rows, strict=True)) if self._given else []
-        if self._made:
-            columns.extend(self._make(rows, before, context))
+        made = self._make(rows, before, context) if self._made else ()
+        changed: dict[int, Sequence[Any]] = {}
         wrong: tuple[int, int, Exception] | None = None
         good = len(raw)
-        for place, process in enumerate(self._processors):
-            if process is None:
+        for place, process in self._processors:
+            if place < self._given:
+                values: Sequence[Any] = list(map(itemgetter(place), rows[:good]))
+            else:
+                values = made[place - self._given][:good]
+            if place in self._booleans and _BOOLEANS.issuperset(map(type, values)):
                 continue
             done: list[Any] = []
             try:
                 # what came before the failure is kept, and tells the row
-                done.extend(map(process, columns[place][:good]))
+                done.extend(map(process, values))
             except Exception as error:
                 good = len(done)
                 wrong = good, place, error
-            columns[place] = done
+            changed[place] = done
         if wrong is not None:
             self.fail(before + wrong[0], wrong[1], wrong[2])
+        if not changed and not made:
+            return rows
+        columns: list[Sequence[Any]] = list(zip(*rows, strict=True)) if self._given else []
+        columns.extend(made)
+        for place, done_before in changed.items():
+            columns[place] = done_before
         return list(zip(*columns, strict=True))
 
     def _read_keyed(self, raw: list[Any], before: int) -> Sequence[Sequence[Any]]:

@@ -471,6 +471,24 @@ def test_bits_fit_as_an_insert_makes_them_fit(both: Both) -> None:
     both(body)
 
 
+def test_what_passes_for_a_boolean(both: Both) -> None:
+    rows = [{"b": value} for value in (True, False, None, 1, 0)]
+
+    async def body(engine: AsyncEngine) -> Any:
+        table = sa.Table("copied_bool", sa.MetaData(), sa.Column("b", sa.Boolean))
+        async with scratch(engine, table.metadata) as connection:
+            if connection.dialect.__class__.__module__ == "fastpg.dialect":
+                await fastpg.copy_in(connection, table, rows[:3])
+                await fastpg.copy_in(connection, table, rows[3:])
+                refused = await apart(connection, partial(fastpg.copy_in, connection, table, [(2,)]))
+                assert "(row 1, column 'b')" in refused.text
+            else:
+                await connection.execute(table.insert(), rows)
+            return await rows_of(connection, table)
+
+    both(body)
+
+
 def test_ddl_of_somebody_else_between_two_copies(ours: Dialect) -> None:
     """Four bytes of an integer make a float as well: the types are asked for each time."""
     table = sa.Table(own("copied_changing"), sa.MetaData(), sa.Column("n", sa.Float))
