@@ -105,7 +105,9 @@ class AsyncAdapt_asyncpg_copy_cursor(AsyncAdapt_asyncpg_cursor):
     async def _copy(self) -> None:
         adapted, connection, job = self._adapt_connection, self._connection, self._job
         statements, feed = adapted._statements, job.feed
-        adapted._execute_mutex.reserve(asyncio.current_task(), errors.InterfaceError(_BUSY))
+        mutex = adapted._execute_mutex
+        # asyncpg may have a task of its own wait for the rows
+        feed.reserve = lambda: mutex.reserve(asyncio.current_task(), errors.InterfaceError(_BUSY))
         await statements.synchronize(adapted._schema.number)
         insert = await statements.prepare_unnamed(job.insert)
         described = await statements.prepare_unnamed(job.select)

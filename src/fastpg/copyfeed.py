@@ -42,6 +42,8 @@ class Feed:
         self._iterator: Any = iter(())
         self._running: Any = None
         self.context: Any = None
+        self.reserve: Callable[[], None] = _nothing
+        """Called by the task that is about to wait for the program's rows."""
         self.plan: RowPlan
         self.schema: str | None = None
         self.table = ""
@@ -67,6 +69,7 @@ class Feed:
     async def _pull(self, number: int) -> list[Any]:
         if not self._async:
             return list(islice(self._source, number))
+        self.reserve()
         return await _up_to(self._source, number)
 
     def left(self) -> float | None:
@@ -174,6 +177,10 @@ class Feed:
         """Let go of the rows."""
         self._source = ()
         self.page = ()
+
+
+def _nothing() -> None:
+    return
 
 
 async def _up_to(source: Any, number: int) -> list[Any]:

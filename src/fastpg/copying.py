@@ -16,7 +16,8 @@ from sqlalchemy.orm import Session, scoped_session
 from . import driver
 from .copycursor import CopyJob, cursor_factory
 from .copyfeed import Feed, Progress
-from .copyrows import CopyTable, RowPlan, no_first_row
+from .copyrows import RowPlan, no_first_row
+from .copytable import CopyTable
 from .statistics import EngineCounters
 
 CURSOR_OPTION = "fastpg_cursor"

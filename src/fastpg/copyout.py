@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session, scoped_session
 
 from .copying import CURSOR_OPTION, on_sync_side, sync_connection
 from .copyoutcursor import AsyncAdapt_asyncpg_copy_out_cursor
-from .copyrows import CopyTable
+from .copytable import CopyTable
 
 FORMATS = ("csv", "text", "binary")
 

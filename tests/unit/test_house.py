@@ -17,7 +17,7 @@ import fastpg
 PACKAGE = Path(fastpg.__file__).parent
 ROOMS = (
     "__main__ plugin auto __init__ _autostart _registration"
-    " copyout copying copycursor copyfeed copyrows copytypes copytext copyoutcursor"
+    " copyout copying copycursor copyfeed copyrows copytable copytypes copytext copyoutcursor"
     " dialect liveness initialize isolation execution result compiler batches parameters _upstream"
     " typemap types dbapi url service unknown hosts settings tls tls_files options coercion"
     " sync loopthread connection errors server_side cursor portal transaction begin readonly"

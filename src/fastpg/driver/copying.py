@@ -7,7 +7,7 @@ Level ``private`` describes the table anew for each COPY, in its transaction: as
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from typing import Any, NamedTuple
 
 import asyncpg
@@ -18,6 +18,7 @@ from .capability import is_private
 _FAILED = ord("E")
 _NO_TIMEOUT = 1e9
 """Seconds: what is not given is taken from ``command_timeout``, which the caller sees to."""
+_SECONDS_TO_NOTICE = 0.1
 _NO_ENCODER = "no binary format encoder"
 
 
@@ -66,7 +67,9 @@ async def has_binary_form(connection: Any, target: CopyTarget) -> bool:
     return True
 
 
-async def copy_records(connection: Any, target: CopyTarget, records: AsyncIterator[Any]) -> None:
+async def copy_records(
+    connection: Any, target: CopyTarget, records: AsyncIterator[Any] | Iterator[Any]
+) -> None:
     """Send tuples of values in binary form, each in the order of the columns.
 
     Raises what a codec raises for a value that it cannot encode.
@@ -77,13 +80,14 @@ async def copy_records(connection: Any, target: CopyTarget, records: AsyncIterat
         await connection._protocol.copy_in(statement, None, None, records, state, _NO_TIMEOUT)
         return
     await connection.reload_schema_state()
-    await connection.copy_records_to_table(
+    copying = connection.copy_records_to_table(
         target.table,
         records=records,
         columns=target.columns,
         schema_name=target.schema,
         timeout=_NO_TIMEOUT,
     )
+    await _unless_lost(connection, copying)
 
 
 async def copy_text(connection: Any, target: CopyTarget, chunks: AsyncIterator[bytes]) -> None:
@@ -91,13 +95,39 @@ async def copy_text(connection: Any, target: CopyTarget, chunks: AsyncIterator[b
     if _copies(connection):
         await connection._protocol.copy_in(target.statement, chunks, None, None, None, _NO_TIMEOUT)
         return
-    await connection.copy_to_table(
+    copying = connection.copy_to_table(
         target.table,
         source=chunks,
         columns=target.columns,
         schema_name=target.schema,
         timeout=_NO_TIMEOUT,
     )
+    await _unless_lost(connection, copying)
+
+
+async def _unless_lost(connection: Any, copying: Coroutine[Any, Any, Any]) -> None:
+    """Await a COPY of asyncpg's public API, which may wait for a lost connection for ever."""
+    lost = asyncio.Event()
+
+    def note(_connection: Any) -> None:
+        lost.set()
+
+    task = asyncio.ensure_future(copying)
+    losing = asyncio.ensure_future(lost.wait())
+    connection.add_termination_listener(note)
+    try:
+        await asyncio.wait({task, losing}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            await asyncio.wait({task}, timeout=_SECONDS_TO_NOTICE)
+        if not task.done():
+            raise asyncpg.ConnectionDoesNotExistError("the connection was lost during a COPY")
+        task.result()
+    finally:
+        connection.remove_termination_listener(note)
+        losing.cancel()
+        if not task.done():
+            task.cancel()
+            await asyncio.wait({task})
 
 
 class CopyWatch:
@@ -120,11 +150,18 @@ class CopyWatch:
             self.sent = 0
             self._write = transport.write  # type: ignore[union-attr]
             transport.write = self._count  # type: ignore[union-attr]
+        # asyncpg waits to be allowed to write; a lost connection does not allow it any more
+        self._connection.add_termination_listener(self._lost)
         return self
 
     def __exit__(self, *exc_info: object) -> None:
+        self._connection.remove_termination_listener(self._lost)
         if self.sent is not None:
             self._transport.__dict__.pop("write", None)
+
+    def _lost(self, _connection: Any) -> None:
+        if _copies(self._connection):
+            self._connection._protocol.resume_writing()
 
     @property
     def can_breathe(self) -> bool:
@@ -143,7 +180,7 @@ class CopyWatch:
 
     def _go_on(self) -> None:
         self._holding = False
-        transport = self._transport
+        transport: Any = self._transport
         if (
             transport.is_closing()
             or transport.get_write_buffer_size() <= transport.get_write_buffer_limits()[1]
