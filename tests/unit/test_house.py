@@ -20,7 +20,7 @@ ROOMS = (
     " copyout copying copycursor copyfeed copyrows copytable copytypes copytext copyoutcursor"
     " dialect liveness initialize isolation execution result compiler batches parameters _upstream"
     " typemap types dbapi url service unknown hosts settings tls tls_files options coercion"
-    " sync loopthread connection errors server_side cursor portal transaction begin readonly"
+    " sync loopthread connection errors server_side cursor portal transaction begin unit readonly"
     " mutex statements work statistics codecs conversions plain purenames"
     " driver _sqlalchemy _impl _contracts"
 ).split()
