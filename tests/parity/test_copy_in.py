@@ -480,7 +480,8 @@ def test_what_passes_for_a_boolean(both: Both) -> None:
             if connection.dialect.__class__.__module__ == "fastpg.dialect":
                 await fastpg.copy_in(connection, table, rows[:3])
                 await fastpg.copy_in(connection, table, rows[3:])
-                refused = await apart(connection, partial(fastpg.copy_in, connection, table, [(2,)]))
+                wrong = partial(fastpg.copy_in, connection, table, [(2,)])
+                refused = await apart(connection, wrong)
                 assert "(row 1, column 'b')" in refused.text
             else:
                 await connection.execute(table.insert(), rows)
