@@ -6,20 +6,48 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from ._registration import install, installed, uninstall
 
 if TYPE_CHECKING:
-    from sqlalchemy.engine import Engine
-    from sqlalchemy.ext.asyncio import AsyncEngine
+    from collections.abc import (
+        AsyncIterable,
+        Callable,
+        Coroutine,
+        Iterable,
+        Iterator,
+        Sequence,
+    )
+
+    from sqlalchemy.engine import Connection, Engine
+    from sqlalchemy.ext.asyncio import (
+        AsyncConnection,
+        AsyncEngine,
+        AsyncSession,
+        async_scoped_session,
+    )
+    from sqlalchemy.orm import Session, scoped_session
 
     from ._impl import Implementation
+    from .copyout import AsyncCopyOut
     from .statistics import Statistics
+
+    AsyncTarget = AsyncConnection | AsyncSession | async_scoped_session[Any]
+    SyncTarget = Connection | Session | scoped_session[Any]
 
 __version__ = "0.1.0"
 
-__all__ = ["__version__", "implementation", "install", "installed", "stats", "uninstall"]
+__all__ = [
+    "__version__",
+    "copy_in",
+    "copy_out",
+    "implementation",
+    "install",
+    "installed",
+    "stats",
+    "uninstall",
+]
 
 
 def implementation() -> Implementation:
@@ -42,3 +70,105 @@ def stats(engine: Engine | AsyncEngine) -> Statistics:
     from . import statistics
 
     return statistics.stats(engine)
+
+
+@overload
+def copy_in(
+    target: AsyncTarget,
+    table: Any,
+    rows: Iterable[Any] | AsyncIterable[Any],
+    columns: Sequence[Any] | None = ...,
+    *,
+    progress: Callable[[int, int | None], Any] | None = ...,
+    timeout: float | None = ...,
+) -> Coroutine[Any, Any, int]: ...
+
+
+@overload
+def copy_in(
+    target: SyncTarget,
+    table: Any,
+    rows: Iterable[Any] | AsyncIterable[Any],
+    columns: Sequence[Any] | None = ...,
+    *,
+    progress: Callable[[int, int | None], Any] | None = ...,
+    timeout: float | None = ...,
+) -> int: ...
+
+
+def copy_in(
+    target: AsyncTarget | SyncTarget,
+    table: Any,
+    rows: Iterable[Any] | AsyncIterable[Any],
+    columns: Sequence[Any] | None = None,
+    *,
+    progress: Callable[[int, int | None], Any] | None = None,
+    timeout: float | None = None,
+) -> Any:
+    """Store rows in a table by COPY, in the transaction of ``target``; return their number.
+
+    To be awaited where ``target`` is an AsyncConnection or AsyncSession; with a Connection or
+    Session, as inside ``run_sync()``, it returns when the rows are stored.  ``table`` is a Table or
+    a class mapped to one.  Rows are mappings by the keys that an INSERT takes, those of the first
+    one, or sequences in the order of ``columns`` (default: all columns).  Types, and defaults
+    made in Python, are applied as an INSERT applies them.  A page of up to 256 rows is in memory
+    at a time; what makes the rows must not use the connection.  ``progress`` is called with the
+    rows and the bytes sent so far (None where nobody counts them), and awaited if it returns an
+    awaitable; ``timeout`` is in seconds, for all of it.
+
+    A wrong row raises SQLAlchemy's error for it, which names row (the first is 1) and column where
+    they are known; nothing is stored then, and the transaction is aborted, as by an INSERT that
+    the server refused.  Errors of ``rows`` are raised as they are.  Raises ArgumentError for what
+    COPY cannot do, TypeError for a connection that fastpg does not serve, asyncio.TimeoutError.
+    """
+    from . import copying
+
+    return copying.copy_in(target, table, rows, columns, progress=progress, timeout=timeout)
+
+
+@overload
+def copy_out(
+    target: AsyncTarget,
+    subject: Any,
+    columns: Sequence[Any] | None = ...,
+    *,
+    format: Literal["csv", "text", "binary"] | None = ...,
+    header: bool = ...,
+    batch: int = ...,
+) -> AsyncCopyOut: ...
+
+
+@overload
+def copy_out(
+    target: SyncTarget,
+    subject: Any,
+    columns: Sequence[Any] | None = ...,
+    *,
+    format: Literal["csv", "text", "binary"] | None = ...,
+    header: bool = ...,
+    batch: int = ...,
+) -> Iterator[Any]: ...
+
+
+def copy_out(
+    target: AsyncTarget | SyncTarget,
+    subject: Any,
+    columns: Sequence[Any] | None = None,
+    *,
+    format: Literal["csv", "text", "binary"] | None = None,
+    header: bool = False,
+    batch: int = 1000,
+) -> Any:
+    """Return an iterator over the rows of a select, a Table or a mapped class's table.
+
+    Asynchronous where ``target`` is.  Rows are those that ``stream()`` gives, ``batch`` of them in
+    memory at a time, and other statements may run in between.  With ``format`` the server's own
+    output comes instead, by COPY: ``bytes`` of ``csv``, ``text`` (both with a ``header`` line where
+    asked for) or ``binary``, in pieces that need not end with a row.  The connection is busy until
+    the last one has been read or the iterator is closed; leaving it early costs the transaction
+    nothing.  Values in a select are rendered into the COPY.  Raises ArgumentError for options that
+    do not exist, SQLAlchemy's errors while it is read.
+    """
+    from . import copyout
+
+    return copyout.copy_out(target, subject, columns, format=format, header=header, batch=batch)

@@ -52,6 +52,7 @@ class AsyncAdapt_asyncpg_connection(TransactionalConnection):
         "_abandoned",
         "_read_only",
         "_dialect",
+        "_copying_out",
     )
 
     _cursor_cls: type[AsyncAdapt_asyncpg_cursor] = AsyncAdapt_asyncpg_cursor
@@ -78,6 +79,7 @@ class AsyncAdapt_asyncpg_connection(TransactionalConnection):
         )
         self.use_pipeline(pipeline)
         self._dialect: Any = None
+        self._copying_out: Any = None
         self._held: set[str] = set()
         self._abandoned: list[str] = []
         self._read_only = ReadOnlyChoice(connection)
@@ -215,6 +217,8 @@ class AsyncAdapt_asyncpg_connection(TransactionalConnection):
 
     def rollback(self) -> None:
         """Roll the open transaction back, if there is one; streams in AUTOCOMMIT end as well."""
+        if self._copying_out is not None and self._can_wait():
+            self.await_(self._copying_out.stop())
         super().rollback()
         for name in tuple(self._held):
             self._abandon_held(name)

@@ -50,6 +50,8 @@ class Error(builtin_dbapi.Error):  # type: ignore[misc]
     schema_name: str | None
     data_type_name: str | None
     orig: BaseException | None
+    row: int | None = None
+    """Number of the row that a COPY failed at, the first is 1; ``None`` where unknown."""
 
     def __init__(self, message: str, error: BaseException | None = None) -> None:
         Exception.__init__(self, message)

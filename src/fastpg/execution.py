@@ -52,5 +52,8 @@ class PGExecutionContext_asyncpg(PlannedParameters):
             cursor._adapt_connection._note_schema_change()
 
     def create_server_side_cursor(self) -> Any:
-        """Return a cursor whose rows stay on the server."""
+        """Return a cursor whose rows stay on the server, or the one that a COPY has asked for."""
+        make = self.execution_options.get("fastpg_cursor")
+        if make is not None:
+            return make(self)
         return self._dbapi_connection.cursor(server_side=True)

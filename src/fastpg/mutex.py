@@ -16,9 +16,11 @@ class ExecuteMutex:
     ``taken`` and ``waiting`` are for reading, and for the cursors' fast way in and out.
     """
 
-    __slots__ = ("taken", "waiting")
+    __slots__ = ("taken", "waiting", "_reserved", "_refusal")
 
     def __init__(self) -> None:
+        self._reserved: object = None
+        self._refusal: Exception | None = None
         self.taken = False
         self.waiting: deque[asyncio.Future[None]] = deque()
 
@@ -37,6 +39,9 @@ class ExecuteMutex:
         """Wait in line until it is free, and take it; always true."""
         if self.take():
             return True
+        if self._reserved is not None and self._reserved is asyncio.current_task():
+            assert self._refusal is not None
+            raise self._refusal
         turn = asyncio.get_running_loop().create_future()
         self.waiting.append(turn)
         try:
@@ -48,6 +53,11 @@ class ExecuteMutex:
                 self.waiting.remove(turn)
             raise
         return True
+
+    def reserve(self, task: object, refusal: Exception | None = None) -> None:
+        """Raise ``refusal`` where ``task`` would wait for itself; ``None`` ends that."""
+        self._reserved = task
+        self._refusal = refusal
 
     def release(self) -> None:
         """Hand it to the task that has waited longest, if there is one."""

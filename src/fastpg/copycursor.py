@@ -1,0 +1,200 @@
+"""The cursor that sends a COPY: the transaction, the types, the rows, and whose fault it was.
+
+Made by the execution context of :func:`fastpg.copy_in`, so that events, echo, autobegin and
+SQLAlchemy's handling of errors and lost connections are those of every other statement.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from asyncpg import exceptions as driver_errors
+from sqlalchemy import exc
+
+from . import copytext, driver, errors
+from .begin import interrupts
+from .copyfeed import Feed
+from .copytypes import check_types
+from .cursor import AsyncAdapt_asyncpg_cursor
+
+# of the server's CONTEXT, in whatever language: COPY name, line 3, column "n": "x"
+_WHERE = re.compile(r"^COPY .+?, \w+ (\d+)(?:, \w+ ([^:]+))?", re.MULTILINE)
+
+_BUSY = "the connection is busy with a COPY: what makes its rows needs a connection of its own"
+
+
+class CopyJob:
+    """What one COPY is to do; ``statement`` is the COPY itself, without options."""
+
+    def __init__(
+        self,
+        feed: Feed,
+        statement: str,
+        select: str,
+        insert: str,
+    ) -> None:
+        self.feed = feed
+        self.statement = statement
+        self.select = select
+        """Describes the columns as they are."""
+        self.insert = insert
+        """Describes the values as an INSERT sends them; never executed."""
+
+
+class AsyncAdapt_asyncpg_copy_cursor(AsyncAdapt_asyncpg_cursor):
+    """A cursor whose :meth:`execute` copies the rows of its job to the server."""
+
+    __slots__ = ("_job",)
+
+    def __init__(self, adapt_connection: Any, job: CopyJob) -> None:
+        super().__init__(adapt_connection)
+        self._job = job
+
+    async def _execute(self, operation: str, parameters: Sequence[Any]) -> None:
+        adapted = self._adapt_connection
+        mutex = adapted._execute_mutex
+        async with mutex:
+            own = None
+            try:
+                # awaited, never in front of COPY: where it fails, the server reads on for ever
+                await adapted._finish_up()
+                if adapted._transaction is None:
+                    await adapted._start_transaction()
+                adapted._plain = False
+                if adapted._transaction is None and not self._connection.is_in_transaction():
+                    # AUTOCOMMIT: the types must stay what they are until they have been used
+                    own = self._connection.transaction()
+                    await own.start()
+                    adapted._work.units += 1
+                left = self._job.feed.left()
+                # asyncpg's own timeout has COPY go on sending; a cancellation ends it
+                await (self._copy() if left is None else asyncio.wait_for(self._copy(), left))
+                if own is not None:
+                    await own.commit()
+            except Exception as error:
+                if own is not None:
+                    await self._undo(own, error)
+                feed = self._job.feed
+                if error is feed.failure or interrupts(error):
+                    raise
+                if isinstance(error, exc.SQLAlchemyError):
+                    raise
+                self._handle_exception(error)
+            except BaseException:
+                if own is not None:
+                    adapted._doubt(own, ended=True)
+                raise
+            finally:
+                mutex.reserve(None)
+                await self._job.feed.aclose()
+        self._rowcount = self._job.feed.rows
+
+    async def _undo(self, own: Any, error: Exception) -> None:
+        adapted, connection = self._adapt_connection, self._connection
+        if interrupts(error):
+            adapted._doubt(own, ended=True)
+        elif not connection.is_closed():
+            try:
+                await own.rollback()
+            except Exception:
+                connection.terminate()
+
+    async def _copy(self) -> None:
+        adapted, connection, job = self._adapt_connection, self._connection, self._job
+        statements, feed = adapted._statements, job.feed
+        mutex = adapted._execute_mutex
+        # asyncpg may have a task of its own wait for the rows
+        feed.reserve = lambda: mutex.reserve(asyncio.current_task(), errors.InterfaceError(_BUSY))
+        await statements.synchronize(adapted._schema.number)
+        insert = await statements.prepare_unnamed(job.insert)
+        described = await statements.prepare_unnamed(job.select)
+        check_types(feed.plan.columns, insert.get_parameters(), described.get_attributes())
+        target = driver.CopyTarget(
+            job.statement,
+            feed.schema,
+            feed.table,
+            tuple(column.name for column in feed.plan.columns),
+            described,
+        )
+        binary = await driver.has_binary_form(connection, target)
+        adapted._work.trips += 1
+        with driver.CopyWatch(connection) as feed.watch:
+            try:
+                if binary:
+                    await driver.copy_records(connection, target, feed.records())
+                else:
+                    encoders = [copytext.encoder(each.type) for each in described.get_attributes()]
+                    await driver.copy_text(connection, target, feed.chunks(encoders))
+            except Exception as error:
+                await self._explain(feed.failure or error, insert)
+            await feed.finished()
+
+    async def _explain(self, error: Exception, insert: Any) -> NoReturn:
+        """Raise the error with the row and the column that it is about, as far as is known."""
+        feed, connection = self._job.feed, self._connection
+        if error is feed.failure and not isinstance(error, copytext.Unencodable):
+            raise error
+        if isinstance(error, driver_errors.PostgresError):
+            found = _WHERE.search(getattr(error, "context", None) or "")
+            if found is None:
+                raise error
+            column = found[2]
+            self._raise_located(error, int(found[1]), column and column.strip('"'))
+        if isinstance(error, copytext.Unencodable):
+            place = error.column
+            number = feed.rows_before + error.row + 1
+            refused = driver_errors.DataError(
+                f"invalid input for query argument ${place + 1}: "
+                f"{feed.page[error.row][place]!r} ({error.reason})"
+            )
+            refused.__cause__ = error.reason
+            self._raise_located(refused, number, feed.plan.columns[place].name)
+        if isinstance(error, (driver_errors.InterfaceError, OSError)) or interrupts(error):
+            raise error
+        row = feed.current()
+        if row is None or connection.is_closed():
+            raise error
+        # a codec's error: the same value in an INSERT is refused before anything is sent, and
+        # asyncpg says which one it was; the transaction is aborted, nothing could be stored
+        try:
+            await driver.fetch(insert, row)
+        except driver_errors.DataError as refused:
+            found = re.search(r"query argument \$(\d+)", str(refused))
+            name = None if found is None else feed.plan.columns[int(found[1]) - 1].name
+            self._raise_located(refused, feed.number(), name)
+        except Exception:
+            pass
+        raise _refusal(error, feed.number()) from error
+
+    def _raise_located(self, error: Exception, row: int, column: str | None) -> NoReturn:
+        try:
+            self._handle_exception(error)
+        except errors.Error as translated:
+            where = f"row {row}" if column is None else f"row {row}, column {column!r}"
+            translated.args = (f"{translated.args[0]} ({where})", *translated.args[1:])
+            translated.row = row
+            if column is not None and translated.column_name is None:
+                translated.column_name = column
+            raise
+
+
+def _refusal(error: Exception, row: int) -> Exception:
+    refused = errors.translate(driver_errors.DataError(f"invalid input: {error} (row {row})"))
+    assert refused is not None
+    refused.row = row
+    return refused
+
+
+def cursor_factory(job: CopyJob) -> Callable[[Any], AsyncAdapt_asyncpg_copy_cursor]:
+    """Return the function that makes the cursor of one COPY for its execution context."""
+
+    def make(context: Any) -> AsyncAdapt_asyncpg_copy_cursor:
+        job.feed.context = context
+        # not the pool's proxy of it
+        adapted = context._dbapi_connection.dbapi_connection
+        return AsyncAdapt_asyncpg_copy_cursor(adapted, job)
+
+    return make

@@ -1,0 +1,172 @@
+"""The cursor of a COPY TO: what the server sends, as rows of one value, bytes.
+
+Made by the execution context of :func:`fastpg.copy_out`.  asyncpg pushes what has come; a task of
+its own takes it and waits until it is asked for, so that no more than two pieces are in memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+from . import driver, errors
+from .cursor import AsyncAdapt_asyncpg_cursor
+
+_BYTEA = 17
+_SECONDS_TO_LEAVE = 2.0
+"""How long the server may take to send what it sends next, before the connection is dropped."""
+_BUSY = "the connection is busy with a COPY: read it to its end, or close it, first"
+
+
+class _Left(Exception):
+    """Tells asyncpg that nobody reads any more."""
+
+
+class AsyncAdapt_asyncpg_copy_out_cursor(AsyncAdapt_asyncpg_cursor):
+    """A cursor whose :meth:`execute` begins a COPY, and whose rows are its output."""
+
+    __slots__ = ("_query", "_options", "_pieces", "_came", "_taken", "_leaving", "_task")
+
+    server_side = True
+
+    def __init__(self, adapt_connection: Any, query: str, options: str) -> None:
+        super().__init__(adapt_connection)
+        self._query = query
+        self._options = options
+        self._pieces: deque[bytes] = deque()
+        self._came: asyncio.Event
+        self._taken: asyncio.Event
+        self._leaving = False
+        self._task: asyncio.Task[None] | None = None
+
+    async def _execute(self, operation: str, parameters: Sequence[Any]) -> None:
+        adapted = self._adapt_connection
+        async with adapted._execute_mutex:
+            pass  # whoever has it is not kept waiting for us; the task takes it next
+        self._came, self._taken = asyncio.Event(), asyncio.Event()
+        self._task = asyncio.ensure_future(self._copy(asyncio.current_task()))
+        self._task.add_done_callback(self._ended)
+        self._description = (("piece", _BYTEA, None, None, None, None, None),)
+        self._rows = deque(await self._read())
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._came.set()
+        if not task.cancelled():
+            task.exception()  # raised to whoever reads; nobody may
+
+    async def _copy(self, reader: Any) -> None:
+        """Run the COPY; where it is left early, as if it had not begun."""
+        adapted, connection = self._adapt_connection, self._connection
+        mutex = adapted._execute_mutex
+        async with mutex:
+            mutex.reserve(reader, errors.InterfaceError(_BUSY))
+            adapted._copying_out = self
+            try:
+                await adapted._finish_up()
+                if adapted._transaction is None:
+                    await adapted._start_transaction()
+                adapted._plain = False
+                adapted._work.trips += 1
+                if adapted._transaction is None:
+                    adapted._work.units += 1
+                    await self._push()
+                    return
+                savepoint = connection.transaction()
+                await savepoint.start()
+                try:
+                    await self._push()
+                except _Left:
+                    await savepoint.rollback()
+                    raise
+                await savepoint.commit()
+            finally:
+                mutex.reserve(None)
+                adapted._copying_out = None
+
+    async def _push(self) -> None:
+        await driver.copy_out(self._connection, self._query, self._options, self._take_piece)
+
+    async def _take_piece(self, piece: bytes) -> None:
+        # asyncpg is left from here only: cancelled while it waits for the server, it may lose
+        # count of the messages
+        if not self._leaving:
+            self._pieces.append(piece)
+            self._taken.clear()
+            self._came.set()
+            await self._taken.wait()
+        if self._leaving:
+            raise _Left
+
+    async def _read(self) -> list[Any]:
+        """Return the next piece, an empty list at the end."""
+        task = self._task
+        if task is None or self._leaving:
+            return []
+        try:
+            await self._came.wait()
+        except BaseException:
+            self.abandon()
+            raise
+        if self._pieces:
+            if not task.done():
+                self._came.clear()
+            self._taken.set()
+            return [(self._pieces.popleft(),)]
+        self._task = None
+        try:
+            task.result()
+        except Exception as error:
+            self._handle_exception(error)
+        return []
+
+    async def stop(self) -> None:
+        """End the COPY, whatever it still has to send."""
+        self.abandon()
+        task = self._task
+        if task is None or task.done():
+            return
+        await asyncio.wait({task}, timeout=_SECONDS_TO_LEAVE)
+        if not task.done():
+            self._connection.terminate()
+            await asyncio.wait({task})
+
+    def abandon(self) -> None:
+        """Have the COPY ended without waiting for it; the connection's next statement does."""
+        if self._task is not None and not self._task.done():
+            self._adapt_connection._execute_mutex.reserve(None)
+            self._leaving = True
+            self._pieces.clear()
+            self._taken.set()
+
+    def fetchmany(self, size: int | None = None) -> list[Any]:
+        """Return the next piece, an empty list at the end."""
+        if self._rows:
+            return [self._unread().popleft()]
+        rows: list[Any] = self._adapt_connection.await_(self._read())
+        return rows
+
+    def fetchone(self) -> Any:
+        """Return the next piece, ``None`` at the end."""
+        rows = self.fetchmany()
+        return rows[0] if rows else None
+
+    def fetchall(self) -> list[Any]:
+        """Return all pieces."""
+        rows = []
+        while more := self.fetchmany():
+            rows.extend(more)
+        return rows
+
+    def close(self) -> None:
+        """End the COPY."""
+        super().close()
+        if self._task is not None and not self._task.done():
+            if self._adapt_connection._can_wait():
+                self._adapt_connection.await_(self.stop())
+            else:
+                self.abandon()
+
+    async def _async_soft_close(self) -> None:
+        await self.stop()

@@ -1,0 +1,56 @@
+"""What a COPY fills or reads: a table, and what rows call its columns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Column, Table, exc, inspect
+
+
+class CopyTable:
+    """A table, or the table of a mapped class, and what rows call its columns."""
+
+    def __init__(self, subject: Any) -> None:
+        """Resolve ``subject``; raise ArgumentError for what is neither."""
+        self.mapper: Any = None
+        self.constants: dict[Column[Any], Any] = {}
+        if isinstance(subject, Table):
+            self.table = subject
+            self.columns: dict[str, Column[Any]] = dict(subject.columns.items())
+            return
+        self.mapper = mapper = inspect(subject, raiseerr=False)
+        if not getattr(mapper, "is_mapper", False):
+            raise exc.ArgumentError(
+                f"COPY fills a Table or the table of a mapped class, not {subject!r}"
+            )
+        table = mapper.local_table
+        if len(mapper.tables) != 1 or not isinstance(table, Table):
+            raise exc.ArgumentError(
+                f"{mapper.class_.__name__} is mapped to more than one table: COPY fills one; "
+                "pass the Table"
+            )
+        self.table = table
+        self.columns = {
+            attribute.key: column
+            for attribute in mapper.column_attrs
+            for column in attribute.columns
+            if isinstance(column, Column) and column.table is table
+        }
+        # what the unit of work would set
+        if mapper.polymorphic_on is not None and mapper.polymorphic_identity is not None:
+            if mapper.polymorphic_on in table.c.values():
+                self.constants[mapper.polymorphic_on] = mapper.polymorphic_identity
+        if mapper.version_id_col is not None and mapper.version_id_generator:
+            self.constants[mapper.version_id_col] = mapper.version_id_generator(None)
+
+    def named(self, name: Any) -> tuple[str, Column[Any]]:
+        """Return the key that rows have, and the column, for a key, a column or an attribute."""
+        if isinstance(name, str):
+            if name in self.columns:
+                return name, self.columns[name]
+        else:
+            wanted = getattr(name, "__clause_element__", lambda: name)()
+            for key, column in self.columns.items():
+                if column is wanted or column in getattr(wanted, "proxy_set", ()):
+                    return key, column
+        raise exc.CompileError(f"Unconsumed column names: {name}")

@@ -1,0 +1,277 @@
+"""Values in COPY's text form, for tables with a type that has no binary codec.
+
+Called by the cursor of :mod:`fastpg.copycursor`.  The values are those that asyncpg would be given:
+bind processors have run.  Forms: the documentation of PostgreSQL, "COPY" and "Data Types".
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Callable, Iterable, Sequence
+from decimal import Decimal
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    IPv6Address,
+    IPv6Interface,
+    IPv6Network,
+)
+from operator import index
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+_ESCAPE = str.maketrans({"\\": r"\\", "\n": r"\n", "\r": r"\r", "\t": r"\t"})
+_ADDRESSES = (IPv4Address, IPv6Address, IPv4Interface, IPv6Interface, IPv4Network, IPv6Network)
+_QUOTE = re.compile(r'(["\\])')
+_NULL = r"\N"
+Encoder = Callable[[Any], str]
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"expected str, got {type(value).__name__}")
+    if "\0" in value:
+        raise ValueError("a NUL character cannot be stored in text")
+    return value
+
+
+def _integer(value: Any) -> str:
+    return str(index(value))
+
+
+def _number(value: Any) -> str:
+    if not isinstance(value, (int, float, Decimal)):
+        value = Decimal(value)
+    return repr(value) if isinstance(value, float) else str(value)
+
+
+def _float(value: Any) -> str:
+    return repr(float(value))
+
+
+def _boolean(value: Any) -> str:
+    if not isinstance(value, bool):
+        raise TypeError(f"a boolean is required (got type {type(value).__name__})")
+    return "t" if value else "f"
+
+
+def _bytes(value: Any) -> str:
+    return r"\x" + bytes(memoryview(value)).hex()
+
+
+def _uuid(value: Any) -> str:
+    return str(value if isinstance(value, UUID) else UUID(value))
+
+
+def _date(value: Any) -> str:
+    if isinstance(value, dt.datetime):
+        value = value.date()
+    if not isinstance(value, dt.date):
+        raise TypeError(f"expected a datetime.date, got {type(value).__name__}")
+    if value in (dt.date.max, dt.date.min):
+        return "infinity" if value == dt.date.max else "-infinity"
+    return value.isoformat()
+
+
+def _moment(*, aware: bool) -> Encoder:
+    ends = {
+        dt.datetime.max.replace(tzinfo=None): "infinity",
+        dt.datetime.min.replace(tzinfo=None): "-infinity",
+    }
+
+    def encode(value: Any) -> str:
+        if not isinstance(value, dt.datetime):
+            if not isinstance(value, dt.date):
+                raise TypeError(f"expected a datetime.datetime, got {type(value).__name__}")
+            value = dt.datetime(value.year, value.month, value.day)
+        end = ends.get(value.replace(tzinfo=None))
+        if end is not None:
+            return end
+        if aware:
+            return str(value.astimezone(dt.timezone.utc).isoformat())
+        if value.tzinfo is not None:
+            raise TypeError("a column without time zone takes a datetime without tzinfo")
+        return str(value.isoformat())
+
+    return encode
+
+
+def _time(value: Any) -> str:
+    if not isinstance(value, dt.time):
+        raise TypeError(f"expected a datetime.time, got {type(value).__name__}")
+    return value.isoformat()
+
+
+def _interval(value: Any) -> str:
+    if not isinstance(value, dt.timedelta):
+        raise TypeError(f"expected a datetime.timedelta, got {type(value).__name__}")
+    return f"{value.days} days {value.seconds} seconds {value.microseconds} microseconds"
+
+
+def _bits(value: Any) -> str:
+    if not isinstance(value, asyncpg.BitString):
+        raise TypeError(f"expected an asyncpg.BitString, got {type(value).__name__}")
+    return str(value.as_string()).replace(" ", "")
+
+
+def _address(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, _ADDRESSES):
+        return str(value)
+    raise TypeError(f"expected str or an address of ipaddress, got {type(value).__name__}")
+
+
+ENCODERS: dict[int, Encoder] = {
+    16: _boolean,
+    17: _bytes,
+    20: _integer,
+    21: _integer,
+    23: _integer,
+    26: _integer,
+    700: _float,
+    701: _float,
+    869: _address,
+    650: _address,
+    1082: _date,
+    1083: _time,
+    1114: _moment(aware=False),
+    1184: _moment(aware=True),
+    1186: _interval,
+    1266: _time,
+    1560: _bits,
+    1562: _bits,
+    1700: _number,
+    2950: _uuid,
+}
+"""Object identifier of a type -> the function to its text form; the others take ``str``."""
+
+RANGES = {3904: 23, 3906: 1700, 3908: 1114, 3910: 1184, 3912: 1082, 3926: 20}
+"""Object identifier of a range -> that of its element."""
+MULTIRANGES = {4451: 3904, 4532: 3906, 4533: 3908, 4534: 3910, 4535: 3912, 4536: 3926}
+"""Object identifier of a multirange -> that of its range."""
+ARRAYS = {
+    1000: 16,
+    1001: 17,
+    1005: 21,
+    1007: 23,
+    1016: 20,
+    1028: 26,
+    1021: 700,
+    1022: 701,
+    1041: 869,
+    651: 650,
+    1182: 1082,
+    1183: 1083,
+    1115: 1114,
+    1185: 1184,
+    1187: 1186,
+    1270: 1266,
+    1561: 1560,
+    1563: 1562,
+    1231: 1700,
+    2951: 2950,
+    3905: 3904,
+    3907: 3906,
+    3909: 3908,
+    3911: 3910,
+    3913: 3912,
+    3927: 3926,
+}
+"""Object identifier of an array -> that of its element; the others hold ``str``."""
+
+
+def _quoted(text: str) -> str:
+    return '"' + _QUOTE.sub(r"\\\1", text) + '"'
+
+
+def _range(element: Encoder) -> Encoder:
+    def encode(value: Any) -> str:
+        if not isinstance(value, asyncpg.Range):
+            raise TypeError(f"expected an asyncpg.Range, got {type(value).__name__}")
+        if value.isempty:
+            return "empty"
+        lower = "" if value.lower is None else _quoted(element(value.lower))
+        upper = "" if value.upper is None else _quoted(element(value.upper))
+        return f"{'[' if value.lower_inc else '('}{lower},{upper}{']' if value.upper_inc else ')'}"
+
+    return encode
+
+
+def _multirange(element: Encoder) -> Encoder:
+    def encode(value: Any) -> str:
+        return "{" + ",".join(map(element, value)) + "}"
+
+    return encode
+
+
+def _array(element: Encoder) -> Encoder:
+    def encode(value: Any) -> str:
+        if isinstance(value, (str, bytes)) or not isinstance(value, Sequence):
+            raise TypeError(f"a sized iterable container expected (got {type(value).__name__!r})")
+        parts = []
+        for item in value:
+            if item is None:
+                parts.append("NULL")
+            elif isinstance(item, list) or (type(item) is tuple):
+                parts.append(encode(item))
+            else:
+                parts.append(_quoted(element(item)))
+        return "{" + ",".join(parts) + "}"
+
+    return encode
+
+
+def encoder(type_: Any) -> Encoder:
+    """Return the function from a value to its text form, for a type as asyncpg describes it."""
+    if type_.kind == "array":
+        return _array(_scalar(ARRAYS.get(type_.oid, 0)))
+    return _scalar(type_.oid)
+
+
+def _scalar(oid: int) -> Encoder:
+    if oid in RANGES:
+        return _range(ENCODERS[RANGES[oid]])
+    if oid in MULTIRANGES:
+        return _multirange(_scalar(MULTIRANGES[oid]))
+    return ENCODERS.get(oid, _text)
+
+
+def field(value: Any, encode: Encoder) -> str:
+    """Return one field of a line."""
+    return _NULL if value is None else encode(value).translate(_ESCAPE)
+
+
+def lines(rows: Iterable[Sequence[Any]], encoders: Sequence[Encoder]) -> bytes:
+    """Return rows in COPY's text form, UTF-8; raise :class:`Unencodable` for one that has none."""
+    made = []
+    for number, row in enumerate(rows):
+        fields = []
+        for place, encode in enumerate(encoders):
+            try:
+                fields.append(field(row[place], encode))
+            except Exception as error:
+                raise Unencodable(number, place, error) from error
+        made.append("\t".join(fields))
+    made.append("")
+    text = "\n".join(made)
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        number = text.count("\n", 0, error.start)
+        place = text[text.rfind("\n", 0, error.start) + 1 : error.start].count("\t")
+        raise Unencodable(number, place, error) from error
+
+
+class Unencodable(Exception):
+    """A value that has no text form."""
+
+    def __init__(self, row: int, column: int, reason: Exception) -> None:
+        super().__init__(row, column, reason)
+        self.row = row
+        self.column = column
+        self.reason = reason

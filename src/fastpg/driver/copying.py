@@ -1,0 +1,222 @@
+"""COPY: rows of Python values to the server in asyncpg's binary form, or text that is made already.
+
+Level ``private`` describes the table anew for each COPY, in its transaction: asyncpg's own
+``copy_records_to_table()`` would go by the description that it remembers, however old.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from typing import Any, NamedTuple
+
+import asyncpg
+
+from .. import _impl
+from .capability import is_private
+
+_FAILED = ord("E")
+_NO_TIMEOUT = 1e9
+"""Seconds: what is not given is taken from ``command_timeout``, which the caller sees to."""
+_SECONDS_TO_NOTICE = 0.1
+_NO_ENCODER = "no binary format encoder"
+
+
+class CopyTarget(NamedTuple):
+    """The table and the columns that a COPY fills."""
+
+    statement: str
+    """``COPY ... FROM STDIN``, without options."""
+    schema: str | None
+    table: str
+    columns: tuple[str, ...]
+    described: Any
+    """asyncpg's prepared statement that selects the columns."""
+
+
+def _copies(connection: Any) -> bool:
+    """Tell whether asyncpg's protocol can be told the statement and the types itself."""
+    protocol = getattr(connection, "_protocol", None) if is_private() else None
+    return hasattr(protocol, "copy_in")
+
+
+async def has_binary_form(connection: Any, target: CopyTarget) -> bool:
+    """Tell whether each column has a codec that encodes to PostgreSQL's binary form."""
+    if _copies(connection):
+        settings = connection._protocol.get_settings()
+        if hasattr(settings, "get_data_codec"):
+            return all(
+                settings.get_data_codec(attribute.type.oid, 1) is not None
+                for attribute in target.described.get_attributes()
+            )
+    # asyncpg tells by refusing, and what it has refused leaves the transaction aborted
+    savepoint = connection.transaction()
+    await savepoint.start()
+    try:
+        await connection.reload_schema_state()
+        await connection.copy_records_to_table(
+            target.table, records=(), columns=target.columns, schema_name=target.schema
+        )
+    except asyncpg.InternalClientError as error:
+        if _NO_ENCODER not in str(error):
+            raise
+        return False
+    finally:
+        if not connection.is_closed():
+            await savepoint.rollback()
+    return True
+
+
+async def copy_records(
+    connection: Any, target: CopyTarget, records: AsyncIterator[Any] | Iterator[Any]
+) -> None:
+    """Send tuples of values in binary form, each in the order of the columns.
+
+    Raises what a codec raises for a value that it cannot encode.
+    """
+    if _copies(connection):
+        statement = f"{target.statement} (FORMAT binary)"
+        state = target.described._state
+        await connection._protocol.copy_in(statement, None, None, records, state, _NO_TIMEOUT)
+        return
+    await connection.reload_schema_state()
+    copying = connection.copy_records_to_table(
+        target.table,
+        records=records,
+        columns=target.columns,
+        schema_name=target.schema,
+        timeout=_NO_TIMEOUT,
+    )
+    await _unless_lost(connection, copying)
+
+
+async def copy_text(connection: Any, target: CopyTarget, chunks: AsyncIterator[bytes]) -> None:
+    """Send lines of COPY's text form."""
+    if _copies(connection):
+        await connection._protocol.copy_in(target.statement, chunks, None, None, None, _NO_TIMEOUT)
+        return
+    copying = connection.copy_to_table(
+        target.table,
+        source=chunks,
+        columns=target.columns,
+        schema_name=target.schema,
+        timeout=_NO_TIMEOUT,
+    )
+    await _unless_lost(connection, copying)
+
+
+async def _unless_lost(connection: Any, copying: Coroutine[Any, Any, Any]) -> None:
+    """Await a COPY of asyncpg's public API, which may wait for a lost connection for ever."""
+    lost = asyncio.Event()
+
+    def note(_connection: Any) -> None:
+        lost.set()
+
+    task = asyncio.ensure_future(copying)
+    losing = asyncio.ensure_future(lost.wait())
+    connection.add_termination_listener(note)
+    try:
+        await asyncio.wait({task, losing}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            await asyncio.wait({task}, timeout=_SECONDS_TO_NOTICE)
+        if not task.done():
+            raise asyncpg.ConnectionDoesNotExistError("the connection was lost during a COPY")
+        task.result()
+    finally:
+        connection.remove_termination_listener(note)
+        losing.cancel()
+        if not task.done():
+            task.cancel()
+            await asyncio.wait({task})
+
+
+class CopyWatch:
+    """What happens on the connection while a COPY sends: bytes that leave, errors that come."""
+
+    __slots__ = ("sent", "_connection", "_transport", "_receiver", "_write", "_holding")
+
+    def __init__(self, connection: Any) -> None:
+        self.sent: int | None = None
+        """Bytes sent so far; None where nobody counts them."""
+        self._holding = False
+        self._connection = connection
+        self._transport = getattr(connection, "_transport", None) if is_private() else None
+        stands = None if self._transport is None else self._transport.get_protocol()
+        self._receiver = stands if isinstance(stands, _impl.receiving.Receiver) else None
+
+    def __enter__(self) -> CopyWatch:
+        transport = self._transport
+        if hasattr(transport, "__dict__"):  # uvloop's takes no attributes
+            self.sent = 0
+            self._write = transport.write  # type: ignore[union-attr]
+            transport.write = self._count  # type: ignore[union-attr]
+        # asyncpg waits to be allowed to write; a lost connection does not allow it any more
+        self._connection.add_termination_listener(self._lost)
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._connection.remove_termination_listener(self._lost)
+        if self.sent is not None:
+            self._transport.__dict__.pop("write", None)
+
+    def _lost(self, _connection: Any) -> None:
+        if _copies(self._connection):
+            self._connection._protocol.resume_writing()
+
+    @property
+    def can_breathe(self) -> bool:
+        """Whether :meth:`breathe` does anything."""
+        return _copies(self._connection) and hasattr(self._transport, "get_write_buffer_limits")
+
+    def breathe(self) -> None:
+        """Have asyncpg wait for one turn of the event loop before it sends its next buffer.
+
+        By the call with which a transport says that its own buffer is full.
+        """
+        if not self._holding:
+            self._holding = True
+            self._connection._protocol.pause_writing()
+            asyncio.get_running_loop().call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        self._holding = False
+        transport: Any = self._transport
+        if (
+            transport.is_closing()
+            or transport.get_write_buffer_size() <= transport.get_write_buffer_limits()[1]
+        ):
+            self._connection._protocol.resume_writing()
+        # else it is full indeed, and says when it is not any more
+
+    def _count(self, data: Any) -> None:
+        self.sent += len(data)  # type: ignore[operator]
+        self._write(data)
+
+    def refused(self) -> bool:
+        """Tell whether the server is known to have ended the COPY, or the connection."""
+        failed = self._receiver is not None and self._receiver.status == _FAILED
+        return failed or bool(self._connection.is_closed())
+
+
+def command_timeout(connection: Any) -> float | None:
+    """Return the seconds that an operation may last on this connection, where that is known."""
+    config = getattr(connection, "_config", None) if is_private() else None
+    return getattr(config, "command_timeout", None)
+
+
+async def copy_out(
+    connection: Any, query: str, options: str, sink: Callable[[bytes], Awaitable[None]]
+) -> None:
+    """Hand the output of a COPY of ``query`` to ``sink``, piece by piece.
+
+    ``options`` are ``csv``, ``text`` or ``binary``, and after a blank ``header`` where wanted.
+    """
+    kind, _, header = options.partition(" ")
+    if hasattr(getattr(connection, "_protocol", None) if is_private() else None, "copy_out"):
+        more = ", HEADER" if header else ""
+        statement = f"COPY ({query}) TO STDOUT (FORMAT {kind}{more})"
+        await connection._protocol.copy_out(statement, sink, _NO_TIMEOUT)
+        return
+    await connection.copy_from_query(
+        query, output=sink, format=kind, header=True if header else None, timeout=_NO_TIMEOUT
+    )
