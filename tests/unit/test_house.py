@@ -18,7 +18,7 @@ PACKAGE = Path(fastpg.__file__).parent
 ROOMS = (
     "__main__ plugin auto __init__ _autostart _registration"
     " dialect liveness initialize isolation execution result compiler batches parameters _upstream"
-    " typemap types dbapi url service unknown hosts settings tls tls_files options coercion"
+    " arraytypes typemap types dbapi url service unknown hosts settings tls tls_files options coercion"
     " sync loopthread connection errors server_side cursor portal transaction begin readonly"
     " mutex statements work statistics codecs conversions plain purenames"
     " driver _sqlalchemy _impl _contracts"

@@ -1,0 +1,107 @@
+"""Which bound values may travel as one array per column, and as an array of what.
+
+Asked by the plans for INSERTs of many rows (:mod:`fastpg.bulkplan`) and by the one for long IN
+lists.  A type is refused unless it is known that the server ends up with the same values, or the
+same error, as it does with one parameter per value.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy.dialects.postgresql.base import (
+    CIDR,
+    CITEXT,
+    ENUM,
+    INET,
+    INTERVAL,
+    MACADDR,
+    MACADDR8,
+    MONEY,
+    OID,
+    REGCLASS,
+    TSVECTOR,
+)
+from sqlalchemy.dialects.postgresql.ranges import AbstractSingleRange
+from sqlalchemy.sql import sqltypes
+
+_STATED = (
+    sqltypes.String,
+    sqltypes.Integer,
+    sqltypes.Numeric,
+    sqltypes.Float,
+    sqltypes.Boolean,
+    sqltypes.Date,
+    sqltypes.Time,
+    sqltypes.DateTime,
+    sqltypes.Interval,
+    INTERVAL,
+    sqltypes.LargeBinary,
+    sqltypes.Uuid,
+    sqltypes.JSON,
+    ENUM,
+    OID,
+    REGCLASS,
+    AbstractSingleRange,
+)
+"""Types that SQLAlchemy casts each parameter to; arrays of them were tried one by one."""
+
+_NAMED = (INET, CIDR, CITEXT, MACADDR, MACADDR8, MONEY, TSVECTOR)
+"""Types without such a cast, whose names leave nothing to guess."""
+
+_TEXTUAL = (sqltypes.Enum, sqltypes.Uuid)
+"""Types that may be stored as text: without a cast the column's own type decides."""
+
+
+def array_type(bind_type: Any, compiler: Any, *, stated: bool = False) -> str | None:
+    """Return the SQL name of the array type for values of ``bind_type``, ``None`` if there is none.
+
+    ``bind_type`` is a bound parameter's type and ``compiler`` the ``PGCompiler`` of its statement;
+    where that has a ``schema_translate_map`` the name holds the same tokens as the statement.
+    ``stated`` says that the statement itself casts the values to the type, wherever they come from.
+    """
+    impl = bind_type._unwrapped_dialect_impl(compiler.dialect)
+    if _refusal(bind_type, impl, compiler, stated) is not None:
+        return None
+    text: str = compiler.render_bind_cast(bind_type, impl, "")
+    element = text.removeprefix("::")
+    return None if element.endswith("]") else f"{element}[]"
+
+
+def why_not(bind_type: Any, compiler: Any, *, stated: bool = False) -> str:
+    """Return the reason why :func:`array_type` returns ``None``, in a few words."""
+    impl = bind_type._unwrapped_dialect_impl(compiler.dialect)
+    refusal = _refusal(bind_type, impl, compiler, stated)
+    return refusal or f"type {type(impl).__name__} renders as an array"
+
+
+def _refusal(bind_type: Any, impl: Any, compiler: Any, stated: bool) -> str | None:
+    outer = bind_type.dialect_impl(compiler.dialect)
+    if bind_type._has_bind_expression or outer._has_bind_expression or impl._has_bind_expression:
+        return "a type with a bind expression"
+    if isinstance(impl, _NAMED):
+        return None
+    if isinstance(impl, sqltypes.JSON.JSONElementType) or not isinstance(impl, _STATED):
+        # ARRAY (unnest would flatten it), multiranges, types of a program, no type at all
+        return f"type {_family(impl)}"
+    if impl.render_bind_cast and not _emulated(impl, compiler.dialect):
+        return None
+    if stated and isinstance(impl, _TEXTUAL):
+        return None
+    return f"type {_family(impl)} without a cast"
+
+
+def _emulated(impl: Any, dialect: Any) -> bool:
+    """Tell whether a UUID is stored as text."""
+    return isinstance(impl, sqltypes.Uuid) and not (
+        impl.native_uuid and dialect.supports_native_uuid
+    )
+
+
+def _family(impl: Any) -> str:
+    """Return SQLAlchemy's public name of a type: ours derive from those."""
+    for cls in type(impl).__mro__:
+        known = cls.__module__.startswith("sqlalchemy.")
+        if known and not cls.__name__.startswith("_") and not cls.__name__.endswith("Impl"):
+            return cls.__name__
+    return type(impl).__name__
