@@ -182,6 +182,8 @@ def _table() -> Iterator[Option]:
                  "which waits of a unit of work are saved", "fastpg")
     yield option("ping_bypass_window", kinds.WINDOW, to.DIALECT,
                  "seconds after its last use in which a connection is not pinged", "fastpg")
+    yield option("array_insert", kinds.FLAG, to.DIALECT,
+                 "whether INSERTs of many rows go through arrays", "fastpg")
 
     check = to.CHECK
     yield option("channel_binding", choice("prefer", "disable", refused={"require": _NO_BINDING}),
