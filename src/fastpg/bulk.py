@@ -22,6 +22,8 @@ from .parameters import PlannedParameters
 
 FEWEST_ROWS = 20
 """Rows from which on arrays are faster than ``executemany()``."""
+FEWEST_RETURNED = 11
+"""Rows from which on they are worth their while with RETURNING: so many texts are few."""
 MOST_COLUMNS = 40
 """Columns up to which they are."""
 COLUMNWISE_FROM = 10
@@ -42,19 +44,17 @@ def plan_for(context: Any, number: int) -> ArrayInsert | str | None:
         return None
     if not _is_on(context):
         return "array_insert is off"
-    if context.execute_style is not ExecuteStyle.INSERTMANYVALUES and number < FEWEST_ROWS:
-        return f"fewer than {FEWEST_ROWS} rows"
+    returned = context.execute_style is ExecuteStyle.INSERTMANYVALUES
+    fewest = FEWEST_RETURNED if returned else FEWEST_ROWS
+    if number < fewest:
+        return f"fewer than {fewest} rows"
     if (getattr(context.dialect, "server_version_info", None) or (0,)) < _UNNEST_TOGETHER:
         return "a server before PostgreSQL 10"
     translation = None
     if compiled.schema_translate_map:
         translation = context.execution_options.get("schema_translate_map", {})
     plan = plan_of(compiled, context.statement, translation)
-    if (
-        type(plan) is ArrayInsert
-        and len(plan.inner) > MOST_COLUMNS
-        and context.execute_style is not ExecuteStyle.INSERTMANYVALUES
-    ):
+    if type(plan) is ArrayInsert and not returned and len(plan.inner) > MOST_COLUMNS:
         return f"more than {MOST_COLUMNS} columns"
     return plan
 
