@@ -125,8 +125,10 @@ def _plan(compiled: Any, statement: str, translation: Mapping[Any, str] | None) 
 
 def _check(compiled: Any, statement: str, translation: Mapping[Any, str] | None) -> None:
     """Raise for a statement that need not be looked at any closer."""
-    if not compiled._numeric_binds or not compiled.positiontup:
+    if not compiled._numeric_binds:
         raise _NoPlan("no numbered parameters")
+    if not compiled.positiontup:
+        raise _NoPlan("no parameters in VALUES")
     if compiled.post_compile_params or compiled.literal_execute_params:
         raise _NoPlan("parameters that are rendered for each execution")
     clause = compiled.compile_state.statement._post_values_clause
@@ -147,6 +149,8 @@ def _items(text: str) -> tuple[list[str], str]:
     quote = ""
     for at, character in enumerate(text):
         if quote:
+            if character == "$":  # as good as a parameter, to what comes later
+                break
             quote = "" if character == quote else quote
         elif character in "'\"":
             quote = character
