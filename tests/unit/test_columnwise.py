@@ -1,4 +1,4 @@
-"""Parameters kept column by column: a list of rows to whoever looks, pages and arrays to be sent."""
+"""Parameters kept column by column: a list of rows to whoever looks, arrays to be sent."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ LOOKS: dict[str, Any] = {
     "equals": lambda rows: ROWS == rows,
     "different": lambda rows: rows != ROWS[:1],
     "in": lambda rows: (2, "b") in rows,
-    "sum": lambda rows: [*rows, *rows] + rows,
-    "added": lambda rows: rows + [1],
+    "sum": lambda rows: [*rows, *rows, *rows],
+    "added": lambda rows: rows + [1],  # noqa: RUF005
     "twice": lambda rows: rows * 2,
     "index": lambda rows: rows.index((2, "b")),
     "count": lambda rows: rows.count((2, "b")),
