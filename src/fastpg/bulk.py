@@ -40,9 +40,10 @@ _ELEMENT = re.compile(r"(?<=in element #)\d+(?= of executemany)")
 def plan_for(context: Any, number: int) -> ArrayInsert | str | None:
     """Return how ``number`` rows go through arrays, or why not; None for what is no INSERT."""
     compiled = context.compiled
-    if not context.isinsert or compiled is None or number < 2:
+    adapted = getattr(context.cursor, "_adapt_connection", None)
+    if not context.isinsert or compiled is None or number < 2 or adapted is None:
         return None
-    if not _is_on(context):
+    if not _is_on(context, adapted):
         return "array_insert is off"
     returned = context.execute_style is ExecuteStyle.INSERTMANYVALUES
     fewest = FEWEST_RETURNED if returned else FEWEST_ROWS
@@ -59,12 +60,9 @@ def plan_for(context: Any, number: int) -> ArrayInsert | str | None:
     return plan
 
 
-def _is_on(context: Any) -> bool:
+def _is_on(context: Any, adapted: Any) -> bool:
     option = context.execution_options.get("array_insert")
-    if option is None:
-        adapted = getattr(context.cursor, "_adapt_connection", None)
-        option = getattr(adapted, "array_insert", False)
-    return bool(option)
+    return bool(adapted.array_insert if option is None else option)
 
 
 def _page_size(context: Any) -> int:
@@ -119,12 +117,12 @@ class BulkDialect(BatchDialect):
         if type(chosen) is ColumnRows and not generic_setinputsizes:
             obstacle = chosen.obstacle()
             if obstacle is None:
-                _work(cursor).array_inserts += 1
+                _work(context).array_inserts += 1
                 parameters = chosen
             else:
                 chosen = obstacle
         if type(chosen) is str:
-            _work(cursor).fell_back(chosen)
+            _work(context).fell_back(chosen)
             if type(parameters) is ColumnRows:
                 parameters = parameters.rows()
         return super()._deliver_insertmanyvalues_batches(
@@ -135,18 +133,19 @@ class BulkDialect(BatchDialect):
         self, cursor: Any, statement: str, parameters: Any, context: Any = None
     ) -> None:
         """Run a statement once per parameter sequence: an INSERT through arrays, if it can be."""
-        if context is None or not context.isinsert:
+        if context is None or not context.isinsert or cursor is not context.cursor:
             super().do_executemany(cursor, statement, parameters, context)  # type: ignore[no-untyped-call]
             return
         try:
-            rewritten = statement != context.statement or parameters is not context.parameters
-            chosen = _REWRITTEN if rewritten else _chosen(context, parameters)
+            chosen = _chosen(context, parameters)
+            if statement != context.statement or parameters is not context.parameters:
+                chosen = chosen and _REWRITTEN
             if type(chosen) is ColumnRows:
                 chosen = self._insert(cursor, statement, chosen, context)
                 if chosen is None:
                     return
             if chosen is not None:
-                _work(cursor).fell_back(chosen)
+                _work(context).fell_back(chosen)
             rows = parameters.rows() if type(parameters) is ColumnRows else parameters
             super().do_executemany(cursor, statement, rows, context)  # type: ignore[no-untyped-call]
         except BaseException:
@@ -178,7 +177,7 @@ class BulkDialect(BatchDialect):
                 break
             inserted += cursor.rowcount
         if inserted >= 0:
-            _work(cursor).array_inserts += 1
+            _work(context).array_inserts += 1
         cursor._rowcount = inserted
         return None
 
@@ -186,7 +185,7 @@ class BulkDialect(BatchDialect):
         self, cursor: Any, statement: str, rows: ColumnRows, start: int, context: Any
     ) -> None:
         """Insert the rows from ``start`` on one by one; an error counts them from the first."""
-        _work(cursor).fell_back(_REFUSED_VALUE)
+        _work(context).fell_back(_REFUSED_VALUE)
         try:
             more = rows.rows()[start:]
             super().do_executemany(cursor, statement, more, context)  # type: ignore[no-untyped-call]
@@ -201,7 +200,10 @@ class BulkDialect(BatchDialect):
 
 
 def _chosen(context: Any, parameters: Any) -> ColumnRows | str | None:
-    """Return the parameters as columns, or the reason why the usual way is taken."""
+    """Return the parameters as columns, or the reason why the usual way is taken.
+
+    None for what is not ours to send: no INSERT of many rows, or another one's cursor.
+    """
     if type(parameters) is ColumnRows:
         return parameters
     plan = plan_for(context, len(parameters))
@@ -218,5 +220,6 @@ def _is_refused_value(error: Any) -> bool:
     return str(getattr(error, "orig", None)).startswith(_BAD_ARGUMENT)
 
 
-def _work(cursor: Any) -> Any:
-    return cursor._adapt_connection._work
+def _work(context: Any) -> Any:
+    # not of the cursor that the engine hands on, which a program may have wrapped
+    return context.cursor._adapt_connection._work
