@@ -114,8 +114,8 @@ class BulkDialect(BatchDialect):
     ) -> Iterator[Any]:
         """Yield one batch after the other and take in its rows, as SQLAlchemy would."""
         chosen = _chosen(context, parameters)
-        if type(chosen) is ColumnRows and not generic_setinputsizes:
-            obstacle = chosen.obstacle()
+        if type(chosen) is ColumnRows:
+            obstacle = "input sizes" if generic_setinputsizes else chosen.obstacle()
             if obstacle is None:
                 _work(context).array_inserts += 1
                 parameters = chosen
@@ -175,7 +175,7 @@ class BulkDialect(BatchDialect):
                 self._insert_rest(cursor, statement, rows, page.start, context)
                 inserted = -1
                 break
-            inserted += cursor.rowcount
+            inserted += cursor._rowcount
         if inserted >= 0:
             _work(context).array_inserts += 1
         cursor._rowcount = inserted

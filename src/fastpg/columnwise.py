@@ -8,8 +8,11 @@ and what everybody else gets, is :mod:`fastpg.parameters`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sized
+from datetime import date, time, timedelta
+from decimal import Decimal
 from itertools import accumulate
 from typing import Any
+from uuid import UUID
 
 from .bulkplan import ArrayInsert
 
@@ -18,7 +21,10 @@ PAGE_BYTES = 512 * 1024
 LARGE_ROW = 10 * 1024
 """Mean size of rows that are sent faster one by one, where nothing comes back."""
 
-_SCALARS = (str, bytes, bytearray, memoryview, tuple)
+_SCALARS = (
+    *(str, bytes, bytearray, memoryview, tuple),  # sized, but no arrays to asyncpg
+    *(int, float, Decimal, date, time, timedelta, UUID, type(None)),
+)
 
 
 class ColumnRows(list[Any]):

@@ -413,6 +413,58 @@ def test_a_server_that_is_too_old(fastpg_dialect: Dialect) -> None:
     run(work())
 
 
+class Wrapped:
+    """Somebody's cursor around ours."""
+
+    def __init__(self, cursor: Any) -> None:
+        self.cursor = cursor
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self.cursor, name)
+
+
+def test_a_cursor_that_somebody_has_wrapped(both: Both) -> None:
+    async def work(engine: AsyncEngine) -> Any:
+        dialect: Any = engine.dialect
+        deliver, many = dialect._deliver_insertmanyvalues_batches, dialect.do_executemany
+
+        def wrapping(connection: Any, cursor: Any, *more: Any) -> Any:
+            return deliver(connection, Wrapped(cursor), *more)
+
+        def one_by_one(cursor: Any, *more: Any) -> Any:
+            return many(Wrapped(cursor), *more)
+
+        dialect._deliver_insertmanyvalues_batches = wrapping
+        dialect.do_executemany = one_by_one
+        async with scratch(engine, metadata) as connection:
+            found = [
+                await _sent(connection, statement, numbers(number))
+                for statement in (insert, returning)
+                for number in (2, 25)
+            ]
+            return [found, await _contents(connection)]
+
+    both(work)
+
+
+def test_input_sizes_are_asked_for_each_value(fastpg_dialect: Dialect) -> None:
+    async def work() -> None:
+        engine = fastpg_dialect.engine()
+        sizes: list[int] = []
+        dialect: Any = engine.dialect
+        async with scratch(engine, metadata) as connection:
+            dialect.bind_typing = sa.engine.interfaces.BindTyping.SETINPUTSIZES
+            dialect.do_set_input_sizes = lambda cursor, each, context: sizes.append(len(each))
+            given = sa.Table("full_of_arrays", sa.MetaData(), sa.Column("n", sa.Integer))
+            await connection.execute(given.insert().returning(given.c.n), numbers(25))
+        assert fastpg.stats(engine).array_fallbacks == {"input sizes": 1}
+        assert sizes == [25]
+
+    run(work())
+
+
 def test_large_values_go_in_several_pages(both: Both) -> None:
     async def work(engine: AsyncEngine) -> Any:
         async with scratch(engine, metadata) as connection:
