@@ -38,9 +38,11 @@ class Receiver:
         "status",
         "farewell",
         "when_collected",
+        "when_refused",
         "_data_received",
         "_owed",
         "_part",
+        "_refused",
     )
 
     def __init__(self, protocol: Any) -> None:
@@ -55,9 +57,12 @@ class Receiver:
         """Whether the server has said that it ends the connection, even if it has not yet."""
         self.when_collected: Any = None
         """Called without arguments when no foretold answer is owed any more."""
+        self.when_refused: Any = None
+        """Called without arguments when the server gave an error for a foretold answer."""
         self._data_received = protocol.data_received
         self._owed: deque[bytes] = deque()
         self._part = b""
+        self._refused = False
 
     @property
     def owed(self) -> int:
@@ -67,12 +72,18 @@ class Receiver:
     def foretell(self, answer: bytes) -> None:
         """Give the protocol `answer` now, and nothing when the server gives the same one.
 
-        `answer` is a CommandComplete and a ReadyForQuery. If the server gives another one, the
-        protocol is aborted. What has come so far must end with a whole message.
+        `answer` is a CommandComplete and a ReadyForQuery. If the server gives an error and a
+        ReadyForQuery, the protocol gets neither, and `when_refused` is called; without that, and
+        for any other answer, the protocol is aborted. What has come so far must end with a whole
+        message.
         """
         self._owed.append(answer)
         self.status = answer[-1]
         self._data_received(answer)
+
+    def owe(self, answer: bytes) -> None:
+        """Keep `answer` from the protocol, which needs no telling, when the server gives it."""
+        self._owed.append(answer)
 
     def data_received(self, data: bytes) -> None:
         """Pass on bytes, without a collection in between where they are many."""
@@ -99,7 +110,7 @@ class Receiver:
         self._part = b""
         while owed:
             answer = owed[0]
-            if data.startswith(answer):
+            if not self._refused and data.startswith(answer):
                 data = data[len(answer) :]
                 owed.popleft()
                 continue
@@ -108,12 +119,20 @@ class Receiver:
                 self._part = data
                 return b""
             message = data[:length]
-            if answer.startswith(message):
-                owed[0] = answer[length:]
-            elif message[0] in _ASYNCHRONOUS:
+            kind = message[:1]
+            if kind in _ASYNCHRONOUS:
                 self._data_received(message)
-            elif message[:1] == b"E" and _is_fatal(message):
+            elif self._refused:
+                if kind == b"Z":
+                    self._refused = False
+                    owed.popleft()
+                    self.when_refused()
+            elif answer.startswith(message):
+                owed[0] = answer[length:]
+            elif kind == b"E" and _is_fatal(message):
                 break  # the end of the connection: whoever waits is told why
+            elif kind == b"E" and self.when_refused is not None:
+                self._refused = True
             else:
                 self._settle()
                 self.protocol.abort()
@@ -125,6 +144,7 @@ class Receiver:
     def _settle(self) -> None:
         self._owed.clear()
         self._part = b""
+        self._refused = False
         if self.when_collected is not None:
             self.when_collected()
 

@@ -45,21 +45,23 @@ cdef class Receiver:
     cdef readonly int status
     cdef readonly bint farewell
     cdef public object when_collected
+    cdef public object when_refused
     cdef object _data_received
     cdef object _owed
     cdef bytes _part
     cdef bint _owing
+    cdef bint _refused
 
     def __init__(self, protocol):
         """Stand in front of `protocol`, an asyncio.Protocol."""
         self.protocol = protocol
         self.status = 0
         self.farewell = False
-        self.when_collected = None
+        self.when_collected = self.when_refused = None
         self._data_received = protocol.data_received
         self._owed = deque()
         self._part = b""
-        self._owing = False
+        self._owing = self._refused = False
 
     @property
     def owed(self):
@@ -69,13 +71,20 @@ cdef class Receiver:
     def foretell(self, bytes answer not None):
         """Give the protocol `answer` now, and nothing when the server gives the same one.
 
-        `answer` is a CommandComplete and a ReadyForQuery. If the server gives another one, the
-        protocol is aborted. What has come so far must end with a whole message.
+        `answer` is a CommandComplete and a ReadyForQuery. If the server gives an error and a
+        ReadyForQuery, the protocol gets neither, and `when_refused` is called; without that, and
+        for any other answer, the protocol is aborted. What has come so far must end with a whole
+        message.
         """
         self._owed.append(answer)
         self._owing = True
         self.status = _status(answer)
         self._data_received(answer)
+
+    def owe(self, bytes answer not None):
+        """Keep `answer` from the protocol, which needs no telling, when the server gives it."""
+        self._owed.append(answer)
+        self._owing = True
 
     def data_received(self, data):
         """Pass on bytes, without a collection in between where they are many."""
@@ -97,14 +106,14 @@ cdef class Receiver:
     cdef bytes _collect(self, bytes data):
         """Take what was foretold off the front of `data`; return what is left to pass on."""
         cdef Py_ssize_t length
-        cdef bytes answer, message
+        cdef bytes answer, message, kind
         owed = self._owed
         if self._part:
             data = self._part + data
             self._part = b""
         while owed:
             answer = owed[0]
-            if data.startswith(answer):
+            if not self._refused and data.startswith(answer):
                 data = data[len(answer):]
                 owed.popleft()
                 continue
@@ -113,12 +122,20 @@ cdef class Receiver:
                 self._part = data
                 return b""
             message = data[:length]
-            if answer.startswith(message):
-                owed[0] = answer[length:]
-            elif message[:1] in _ASYNCHRONOUS:
+            kind = message[:1]
+            if kind in _ASYNCHRONOUS:
                 self._data_received(message)
-            elif message[:1] == b"E" and _is_fatal(message):
+            elif self._refused:
+                if kind == b"Z":
+                    self._refused = False
+                    owed.popleft()
+                    self.when_refused()
+            elif answer.startswith(message):
+                owed[0] = answer[length:]
+            elif kind == b"E" and _is_fatal(message):
                 break  # the end of the connection: whoever waits is told why
+            elif kind == b"E" and self.when_refused is not None:
+                self._refused = True
             else:
                 self._settle()
                 self.protocol.abort()
@@ -129,7 +146,7 @@ cdef class Receiver:
 
     cdef _settle(self):
         self._owed.clear()
-        self._owing = False
+        self._owing = self._refused = False
         self._part = b""
         if self.when_collected is not None:
             self.when_collected()

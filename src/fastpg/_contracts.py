@@ -87,6 +87,7 @@ class Receiver(Protocol):
     def __init__(self, protocol: Any) -> None: ...
 
     when_collected: Any
+    when_refused: Any
 
     @property
     def protocol(self) -> Any: ...
@@ -99,6 +100,10 @@ class Receiver(Protocol):
 
     def foretell(self, answer: bytes) -> None:
         """Give the protocol `answer` now, and nothing when the server gives the same one."""
+        ...
+
+    def owe(self, answer: bytes) -> None:
+        """Keep `answer` from the protocol when the server gives it."""
         ...
 
     def data_received(self, data: bytes) -> None:

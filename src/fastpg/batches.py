@@ -218,7 +218,7 @@ class BatchDialect(PGDialect):
         parameters: Any,
         generic_setinputsizes: Any,
         context: Any,
-    ) -> Iterator[Any]:
+    ) -> Any:
         """Yield one batch after the other and take in its rows, as SQLAlchemy would."""
         batches = super()._deliver_insertmanyvalues_batches(  # type: ignore[no-untyped-call]
             connection, cursor, statement, parameters, generic_setinputsizes, context

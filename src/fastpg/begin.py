@@ -1,4 +1,4 @@
-"""The begin of one adapted connection's transactions, and their state.
+"""The begin of one adapted connection's transactions.
 
 asyncpg is always in autocommit; the transaction that PEP 249 expects is begun with the first
 statement: in its flight, unless ``pipeline`` is off.  The end is in :mod:`fastpg.transaction`.
@@ -7,115 +7,20 @@ statement: in its flight, unless ``pipeline`` is off.  The end is in :mod:`fastp
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from time import monotonic
-from typing import Any, NoReturn
+from typing import Any
 
-from sqlalchemy.engine import AdaptedConnection
+from asyncpg import exceptions as driver_errors
 
 from . import driver
-from ._sqlalchemy import await_only
-from .statements import SchemaGeneration
-from .work import Work
-
-AUTOCOMMIT = "autocommit"
+from .unit import AUTOCOMMIT, UnitOfWorkConnection
 
 
-class BeginningConnection(AdaptedConnection):
-    """PEP 249's implicit BEGIN over asyncpg's connection.
+class BeginningConnection(UnitOfWorkConnection):
+    """PEP 249's implicit BEGIN over asyncpg's connection."""
 
-    ``isolation_level`` is ``None`` (the server's default), ``"autocommit"`` or one of asyncpg's
-    names such as ``"repeatable_read"``; ``readonly`` and ``deferrable`` go into BEGIN.
-    """
-
-    __slots__ = (
-        "isolation_level",
-        "_isolation_setting",
-        "readonly",
-        "deferrable",
-        "pipeline",
-        "ping_bypass_window",
-        "_preamble",
-        "_pipeline",
-        "_transaction",
-        "_doubtful",
-        "_ended",
-        "_unfinished",
-        "_plain",
-        "_ran",
-        "_foreign",
-        "_reads_only",
-        "_schema",
-        "_schema_changed",
-        "_last_used",
-        "_arrived",
-        "_work",
-    )
-
-    await_: Callable[[Any], Any] = staticmethod(await_only)
-
-    isolation_level: str | None
-    _isolation_setting: str | None
-    readonly: bool
-    deferrable: bool
-    pipeline: str
-    """The waits that are saved: ``auto``, ``begin`` or ``off``, see :mod:`fastpg.options`."""
-    ping_bypass_window: float
-    _preamble: driver.Preamble | None
-    _pipeline: driver.Pipeline | None
-    _transaction: Any
-    _doubtful: Any
-    """asyncpg's transaction whose first statement, or whose end, was interrupted."""
-    _ended: bool
-    """Whether that was its end."""
-    _unfinished: bool
-    """Whether something has to be cleared away before the next transaction begins."""
-    _plain: bool
-    """Whether nothing but plain SELECTs have run: nobody waits for what the end does."""
-    _ran: int
-    """Operations of asyncpg's protocol in the transaction."""
-    _foreign: bool
-    """Whether the program has got hold of asyncpg's connection in this unit of work."""
-    _reads_only: bool
-    """Whether the transaction's COMMIT cannot fail."""
-    _last_used: float
-    """When the server last gave an answer that was no error, as ``time.monotonic()`` tells it."""
-    _arrived: Callable[[], Any] | None
-
-    def __init__(self, connection: Any) -> None:
-        self._connection = connection
-        self.isolation_level = self._isolation_setting = None
-        self.readonly = False
-        self.deferrable = False
-        self.pipeline = "off"
-        self._preamble = driver.open_preamble(connection)
-        self._pipeline = None
-        self._transaction = self._doubtful = None
-        self._ended = self._unfinished = self._foreign = False
-        self._plain = self._reads_only = False
-        self._ran = 0
-        self._schema = SchemaGeneration()
-        self._schema_changed = False
-        self._last_used = monotonic()
-        self._arrived = None
-        self._work = Work(connection)
-
-    def _handle_exception(self, error: Exception) -> NoReturn:
-        raise NotImplementedError
-
-    def use_pipeline(self, wanted: str) -> None:
-        """Save the waits that ``wanted`` (``auto``, ``begin`` or ``off``) stands for.
-
-        ``pipeline`` is then what this connection can do: ``off`` where asyncpg is not the one that
-        the pipeline knows.
-        """
-        pipeline = None
-        if wanted != "off":
-            pipeline = driver.open_pipeline(self._connection, self._preamble)
-        self._pipeline = pipeline
-        self.pipeline = "off" if pipeline is None else wanted
-
-    # the begin
+    __slots__ = ()
 
     def _begin(self) -> Awaitable[None] | None:
         """Begin a transaction with the next statement; return what has to be awaited first."""
@@ -139,23 +44,6 @@ class BeginningConnection(AdaptedConnection):
         self._work.saved += 1
         self._reads_only = self.readonly and self._never_serializable()
         return None
-
-    def _never_serializable(self) -> bool:
-        """Tell whether a transaction that begins now is surely not SERIALIZABLE."""
-        if self.isolation_level is not None:
-            return self.isolation_level != "serializable"
-        return self._default_isolation() not in (None, "SERIALIZABLE")
-
-    def _default_isolation(self) -> str | None:
-        """Return SQLAlchemy's name of the session's default level, None where it is not known."""
-        raise NotImplementedError
-
-    def _in_transaction(self) -> bool:
-        """Tell whether what is sent next runs in a transaction, unless BEGIN fails."""
-        pipeline = self._pipeline
-        if pipeline is not None:
-            return pipeline.in_transaction()
-        return bool(self._connection.is_in_transaction())
 
     async def _begin_many(self) -> None:
         """Begin a transaction with an ``executemany()``."""
@@ -181,10 +69,14 @@ class BeginningConnection(AdaptedConnection):
     async def _finish_up(self) -> None:
         """Clear away what an earlier statement has left."""
         self._unfinished = False
+        pipeline = self._pipeline
+        if pipeline is not None:
+            try:
+                await pipeline.collected()
+            except Exception as error:
+                self._handle_exception(error)
         if self._doubtful is not None:
             await self._resolve()
-        if self._pipeline is not None:
-            await self._pipeline.collected()
 
     async def _start_transaction(self) -> None:
         """Send BEGIN and wait for its answer."""
@@ -233,18 +125,29 @@ class BeginningConnection(AdaptedConnection):
         self._work.saved -= 1
         return True
 
-    async def _first_failed(self, error: Exception) -> None:
-        """Find out whether there is a transaction after its first statement has failed."""
+    async def _first_failed(self, error: Exception) -> bool:
+        """Find out whether there is a transaction after its first statement has failed.
+
+        Tell whether the statement is to be executed again: it was refused without fault of its own.
+        """
         pipeline = self._pipeline
         if pipeline is None or not pipeline.traveling:
-            return
+            return False
         if self._forget_unsent():
-            return
+            return False
         if interrupts(error):
             self._doubt(self._transaction, ended=False)
         elif self._connection.is_closed():
-            pipeline.forget()
-            self._transaction = None
+            self._forget_begun()
+        elif pipeline.spoiled:
+            # it met the transaction before, whose end the server had refused
+            self._forget_begun()
+            try:
+                await pipeline.clean_up()
+            except Exception:
+                self._connection.terminate()
+                return False
+            return isinstance(error, driver_errors.InFailedSQLTransactionError)
         elif self._connection.is_in_transaction():
             pipeline.traveling = False
         else:
@@ -255,9 +158,17 @@ class BeginningConnection(AdaptedConnection):
             except Exception:
                 self._connection.terminate()
                 begun = False
+            except BaseException:
+                self._doubt(self._transaction, ended=False)
+                raise
             if not begun:
-                pipeline.forget()
-                self._transaction = None
+                self._forget_begun()
+        return False
+
+    def _forget_begun(self) -> None:
+        if self._pipeline is not None:
+            self._pipeline.forget()
+        self._transaction = None
 
     def _first_interrupted(self) -> None:
         """Remember to find that out; a cancelled task does not wait."""
@@ -276,22 +187,28 @@ class BeginningConnection(AdaptedConnection):
 
     async def _resolve(self) -> None:
         """Ask the server what has become of an interrupted transaction."""
-        transaction, self._doubtful = self._doubtful, None
+        transaction = self._doubtful
         connection, pipeline = self._connection, self._pipeline
         try:
             if pipeline is not None:
                 begun = await pipeline.synchronize()
             else:
-                await driver.neutral_sync(connection)
+                await connection.fetchrow(";")  # as level public can; no Sync is missing here
                 begun = connection.is_in_transaction()
             if begun and not self._ended:
                 self._transaction = transaction
-                return
-            driver.forget(connection, transaction)
-            if begun:
-                await connection.execute("ROLLBACK")
+            else:
+                driver.forget(connection, transaction)
+                if begun:
+                    await connection.execute("ROLLBACK")
+            self._doubtful = None
         except Exception as error:
+            if connection.is_closed():
+                self._doubtful = None
+                driver.forget(connection, transaction)
             self._handle_exception(error)
+        finally:
+            self._unfinished = self._doubtful is not None  # then it is asked again
 
 
 def interrupts(error: BaseException) -> bool:

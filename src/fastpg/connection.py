@@ -137,14 +137,17 @@ class AsyncAdapt_asyncpg_connection(TransactionalConnection):
             self._statements.in_transaction = self._pipeline.in_transaction
 
     async def _finish_up(self) -> None:
-        await super()._finish_up()
-        if self._abandoned:
-            await self._close_abandoned()
-            self._unfinished = bool(self._abandoned)
+        try:
+            await super()._finish_up()
+            if self._abandoned:
+                await self._close_abandoned()
+        finally:
+            if self._abandoned:
+                self._unfinished = True
 
     def _default_isolation(self) -> str | None:
         dialect = self._dialect
-        if dialect is None or self._foreign or self._statements.touched_isolation:
+        if dialect is None or self._isolation_unknown or self._statements.touched_isolation:
             return None
         level: str | None = getattr(dialect, "default_isolation_level", None)
         return level
@@ -221,6 +224,10 @@ class AsyncAdapt_asyncpg_connection(TransactionalConnection):
         for name in tuple(self._held):
             self._abandon_held(name)
         self._flush_abandoned()
+        # the program's own use of asyncpg's connection may have left that
+        pipeline = self._pipeline
+        if pipeline is not None and pipeline.unsettled and self._can_wait():
+            self.await_(pipeline.settle())
 
     def _can_wait(self) -> bool:
         return in_greenlet()

@@ -96,7 +96,7 @@ class AsyncAdapt_asyncpg_cursor:
         else:
             mutex.taken = True
         entry = None
-        first = False
+        first = again = False
         try:
             if adapted._transaction is None:
                 first = True
@@ -127,11 +127,11 @@ class AsyncAdapt_asyncpg_cursor:
                 adapted._note_command(_text(status), operation)
         except Exception as error:
             adapted._plain = False
-            if first:
-                await adapted._first_failed(error)
-            if entry is not None:
-                await driver.settle(entry.statement, error)
-            self._handle_exception(error)
+            again = first and await adapted._first_failed(error)
+            if not again:
+                if entry is not None:
+                    await driver.settle(entry.statement, error)
+                self._handle_exception(error)
         except BaseException:
             adapted._plain = False
             if first:
@@ -142,12 +142,14 @@ class AsyncAdapt_asyncpg_cursor:
                 mutex.release()
             else:
                 mutex.taken = False
+        if again:
+            await self._execute(operation, parameters)
 
     async def _executemany(self, operation: str, seq_of_parameters: Any) -> None:
         adapted = self._adapt_connection
         self._description = None
+        first = again = False
         async with adapted._execute_mutex:
-            first = False
             try:
                 await adapted._statements.synchronize(adapted._schema.number)
                 if adapted._transaction is None:
@@ -160,13 +162,15 @@ class AsyncAdapt_asyncpg_cursor:
                 if first:
                     adapted._first_answered()
             except Exception as error:
-                if first:
-                    await adapted._first_failed(error)
-                self._handle_exception(error)
+                again = first and await adapted._first_failed(error)
+                if not again:
+                    self._handle_exception(error)
             except BaseException:
                 if first:
                     adapted._first_interrupted()
                 raise
+        if again:
+            await self._executemany(operation, seq_of_parameters)
 
     def _handle_exception(self, error: Exception) -> NoReturn:
         self._adapt_connection._handle_exception(error)

@@ -176,7 +176,7 @@ class PGDialect_asyncpg(InitializingDialect, BulkDialect, IsolationDialect):
         """Return the function that sets a new DBAPI connection up: codecs, engine's generation."""
         inherited = super().on_connect()
 
-        def connect(conn: Any) -> None:
+        def set_up(conn: Any) -> None:
             if self._pipeline is not None:
                 conn.use_pipeline(self._pipeline)
             if self._ping_bypass_window is not None:
@@ -194,6 +194,13 @@ class PGDialect_asyncpg(InitializingDialect, BulkDialect, IsolationDialect):
                 conn.await_(self._disable_asyncpg_inet_codecs(conn))
             if inherited is not None:
                 inherited(conn)
+
+        def connect(conn: Any) -> None:
+            try:
+                set_up(conn)
+            except BaseException:
+                conn.terminate()  # the pool has not got it yet, and would leave it open
+                raise
 
         return connect
 

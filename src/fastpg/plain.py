@@ -54,9 +54,10 @@ def is_plain(text: str) -> bool:
     """Tell whether ``text`` is one SELECT, VALUES, TABLE or SHOW that only reads.
 
     No locking clause, no INTO, no WITH, and no call of a function that is not known to be pure.
-    Not seen, and so taken for plain: what a view, an operator, a cast or the input function of a
-    type defined by a user does, a function of a user called as a column (``t.f``), and one that
-    takes the place of a built-in of the same name.
+    Not seen, and so taken for plain: what a view, a policy of row-level security, an operator, a
+    cast or the input function of a type defined by a user does, a function of a user called as a
+    column (``t.f``), and one that takes the place of a built-in of the same name, of a later
+    version's as well.
     """
     if len(text) > LONGEST_TEXT:
         return False

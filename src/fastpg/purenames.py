@@ -120,14 +120,20 @@ TYPES = """
 """Types that take a length or a precision in parentheses."""
 
 WORDS = """
-    all and any array as between case cast distinct else except exists for from group having ilike
-    in intersect is lateral like limit not offset on only or row select similar some symmetric
-    then to union using values when where cube rollup
+    all and any array as between case cast distinct else except exists for from group having in
+    intersect lateral like limit not offset on only or row select some symmetric then to union
+    using values when where
 """
-"""Reserved words, and a few that no function is called by, in front of a parenthesis."""
+"""Words in front of a parenthesis that no function of a user can be called by.
+
+Not ``ilike``, ``is`` and ``similar``, nor ``cube`` and ``rollup`` but behind ``GROUP BY``: a
+function may have these names.
+"""
 
 AFTER = {
     "by": ("order", "group", "partition"),
+    "cube": ("by",),
+    "rollup": ("by",),
     "sets": ("grouping",),
     "over": (")",),
     "filter": (")",),

@@ -31,8 +31,8 @@ class AsyncAdapt_asyncpg_ss_cursor(AsyncAdapt_asyncpg_cursor):
 
     async def _execute(self, operation: str, parameters: Sequence[Any]) -> None:
         adapted = self._adapt_connection
+        first = again = False
         async with adapted._execute_mutex:
-            first = False
             try:
                 if adapted._transaction is None:
                     first = True
@@ -49,14 +49,16 @@ class AsyncAdapt_asyncpg_ss_cursor(AsyncAdapt_asyncpg_cursor):
                 self._rowcount = -1
             except Exception as error:
                 adapted._plain = False
-                if first:
-                    await adapted._first_failed(error)
-                self._handle_exception(error)
+                again = first and await adapted._first_failed(error)
+                if not again:
+                    self._handle_exception(error)
             except BaseException:
                 adapted._plain = False
                 if first:
                     adapted._first_interrupted()
                 raise
+        if again:
+            await self._execute(operation, parameters)
 
     def executemany(self, operation: str, seq_of_parameters: Any) -> NoReturn:
         """Refuse: a portal holds the result of one execution."""

@@ -14,7 +14,8 @@ import asyncpg
 from asyncpg import exceptions as driver_errors
 
 from . import driver
-from .begin import AUTOCOMMIT, BeginningConnection, interrupts
+from .begin import BeginningConnection, interrupts
+from .unit import AUTOCOMMIT
 
 
 class TransactionalConnection(BeginningConnection):
@@ -93,10 +94,15 @@ class TransactionalConnection(BeginningConnection):
 
     async def _end(self, *, commit: bool) -> None:
         if self._doubtful is not None:
-            await self._finish_up()
+            try:
+                await self._finish_up()
+            except BaseException:
+                self._ended = True  # asked for, whatever the answer would have been
+                raise
         transaction, pipeline = self._transaction, self._pipeline
         if transaction is None:
             return
+        owned = pipeline is not None and pipeline.owns(transaction)
         try:
             if pipeline is None:
                 await (transaction.commit() if commit else transaction.rollback())
@@ -108,10 +114,13 @@ class TransactionalConnection(BeginningConnection):
                 await pipeline.end(transaction, commit=commit)
         except BaseException as error:
             driver.forget(self._connection, transaction)
-            if interrupts(error):
+            # an end that asyncpg refuses has not been sent: another task's statement is going on
+            refused = isinstance(error, driver_errors.InterfaceError) and owned
+            if interrupts(error) or (refused and not self._connection.is_closed()):
                 self._doubt(transaction, ended=True)
             elif isinstance(error, driver_errors.PostgresError):
-                await self._give_up()
+                if await self._rolled_back() and not commit:
+                    return  # what was asked for has been done, at the second try
             raise
         finally:
             self._work.ran()
@@ -123,14 +132,17 @@ class TransactionalConnection(BeginningConnection):
                 self._schema_changed = False
                 self._schema.advance()
 
-    async def _give_up(self) -> None:
-        """Roll a transaction back whose end the server has refused to carry out."""
+    async def _rolled_back(self) -> bool:
+        """Roll a transaction back whose end the server has refused; tell whether that was done."""
         connection = self._connection
-        if connection.is_in_transaction() and not connection.is_closed():
-            try:
-                await connection.execute("ROLLBACK")
-            except Exception:
-                connection.terminate()
+        if connection.is_closed() or not connection.is_in_transaction():
+            return False
+        try:
+            await connection.execute("ROLLBACK")
+        except Exception:
+            connection.terminate()
+            return False
+        return True
 
     def _finish(self, end: Awaitable[None]) -> None:
         try:
@@ -139,10 +151,6 @@ class TransactionalConnection(BeginningConnection):
             # MissingGreenlet comes here before any of _end() has run: the transaction stays
             self._handle_exception(error)
         self._last_used = monotonic()
-
-    def _used_in_autocommit(self) -> None:
-        self._last_used = monotonic()
-        self._work.units += 1
 
     def ping(self) -> None:
         """Make one empty round trip; raise the translated error when the server is gone."""
@@ -186,6 +194,7 @@ class TransactionalConnection(BeginningConnection):
         """asyncpg's connection; what the program does with it, nobody else sees."""
         self._plain = False
         self._foreign = True
+        self._isolation_unknown = True
         return self._connection
 
     def run_async(self, fn: Callable[[Any], Awaitable[Any]]) -> Any:

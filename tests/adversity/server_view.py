@@ -19,7 +19,8 @@ _POLL_SECONDS = 0.005
 
 _ONE = "SELECT state FROM pg_stat_activity WHERE pid = $1"
 _ALL = (
-    "SELECT pid, state, backend_xid::text, query FROM pg_stat_activity WHERE application_name = $1"
+    "SELECT pid, state, backend_xid::text, query, wait_event FROM pg_stat_activity"
+    " WHERE application_name = $1"
 )
 _LOCKS = (
     "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)"
@@ -66,10 +67,19 @@ class View:
         return list(await self.connection.fetch(_ALL, application))
 
     async def at_rest(self, application: str, seconds: float = SETTLE_SECONDS) -> list[Any]:
-        """Return the sessions that are not idle after `seconds` at most; [] as soon as all are."""
+        """Return the sessions that are not idle after `seconds` at most; [] as soon as all are.
+
+        A session that waits for its client is idle, too, when it says that it is active: asyncpg
+        asks for no more than a description when it prepares, and may be cancelled right after.
+        """
         end = asyncio.get_running_loop().time() + seconds
         while True:
-            busy = [tuple(s) for s in await self.sessions(application) if s["state"] != "idle"]
+            busy = [
+                tuple(s)
+                for s in await self.sessions(application)
+                if s["state"] != "idle"
+                and (s["state"], s["wait_event"]) != ("active", "ClientRead")
+            ]
             if not busy or asyncio.get_running_loop().time() > end:
                 return busy
             await asyncio.sleep(_POLL_SECONDS)

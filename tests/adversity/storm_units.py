@@ -1,6 +1,6 @@
 """Units of work for the storms: mixed reads and writes, each of which leaves all of it or nothing.
 
-`test_cancel_storm.py` cancels them at random moments, `test_server_cancels.py` has the server do it.
+`test_cancel_storm.py` cancels them at random moments, in `test_server_cancels.py` the server does.
 """
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ class Unit:
             await connection.execute(INSERT_MANY, sets)
 
     async def large_executemany(self) -> None:
-        """Insert more than asyncpg sends in one piece: the built-in dialect hangs when cancelled."""
+        """Insert more than asyncpg sends in one piece: cancelled, the built-in dialect hangs."""
         sets = [{"unit": self.number, "part": part, "s": "x" * 100} for part in range(LARGE)]
         async with self.opened(self.engine.begin()) as connection:
             await connection.execute(INSERT_LARGE, sets)
@@ -222,7 +222,8 @@ async def halves(engine: AsyncEngine) -> list[Any]:
 async def _rows(engine: AsyncEngine, table: sa.Table) -> dict[int, int]:
     counts = sa.select(table.c.unit, sa.func.count()).group_by(table.c.unit)
     async with engine.connect() as connection:
-        return {unit: count for unit, count in (await connection.execute(counts)).all()}
+        rows = (await connection.execute(counts)).all()
+    return {row[0]: row[1] for row in rows}
 
 
 def summary(outcomes: Counter[str]) -> str:

@@ -1,4 +1,4 @@
-"""2,000 random cancellations and timeouts over mixed work: nothing half done, lost, stuck or leaked.
+"""2,000 random cancellations and timeouts over mixed work: nothing half done, stuck or leaked.
 
 The seed is printed; `FASTPG_TEST_SEED` repeats it.
 """
@@ -24,6 +24,8 @@ from tests.adversity.server_view import Connections, View, check_flag, pool_of
 from tests.adversity.storm_units import LARGE_TOO, MIXED, Unit, summary
 from tests.fixtures.engines import Dialect
 from tests.parity.scratch import own
+
+pytestmark = pytest.mark.slow
 
 UNITS, WORKERS, POOL = 2_000, 16, 10
 LONGEST_DELAY = 0.006

@@ -1,4 +1,4 @@
-"""Locks are gone when close(), rollback() or commit() has returned: asked from another connection at once.
+"""Locks are gone when close(), rollback() or commit() has returned, for whoever asks at once.
 
 An end whose answer nobody waits for must only ever be the end of a transaction that took no lock.
 2,000 tries on ours, in all ways of locking, over a Unix socket, TCP and a proxy that delays.
@@ -22,6 +22,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from tests.fixtures.engines import Dialect
 from tests.fixtures.proxy import Proxy
 from tests.parity.scratch import committed, own
+
+pytestmark = pytest.mark.slow
 
 LATENCY = 0.0005
 KEY = 7_310_004
@@ -158,7 +160,7 @@ async def is_free(probe: asyncpg.Connection, name: str) -> bool:
     query = TRY_ADVISORY if "advisory" in name else next(PROBES)
     try:
         if name == "lock_table":
-            return await probe.execute(TRY_TABLE) == "DO"
+            return bool(await probe.execute(TRY_TABLE) == "DO")
         return bool(await probe.fetchval(query))
     except asyncpg.LockNotAvailableError:
         return False

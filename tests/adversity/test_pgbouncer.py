@@ -1,4 +1,4 @@
-"""Debian's pgbouncer in transaction mode, both statement caches at 0: 5,000 units, every value checked.
+"""Debian's pgbouncer in transaction mode, both statement caches at 0: 5,000 units of work.
 
 50 tasks share 20 client connections, and these share 3 server connections: each transaction may run
 on another server. What is left there by one unit would meet the next.
@@ -21,6 +21,8 @@ from tests.adversity.server_view import View, pool_of
 from tests.fixtures.engines import Dialect
 from tests.fixtures.pgbouncer import Pgbouncer
 from tests.parity.scratch import committed, own
+
+pytestmark = pytest.mark.slow
 
 TASKS, CLIENTS, UNITS = 50, 20, 5_000
 UNNAMED = tuple(map(int, asyncpg_version.split(".")[:2])) >= (0, 31)
@@ -100,7 +102,7 @@ PLAN: tuple[Unit, ...] = (
     *(reads_once, reads, writes, reads_once, rolls_back),
     *(reads, reads_once, writes_many, streams, fails),
 )
-ROWS_OF = {writes: 2, writes_many: 2}
+ROWS_OF: dict[Unit, int] = {writes: 2, writes_many: 2}
 
 VARIANTS = [
     pytest.param(("builtin", {}), id="builtin"),
@@ -162,7 +164,7 @@ async def check_rows(engine: AsyncEngine) -> None:
     """Compare the rows of each unit with what it must have left."""
     counts = sa.select(entries.c.unit, sa.func.count()).group_by(entries.c.unit)
     async with engine.connect() as connection:
-        found = {unit: count for unit, count in (await connection.execute(counts)).all()}
+        found = {row[0]: row[1] for row in (await connection.execute(counts)).all()}
     plan = {number: ROWS_OF.get(PLAN[number % len(PLAN)]) for number in range(UNITS)}
     assert found == {number: rows for number, rows in plan.items() if rows}
 

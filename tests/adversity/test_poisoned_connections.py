@@ -144,7 +144,8 @@ def test_an_end_that_is_cancelled(variant: Variant, sabotage: Sabotage, verb: st
 
     seen, state, same = asyncio.run(work())
     assert len(sabotage.done) == 1
-    assert seen[0] == CANCELLED
+    # ours rolls back at the second try, after which there is nothing to complain about
+    assert seen[0] == (None if dialect.ours and verb == "ROLLBACK" else CANCELLED)
     if dialect.ours:
         assert seen[1:] == [None] * 3
         assert state in ("idle", None)

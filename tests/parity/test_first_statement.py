@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from fastpg import driver
 from fastpg.driver import pipeline as driver_pipeline
 from tests.fixtures.engines import Dialect
-from tests.fixtures.outcome import Both, attempt
+from tests.fixtures.outcome import Both, attempt, difference
 from tests.fixtures.proxy import Proxy
 from tests.fixtures.statements import Statements
 
@@ -157,15 +157,17 @@ TOUCHES_THE_SERVER = [
 ]
 
 
-async def states(engine: AsyncEngine, first: First, end: str) -> list[Any]:
+async def states(engine: AsyncEngine, first: First, end: str, again: bool) -> list[Any]:
     """Run a unit of work that begins with `first`; return what can be seen of it, step by step."""
-    async with engine.connect() as connection:  # what is cached is in the cache
+    async with engine.connect() as connection:  # what is cached is in the cache, asyncpg's too
         await one(connection)
+        await many(connection)
         session = await connection.scalar(sa.text("SELECT pg_backend_pid()"))
     seen: list[Any] = []
     async with engine.connect() as connection:
         seen.append(await attempt(first(connection)))
-        seen.append(await attempt(one(connection, 2)))
+        if again:
+            seen.append(await attempt(one(connection, 2)))
         await getattr(connection, end)()
         raw: Any = (await connection.get_raw_connection()).driver_connection
         seen += [raw.is_in_transaction(), raw._top_xact]
@@ -179,12 +181,13 @@ async def states(engine: AsyncEngine, first: First, end: str) -> list[Any]:
 @pytest.mark.parametrize("end", ["commit", "rollback"])
 @pytest.mark.parametrize("first", FIRST, ids=lambda first: first.__name__)
 @pytest.mark.parametrize("mode", ["auto", "begin", "off"])
-def test_a_unit_goes_on_as_with_the_built_in(both: Both, first: First, end: str, mode: str) -> None:
-    expected = both.run(both.builtin, lambda engine: states(engine, first, end))
+@pytest.mark.parametrize("again", [True, False], ids=["and-another", "and-no-more"])
+def test_a_unit_goes_on_as_with_the_built_in(
+    both: Both, first: First, end: str, mode: str, again: bool
+) -> None:
+    expected = both.run(both.builtin, lambda engine: states(engine, first, end, again))
     options = {"pipeline": mode}
-    got = both.run(both.ours, lambda engine: states(engine, first, end), **options)
-    from tests.fixtures.outcome import difference
-
+    got = both.run(both.ours, lambda engine: states(engine, first, end, again), **options)
     problem = difference(expected, got)
     assert not problem, problem
 
@@ -201,12 +204,13 @@ def test_a_begin_that_fails_leaves_nothing(
         engine = fastpg_dialect.engine(pool_size=1, max_overflow=0)
         async with engine.connect() as connection:
             await one(connection)
+            await many(connection)
             session = await connection.scalar(sa.text("SELECT pg_backend_pid()"))
         with monkeypatch.context() as patch:
             patch.setattr(driver_pipeline, "begin_text", lambda *options: begin)
             async with engine.connect() as connection:
                 raw: Any = (await connection.get_raw_connection()).driver_connection
-                adapted = connection.sync_connection.connection.dbapi_connection  # type: ignore[union-attr]
+                adapted: Any = connection.sync_connection.connection.dbapi_connection  # type: ignore[union-attr]
                 adapted._pipeline._begins.clear()
                 with pytest.raises(DBAPIError) as refused:
                     await first(connection)
@@ -311,7 +315,7 @@ def test_outside_of_a_greenlet_the_transaction_is_kept(both: Both) -> None:
     async def work(engine: AsyncEngine) -> Any:
         connection = await engine.connect()
         await one(connection)
-        adapted = connection.sync_connection.connection.dbapi_connection  # type: ignore[union-attr]
+        adapted: Any = connection.sync_connection.connection.dbapi_connection  # type: ignore[union-attr]
         found: list[Any] = []
         for end in (adapted.rollback, adapted.commit):
             try:
@@ -332,7 +336,7 @@ def test_an_interrupted_first_statement_is_looked_into(fastpg_dialect: Dialect) 
     async def work() -> None:
         engine = fastpg_dialect.engine()
         async with engine.connect() as connection:
-            adapted = connection.sync_connection.connection.dbapi_connection  # type: ignore[union-attr]
+            adapted: Any = connection.sync_connection.connection.dbapi_connection  # type: ignore[union-attr]
             raw = adapted._connection
             for text in ("SELECT pg_sleep(5)", "SELECT pg_sleep(4.9)", "SELECT pg_sleep(5)"):
                 cursor = adapted.cursor()

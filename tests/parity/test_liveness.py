@@ -347,6 +347,7 @@ def test_a_ping_costs_a_wait(dialect: Dialect, proxy: Proxy) -> None:
     asyncio.run(work())
 
 
+@pytest.mark.skipif(not driver.can_pipeline(), reason="the pipeline is off: every checkout pings")
 def test_no_ping_within_the_window(
     fastpg_dialect: Dialect, proxy: Proxy, statements: Statements
 ) -> None:
@@ -394,6 +395,7 @@ def test_what_counts_as_a_use(fastpg_dialect: Dialect) -> None:
     asyncio.run(work())
 
 
+@pytest.mark.skipif(not driver.can_pipeline(), reason="the pipeline is off: every checkout pings")
 def test_a_ping_is_a_use(fastpg_dialect: Dialect, proxy: Proxy) -> None:
     async def work() -> None:
         engine = fastpg_dialect.engine(via=proxy, pool_pre_ping=True, ping_bypass_window=60)

@@ -15,7 +15,7 @@ SETTING = b"S\0\0\0\x08a\0b\0"
 NOTIFIED = b"A\0\0\0\x0c\0\0\0\x07c\0p\0"
 ROW = b"D\0\0\0\x06\0\0"
 READY = b"Z\0\0\0\x05T"
-ERROR = b"E\0\0\0\x16SERROR\0VERROR\0M\0\0"
+ERROR = b"E\0\0\0\x16SERROR\0VERROR\0M\0\0\0"
 FATAL = b"E\0\0\0\x17SFATAL\0VFATAL\0M\0\0\0\0"
 
 
@@ -84,6 +84,30 @@ def test_another_answer_ends_the_connection(impl: Impl, other: bytes) -> None:
     receiver, protocol = made(impl, ROLLED_BACK)
     receiver.data_received(other + b"....")
     assert (protocol.got, protocol.ended, receiver.owed) == ([], ["aborted"], 0)
+
+
+@pytest.mark.parametrize("size", [1, 5, 17, 1000])
+def test_an_error_in_its_place_is_told_to_whoever_asks(impl: Impl, size: int) -> None:
+    receiver, protocol = made(impl, ROLLED_BACK)
+    calls: list[int] = []
+
+    def again() -> None:
+        calls.append(receiver.owed)
+        receiver.owe(ROLLED_BACK)
+
+    receiver.when_refused = again
+    stream = NOTICE + ERROR + SETTING + b"Z\0\0\0\x05E" + ROLLED_BACK + ROW
+    for at in range(0, len(stream), size):
+        receiver.data_received(stream[at : at + size])
+    assert b"".join(protocol.got) == NOTICE + SETTING + ROW
+    assert (calls, receiver.owed, protocol.ended) == ([0], 0, [])
+
+
+def test_what_follows_an_error_in_its_place_is_passed_on(impl: Impl) -> None:
+    receiver, protocol = made(impl, ROLLED_BACK)
+    receiver.when_refused = lambda: None
+    receiver.data_received(ERROR + b"Z\0\0\0\x05E" + ERROR)
+    assert (protocol.got, receiver.owed, protocol.ended) == ([ERROR], 0, [])
 
 
 def test_why_the_server_ends_the_connection_is_passed_on(impl: Impl) -> None:

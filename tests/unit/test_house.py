@@ -16,12 +16,13 @@ import fastpg
 
 PACKAGE = Path(fastpg.__file__).parent
 ROOMS = (
-    "__main__ plugin auto __init__ _autostart _registration dialect liveness initialize"
-    " isolation execution result compiler bulk batches columnwise bulkplan parameters"
-    " _upstream arraytypes typemap types dbapi url service unknown hosts settings tls"
-    " tls_files options coercion sync loopthread connection errors server_side cursor portal"
-    " transaction begin readonly mutex statements work statistics codecs conversions plain"
-    " purenames driver _sqlalchemy _impl _contracts"
+    "__main__ plugin auto __init__ _autostart _registration"
+    " dialect liveness initialize isolation execution result compiler bulk batches columnwise"
+    " bulkplan parameters _upstream arraytypes"
+    " typemap types dbapi url service unknown hosts settings tls tls_files options coercion"
+    " sync loopthread connection errors server_side cursor portal transaction begin unit readonly"
+    " mutex statements work statistics codecs conversions plain purenames"
+    " driver _sqlalchemy _impl _contracts"
 ).split()
 BELOW_SQLALCHEMY = ("_impl", "_contracts", "_autostart")
 LONGEST_FILE = 300

@@ -78,6 +78,8 @@ def test_places_and_precedence(
     asyncio.run(work())
 
 
+# SQLAlchemy 2.0 has an argument of that name, and says that it will go
+@pytest.mark.filterwarnings("ignore:.*async_fallback dialect argument")
 def test_synchronous_use(server: Server) -> None:
     target = server.url("postgresql+fastpg").update_query_string("async_fallback=true")
     engine = create_engine(target, pipeline="begin", ping_bypass_window=4, poolclass=NullPool)
@@ -87,6 +89,8 @@ def test_synchronous_use(server: Server) -> None:
     engine.dispose()
 
 
+# SQLAlchemy 2.0 has an argument of that name, and says that it will go
+@pytest.mark.filterwarnings("ignore:.*async_fallback dialect argument")
 def test_a_plugin_and_a_configuration(server: Server) -> None:
     async def work() -> None:
         target = server.url("postgresql+asyncpg")

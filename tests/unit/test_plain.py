@@ -47,7 +47,8 @@ SELECT sum(t.a) FILTER (WHERE t.a > 1) OVER (ROWS BETWEEN 1 PRECEDING AND 2 FOLL
 SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY t.a) FROM t
 SELECT t.a, sum(t.b) OVER w FROM t WINDOW w AS (PARTITION BY t.c)
 SELECT t.a FROM t GROUP BY GROUPING SETS ((t.a), (t.b), ())
-SELECT grouping(t.a) FROM t GROUP BY ROLLUP (t.a), CUBE (t.b)
+SELECT grouping(t.a) FROM t GROUP BY ROLLUP (t.a)
+SELECT grouping(t.b) FROM t GROUP BY CUBE (t.b)
 SELECT t.a FROM t GROUP BY (t.a) ORDER BY (t.b)
 SELECT v.a FROM (VALUES ($1::INTEGER, $2::VARCHAR), (2, 'x')) AS v (a, b)
 SELECT x.a FROM t JOIN LATERAL (SELECT u.a FROM u WHERE u.id = t.id LIMIT $1) AS x ON (true)
@@ -148,6 +149,12 @@ SELECT x.pg_catalog.lower('x')
 SELECT pg_catalog.coalesce(1)
 SELECT "PG_CATALOG".lower('x')
 SELECT by(1)
+SELECT is(1)
+SELECT t.a, similar(1) FROM t
+SELECT ilike('a', 'b')
+SELECT rollup(1)
+SELECT t.a, cube(1) FROM t
+SELECT r.a FROM rollup(1) AS r
 SELECT t.a, over(1), filter(2), sets(3) FROM t
 SELECT DISTINCT ON (t.a) nextval('s') FROM t
 SELECT count(*) FROM my_rows(1) AS r(a)

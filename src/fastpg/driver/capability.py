@@ -33,6 +33,7 @@ PIPELINE_NAMES: tuple[tuple[str, str], ...] = (
     ("Connection", "_query_loggers"),
     ("Connection", "_top_xact"),
     ("Protocol", "_on_waiter_completed"),
+    ("Protocol", "_wait_for_cancellation"),
     ("Protocol", "close_portal"),
     ("Protocol", "data_received"),
     ("Protocol", "is_in_transaction"),

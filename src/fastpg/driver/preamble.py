@@ -54,6 +54,10 @@ class Preamble:
         hooked.pop("writelines", None)
         return True
 
+    def take(self) -> bytes:
+        """Drop what has not been sent, and return it."""
+        return self._messages if self.disarm() else b""
+
     def _in_front(self, data: Any) -> None:
         self.disarm()
         if len(data) > _GLUED_UP_TO:
@@ -71,6 +75,12 @@ def open_preamble(connection: Any) -> Preamble | None:
     """Return a new preamble of asyncpg's connection, None at level ``public``."""
     transport = getattr(connection, "_transport", None) if is_private() else None
     return None if transport is None else Preamble(transport)
+
+
+def begin_text(isolation: str | None, readonly: bool, deferrable: bool) -> str:
+    """Return the BEGIN that asyncpg's ``Transaction`` would send."""
+    level = f" ISOLATION LEVEL {isolation.upper().replace('_', ' ')}" if isolation else ""
+    return f"BEGIN{level}{' READ ONLY' if readonly else ''}{' DEFERRABLE' if deferrable else ''};"
 
 
 def statement_messages(text: str) -> bytes:

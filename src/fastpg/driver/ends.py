@@ -1,0 +1,218 @@
+"""Ending a transaction without waiting for the server's answer.
+
+asyncpg is told the answer that the server is going to give, and the server's is kept from it
+when it comes: what asyncpg knows of the connection is then what it would know after having waited.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from typing import Any
+
+import asyncpg
+from asyncpg import exceptions as driver_errors
+
+from .closing import is_idle
+
+# None where can_pipeline() says no
+TransactionState: Any = getattr(getattr(asyncpg, "transaction", None), "TransactionState", None)
+
+SETTLE_SECONDS = 2
+"""How long a connection that is given back may take to get over a cancellation."""
+
+_MOST_TRIES = 5
+_IN_TRANSACTION = ord("T")
+
+
+def _answer(tag: bytes) -> bytes:
+    """Return CommandComplete, and the ReadyForQuery of a session without a transaction."""
+    return b"C" + (len(tag) + 5).to_bytes(4, "big") + tag + b"\0Z\0\0\0\x05I"
+
+
+_ROLLBACK = ("ROLLBACK;", _answer(b"ROLLBACK"))
+_COMMIT = ("COMMIT;", _answer(b"COMMIT"))
+_ROLLBACK_MESSAGE = b"Q\0\0\0\x0eROLLBACK;\0"
+
+
+class Ends:
+    """The ends of one connection's transactions; a base of the pipeline."""
+
+    __slots__ = (
+        "_connection",
+        "_protocol",
+        "_receiver",
+        "_operations",
+        "_probe",
+        "_quiet",
+        "_collecting",
+        "listening",
+        "spoiled",
+        "__weakref__",
+    )
+
+    def __init__(self, connection: Any, receiver: Any) -> None:
+        self._connection = connection
+        self._protocol = connection._protocol
+        self._receiver = receiver
+        self._operations = 0  # that asyncpg had made when the transaction began
+        self._probe: Any = None
+        # what asyncpg's cache of statements is switched off for: a pooler, which hands the session
+        # on after each transaction, and should not be sent one while it ends another
+        self._quiet = connection._config.statement_cache_size == 0
+        self._collecting: asyncio.Future[None] | None = None
+        self.listening = False
+        """Whether the session may be sent notifications."""
+        self.spoiled = False
+        """Whether the server has refused an end while something else was sent already."""
+        if receiver is not None:
+            # the event loop holds the receiver, and must not hold a connection that nobody wants
+            me = weakref.ref(self)
+
+            def refused() -> None:
+                if (pipeline := me()) is not None:
+                    pipeline._roll_back_again()
+
+            receiver.when_refused = refused
+
+    @property
+    def farewell(self) -> bool:
+        """Whether the server has said that it ends the connection, even if it has not yet."""
+        return self._receiver is not None and bool(self._receiver.farewell)
+
+    @property
+    def held_up(self) -> bool:
+        """Whether the last end needs seeing to: it was refused, or a pooler has yet to answer."""
+        if self.spoiled:
+            return True
+        return self._quiet and self._receiver is not None and bool(self._receiver.owed)
+
+    def _is_idle(self) -> bool:
+        protocol = self._protocol
+        if protocol._is_cancelling():
+            return False
+        if self._probe is None:
+            state = asyncpg.protocol.protocol.PreparedStatementState
+            self._probe = state("", "", protocol, asyncpg.Record, False)
+        return is_idle(protocol, self._probe)
+
+    def _roll_back_again(self) -> None:
+        """Roll back what the server has refused to end: somebody cancelled it, of all statements.
+
+        asyncpg believes in its end, so it is not asked.  Where something is under way already, the
+        server refuses that in the transaction that it is still in, without executing it.
+        """
+        transport = self._connection._transport
+        if transport is None or transport.is_closing():
+            return
+        if self._is_idle():
+            transport.write(_ROLLBACK_MESSAGE)
+            self._receiver.owe(_ROLLBACK[1])
+        else:
+            self.spoiled = True
+
+    @property
+    def unsettled(self) -> bool:
+        """Whether the session is not fit for another task: a refused end, a cancellation."""
+        return self.spoiled or bool(self._protocol._is_cancelling())
+
+    async def settle(self) -> None:
+        """Wait until the session is fit for another task; close it when that takes too long."""
+        try:
+            if self._protocol._is_cancelling():
+                cancelled = self._protocol._wait_for_cancellation()
+                await asyncio.wait_for(cancelled, SETTLE_SECONDS)
+            await self.clean_up()
+        except Exception:
+            self._connection.terminate()
+
+    async def clean_up(self) -> None:
+        """Roll back what was spoiled by a refused end; raise asyncpg's errors."""
+        tries = _MOST_TRIES
+        while self.spoiled:
+            tries -= 1
+            try:
+                await self._protocol.query(_ROLLBACK[0], None)
+            except driver_errors.PostgresError:
+                if not tries:
+                    raise
+                continue  # whoever cancelled the first one is still at it
+            self.spoiled = False
+
+    async def collected(self) -> None:
+        """Wait until the server has answered every end that was not waited for."""
+        await self.clean_up()
+        receiver = self._receiver
+        if receiver is None or not receiver.owed:
+            return
+        self._collecting = waiting = asyncio.get_running_loop().create_future()
+        receiver.when_collected = self._wake
+        try:
+            await asyncio.wait_for(waiting, self._connection._config.command_timeout)
+        finally:
+            receiver.when_collected = self._collecting = None
+
+    def _wake(self) -> None:
+        if self._collecting is not None and not self._collecting.done():
+            self._collecting.set_result(None)
+
+    def _answer(self, operation: Any, answered: Any, give: Any, answer: bytes) -> None:
+        """Have asyncpg take ``answer`` to the operation that waits for ``answered``, now."""
+        # it would run in the loop's next turn only, and take the next operation's timeout away
+        answered.remove_done_callback(self._protocol._on_waiter_completed)
+        give(answer)
+        try:
+            operation.send(None)
+        except StopIteration:
+            return
+        raise RuntimeError("asyncpg did not take the answer that it was given")
+
+    def owns(self, transaction: Any) -> bool:
+        """Tell whether ``transaction`` is asyncpg's open one, and not the query loggers' affair."""
+        connection = self._connection
+        return (
+            connection._top_xact is transaction
+            and transaction._state is TransactionState.STARTED
+            and not connection._query_loggers
+        )
+
+    def end_unawaited(self, transaction: Any, statements: int, *, commit: bool) -> bool:
+        """Send the end and go on as if it had been answered; tell whether that was possible.
+
+        ``statements`` is the number of operations that the caller has made in the transaction: if
+        asyncpg has made another number, somebody else used the connection.  Not while the session
+        may be sent notifications: a part of one may have come already.
+        """
+        connection, protocol, receiver = self._connection, self._protocol, self._receiver
+        if (
+            receiver is None
+            or receiver.status != _IN_TRANSACTION
+            or protocol.queries_count != self._operations + statements
+            or connection._listeners
+            or self.listening
+            or connection._loop is not asyncio._get_running_loop()
+            or not self.owns(transaction)
+            or protocol._is_cancelling()
+            or connection.is_closed()
+        ):
+            return False
+        text, answer = _COMMIT if commit else _ROLLBACK
+        operation = protocol.query(text, None)
+        try:
+            answered = operation.send(None)
+        except driver_errors.InterfaceError:
+            return False  # something else is going on: awaiting the end says so
+        self._answer(operation, answered, receiver.foretell, answer)
+        connection._top_xact = None
+        transaction._state = TransactionState.ROLLEDBACK
+        return True
+
+    async def end(self, transaction: Any, *, commit: bool) -> None:
+        """Send the end and wait for its answer; errors are asyncpg's."""
+        if not self.owns(transaction) or self._connection.is_closed():
+            # the program has used it, or wants to see it in its query log
+            await (transaction.commit() if commit else transaction.rollback())
+            return
+        self._connection._top_xact = None
+        transaction._state = TransactionState.ROLLEDBACK
+        await self._protocol.query("COMMIT;" if commit else "ROLLBACK;", None)
