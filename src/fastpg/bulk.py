@@ -15,10 +15,10 @@ from typing import Any
 from sqlalchemy.engine.interfaces import ExecuteStyle
 
 from .batches import BatchDialect
-from .begin import AUTOCOMMIT
 from .bulkplan import ArrayInsert, plan_of
 from .columnwise import LARGE_ROW, ColumnRows
 from .parameters import PlannedParameters
+from .unit import AUTOCOMMIT
 
 FEWEST_ROWS = 20
 """Rows from which on arrays are faster than ``executemany()``."""
@@ -125,9 +125,10 @@ class BulkDialect(BatchDialect):
             _work(context).fell_back(chosen)
             if type(parameters) is ColumnRows:
                 parameters = parameters.rows()
-        return super()._deliver_insertmanyvalues_batches(
+        batches: Iterator[Any] = super()._deliver_insertmanyvalues_batches(
             connection, cursor, statement, parameters, generic_setinputsizes, context
         )
+        return batches
 
     def do_executemany(
         self, cursor: Any, statement: str, parameters: Any, context: Any = None

@@ -35,7 +35,7 @@ class Item(Base):
 
 class Keyed(Base):
     __tablename__ = "keyed_of_arrays"
-    id = sa.Column(sa.Uuid, primary_key=True, default=lambda: next(keys))
+    id = sa.Column(sa.Uuid, primary_key=True, default=lambda: next(globals()["keys"]))
     n = sa.Column(sa.Integer)
 
 
@@ -46,7 +46,7 @@ def _keys() -> Any:
         yield uuid.UUID(int=number)
 
 
-keys = _keys()
+keys: Any = _keys()
 metadata = Base.metadata
 item: Any = Item.__table__
 numbered = sa.Table(
@@ -148,7 +148,7 @@ def test_rows_are_told_to_the_last(fastpg_dialect: Dialect) -> None:
 @pytest.mark.parametrize("page", [7, 1000, 5000])
 def test_order_over_several_pages(both: Both, page: int) -> None:
     async def work(engine: AsyncEngine) -> Any:
-        found = []
+        found: list[Any] = []
         async with scratch(engine, metadata) as connection:
             await connection.execution_options(insertmanyvalues_page_size=page)
             for table in (item, numbered, sequenced):
@@ -172,12 +172,12 @@ def test_the_orm(both: Both) -> None:
     async def work(engine: AsyncEngine) -> Any:
         global keys
         keys = _keys()
-        found = []
+        found: list[Any] = []
         async with scratch(engine, metadata) as connection:
             async with AsyncSession(
                 bind=connection, join_transaction_mode="create_savepoint"
             ) as session:
-                items = [Item(name=f"i{n}", n=n) for n in range(120)]
+                items: list[Any] = [Item(name=f"i{n}", n=n) for n in range(120)]
                 session.add_all([*items, *(Keyed(n=n) for n in range(60))])
                 await session.flush()
                 found.append([each.id for each in items])

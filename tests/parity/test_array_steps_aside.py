@@ -272,7 +272,7 @@ def test_errors_with_returning_are_of_the_same_class(both: Both, name: str, at: 
         async with scratch(engine, metadata) as connection:
             failure = await refused(_sent(connection, returning, given))
             goes_on = await attempt(connection.scalar(sa.select(sa.literal(5))))
-            kinds = sorted(failure.lineage & {"IntegrityError", "StatementError"})
+            kinds = sorted({"IntegrityError", "StatementError"} & failure.lineage)
             return [kinds, failure.pgcode, getattr(goes_on, "pgcode", goes_on)]
 
     both(work)
@@ -376,7 +376,7 @@ def test_the_log(both: Both, caplog: pytest.LogCaptureFixture, hidden: bool) -> 
 def test_what_a_program_reads_of_the_parameters(both: Both) -> None:
     async def work(engine: AsyncEngine) -> Any:
         async with scratch(engine, metadata) as connection:
-            found = []
+            found: list[Any] = []
             for statement in (insert, returning):
                 result: Any = await connection.execute(statement, numbers(25, span=None))
                 context = result.context

@@ -134,7 +134,9 @@ def test_a_translated_schema_is_in_the_text() -> None:
         for name in ("third", "fourth")
     )
     for text in (again, third):
-        assert plan_of(compiled, text, {"own": text.split(" ")[2].split(".")[0]}).text in (
+        made = plan_of(compiled, text, {"own": text.split(" ")[2].split(".")[0]})
+        assert isinstance(made, ArrayInsert)
+        assert made.text in (
             "INSERT INTO third.keyed (id) SELECT unnest($1::UUID[])",
             "INSERT INTO fourth.keyed (id) SELECT unnest($1::UUID[])",
         )
