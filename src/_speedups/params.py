@@ -179,6 +179,48 @@ class ParamPlan:
             return rows
         return self._rows(values)
 
+    @cython.annotation_typing(False)
+    def columns(self, values: list[tuple[Any, ...]]) -> list[list[Any]]:
+        """Return what `rows` would, as a new list for each of `positions`.
+
+        Processors are called column after column. A processor's StopIteration comes through as
+        RuntimeError. ValueError when `values` is not what `values()` returns.
+        """
+        self._check(values)
+        if not cython.compiled and len(values) < 10_000:
+            by_place = list(zip(*values)) or [()] * self._count
+            return self._processed([list(by_place[source]) for source in self._sources])
+        return self._processed(self._columns(values))
+
+    @cython.cfunc
+    def _columns(self, values: list[Any]) -> list[Any]:
+        """Build the columns one by one."""
+        j: cython.Py_ssize_t
+        source: cython.Py_ssize_t
+        row: tuple[Any, ...]
+        columns: list[Any] = []
+        for j in range(self._count):
+            source = self._sources[j]
+            column: list[Any] = []
+            for row in values:
+                column.append(row[source])
+            columns.append(column)
+        return columns
+
+    @cython.cfunc
+    def _processed(self, columns: list[Any]) -> list[Any]:
+        """Call each column's processor for its values."""
+        j: cython.Py_ssize_t
+        for j in range(self._count):
+            processor = self._processors[j]
+            if processor is not None:
+                column: list[Any] = columns[j]
+                made: list[Any] = list(map(processor, column))
+                if len(made) != len(column):  # list() takes it for the end
+                    raise RuntimeError("a bind processor raised StopIteration")
+                columns[j] = made
+        return columns
+
     @cython.cfunc
     def _check(self, values: Any) -> object:
         """Raise unless `values` is a list of tuples of the right size."""

@@ -187,6 +187,10 @@ class ParamPlan(Protocol):
         """Return the positional parameters of each set."""
         ...
 
+    def columns(self, values: list[tuple[Any, ...]]) -> list[list[Any]]:
+        """Return the same, a list for each position."""
+        ...
+
 
 class Params(Protocol):
     """The module `params`."""

@@ -15,6 +15,7 @@ from sqlalchemy.dialects.postgresql.base import PGCompiler, PGDialect
 from sqlalchemy.sql import compiler as upstream
 
 from . import _impl
+from .columnwise import ColumnRows
 from .parameters import UnreadSets
 
 _LAYOUTS = "_fastpg_batch_layouts"
@@ -111,6 +112,11 @@ class BatchCompiler(PGCompiler):
         schema_translate_map: Any,
     ) -> Iterator[Any]:
         """Yield one batch after the other, as SQLAlchemy would."""
+        if type(parameters) is ColumnRows:
+            yield from self._array_batches(
+                parameters, compiled_parameters, batch_size, sort_by_parameter_order
+            )
+            return
         deliver = super()._deliver_insertmanyvalues_batches
         layout = None
         if _KNOWN and not generic_setinputsizes and type(parameters) is list:
@@ -131,10 +137,7 @@ class BatchCompiler(PGCompiler):
             return
 
         rows = list(parameters)  # an event hook may change the program's view of them
-        imv: Any = self._insertmanyvalues
-        sentinels: list[Any] = []
-        if imv.sentinel_param_keys:
-            sentinels = list(map(itemgetter(*imv.sentinel_param_keys), compiled_parameters))
+        sentinels = self._sentinels(compiled_parameters)
         size = layout.size(len(rows))
         total = -(-len(rows) // size)
         for number in range(total):
@@ -147,6 +150,46 @@ class BatchCompiler(PGCompiler):
                 batchnum=number + 1,
                 total_batches=total,
             )
+
+    def _sentinels(self, sets: Any) -> list[Any]:
+        """Return the values by which the rows that come back are told apart."""
+        imv: Any = self._insertmanyvalues
+        if not imv.sentinel_param_keys:
+            return []
+        return list(map(itemgetter(*imv.sentinel_param_keys), sets))
+
+    def _array_batches(
+        self, rows: ColumnRows, sets: Any, page: int, ordered: bool
+    ) -> Iterator[Any]:
+        """Yield batches that all have the plan's text, and an array per column."""
+        sentinels = self._sentinels(sets)
+        pages = rows.pages(page)
+        for number, chosen in enumerate(pages, 1):
+            batch = rows.page(chosen)
+            yield upstream._InsertManyValuesBatch(
+                replaced_statement=rows.plan.text,
+                replaced_parameters=batch.arrays(),
+                processed_setinputsizes=None,
+                batch=batch,
+                sentinel_values=sentinels[chosen],
+                current_batch_size=batch.number,
+                batchnum=number,
+                total_batches=len(pages),
+                rows_sorted=ordered,
+                is_downgraded=False,
+            )
+
+    def joins_rows(self, statement: str, columns: int, translation: Any) -> bool:
+        """Tell whether SQLAlchemy sends several rows of ``statement`` (with RETURNING) at once."""
+        if not _KNOWN:
+            return False
+        imv: Any = self._insertmanyvalues
+        ordered = imv.sort_by_parameter_order
+        two = [(None,) * columns] * 2
+        sets: Any = [_AnySet()] * 2
+        deliver = super()._deliver_insertmanyvalues_batches
+        first = next(iter(deliver(statement, two, sets, None, 2, ordered, translation)))
+        return bool(first.current_batch_size == 2 and not first.is_downgraded)
 
     def _layout(
         self, write: Any, statement: str, parameters: list[Any], page: int, ordered: bool

@@ -18,7 +18,7 @@ from sqlalchemy import pool as sqlalchemy_pool
 from sqlalchemy.dialects.postgresql.base import PGDialect
 
 from . import codecs
-from .batches import BatchDialect
+from .bulk import BulkDialect
 from .compiler import PGCompiler_asyncpg as PGCompiler_asyncpg
 from .compiler import PGIdentifierPreparer_asyncpg as PGIdentifierPreparer_asyncpg
 from .connection import AsyncAdapt_asyncpg_connection as AsyncAdapt_asyncpg_connection
@@ -72,7 +72,7 @@ CONNECTION_EXCEPTION_CLASS = "08"
 READ_ONLY_TRANSACTION = "25006"
 
 
-class PGDialect_asyncpg(InitializingDialect, BatchDialect, InListDialect, IsolationDialect):
+class PGDialect_asyncpg(InitializingDialect, BulkDialect, InListDialect, IsolationDialect):
     """PostgreSQL through asyncpg; takes the place of SQLAlchemy's class of the same name."""
 
     driver = "asyncpg"
@@ -103,16 +103,19 @@ class PGDialect_asyncpg(InitializingDialect, BatchDialect, InListDialect, Isolat
         # not keyword-only: create_engine() looks for the names of positional arguments
         pipeline: str | None = None,
         ping_bypass_window: float | None = None,
+        array_insert: bool | None = None,
         **options: Any,
     ) -> None:
         """Take the options of :class:`PGDialect` (json_serializer, native_inet_types...) and ours.
 
-        ``pipeline`` (``auto``, ``begin`` or ``off``) and ``ping_bypass_window`` (seconds) win over
-        ``connect_args`` and the URL.  Raises ArgumentError for a wrong value.
+        ``pipeline`` (``auto``, ``begin`` or ``off``), ``ping_bypass_window`` (seconds) and
+        ``array_insert`` (bool) win over ``connect_args`` and the URL.  Raises ArgumentError for a
+        wrong value.
         """
         super().__init__(**options)
         self._pipeline = coerced_argument("pipeline", pipeline)
         self._ping_bypass_window = coerced_argument("ping_bypass_window", ping_bypass_window)
+        self._array_insert = coerced_argument("array_insert", array_insert)
         self._schema = SchemaGeneration()
         self._counters = EngineCounters()
 
@@ -179,6 +182,8 @@ class PGDialect_asyncpg(InitializingDialect, BatchDialect, InListDialect, Isolat
                 conn.use_pipeline(self._pipeline)
             if self._ping_bypass_window is not None:
                 conn.ping_bypass_window = self._ping_bypass_window
+            if self._array_insert is not None:
+                conn.array_insert = self._array_insert
             conn._schema = self._schema
             conn._dialect = self
             conn._statements.adopt(self._schema.number)

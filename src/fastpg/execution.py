@@ -1,4 +1,4 @@
-"""The execution context: result out (:mod:`fastpg.parameters`: parameters in).
+"""The execution context: result out (:mod:`fastpg.bulk`, :mod:`fastpg.parameters`: parameters in).
 
 Made by SQLAlchemy's engine for each execution, by way of ``PGDialect_asyncpg.execution_ctx_cls``.
 """
@@ -9,14 +9,14 @@ from typing import Any
 
 from . import _impl
 from ._sqlalchemy import default_fetch
-from .parameters import PlannedParameters
+from .bulk import BulkParameters
 from .result import FastpgCursorResult
 
 _OWN_ROWS = _impl.results.OWN_ROWS
 _STREAMING = frozenset({"preserve_rowcount", "stream_results", "yield_per"})
 
 
-class PGExecutionContext_asyncpg(PlannedParameters):
+class PGExecutionContext_asyncpg(BulkParameters):
     """Runs one statement on an adapted connection."""
 
     def pre_exec(self) -> None:

@@ -185,6 +185,8 @@ def _table() -> Iterator[Option]:
                  "seconds after its last use in which a connection is not pinged", "fastpg")
     yield option("in_array_threshold", kinds.THRESHOLD, to.ENGINE,
                  "elements from which on an IN list is sent as one array", "fastpg")
+    yield option("array_insert", kinds.FLAG, to.DIALECT,
+                 "whether INSERTs of many rows go through arrays", "fastpg")
 
     check = to.CHECK
     yield option("channel_binding", choice("prefer", "disable", refused={"require": _NO_BINDING}),

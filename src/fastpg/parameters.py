@@ -226,8 +226,12 @@ class PlannedParameters(PGExecutionContext):
             statement = compiled.preparer._render_schema_translates(statement, names)
             self.unicode_statement = statement
         self.statement = statement
-        self.parameters = plan.params.rows(values) if listed is None else [expanded]
+        self.parameters = self._positional(plan.params, values) if listed is None else [expanded]
         return self
+
+    def _positional(self, plan: Any, values: list[tuple[Any, ...]]) -> Any:
+        """Return the positional parameters of all sets; what a processor raises comes through."""
+        return plan.rows(values)
 
 
 def plannable(compiled: Any, dialect: Any) -> bool:

@@ -6,7 +6,9 @@ Connections count for themselves as they go; the sum is taken when somebody asks
 from __future__ import annotations
 
 import threading
-from collections import deque
+from collections import Counter, deque
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 from weakref import WeakSet
 
@@ -45,6 +47,10 @@ class Statistics(NamedTuple):
     """Ends of transactions whose answer was collected after the program had gone on."""
     pings_saved: int = 0
     """Pings that were left out because the connection had been used recently."""
+    array_inserts: int = 0
+    """INSERTs of many rows (one ``execute()`` each) that went through one array per column."""
+    array_fallbacks: Mapping[str, int] = MappingProxyType({})
+    """INSERTs of many rows that did not, by reason."""
 
 
 NOTHING = Statistics(0, 0, 0, 0, 0)
@@ -99,7 +105,11 @@ class EngineCounters:
 
 
 def _sum(one: Statistics, other: Statistics) -> Statistics:
-    return Statistics(*(a + b for a, b in zip(one, other, strict=True)))
+    return Statistics(*(_added(a, b) for a, b in zip(one, other, strict=True)))
+
+
+def _added(one: Any, other: Any) -> Any:
+    return one + other if isinstance(one, int) else dict(Counter(one) + Counter(other))
 
 
 def stats(engine: Any) -> Statistics:

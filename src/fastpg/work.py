@@ -27,6 +27,8 @@ class Work:
         "deferred",
         "pings_saved",
         "by_hand",
+        "array_inserts",
+        "array_fallbacks",
         "_counter",
         "_retired",
         "__weakref__",
@@ -45,6 +47,10 @@ class Work:
         """Ends of transactions that nobody waited for."""
         self.pings_saved = 0
         """Pings left out within the bypass window."""
+        self.array_inserts = 0
+        """INSERTs of many rows that went through arrays."""
+        self.array_fallbacks: dict[str, int] = {}
+        """INSERTs of many rows that did not, by reason."""
         self.by_hand = self._counter is None
         """Whether asyncpg does not count what it executes, so that :meth:`ran` has to."""
 
@@ -61,7 +67,13 @@ class Work:
             round_trips_saved=self.saved,
             deferred_ends=self.deferred,
             pings_saved=self.pings_saved,
+            array_inserts=self.array_inserts,
+            array_fallbacks=dict(self.array_fallbacks),
         )
+
+    def fell_back(self, reason: str) -> None:
+        """Count an INSERT of many rows that did not go through arrays."""
+        self.array_fallbacks[reason] = self.array_fallbacks.get(reason, 0) + 1
 
     def retire_into(self, retired: deque[Statistics]) -> None:
         """Leave the totals there when this connection is gone."""

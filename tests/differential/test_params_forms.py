@@ -117,6 +117,11 @@ def test_from_sets_to_rows(statement: Any, many: Any, extracted: Any) -> None:
         assert outcome(plan.named, sets) == outcome(list, values)
         told = outcome(plan.rows, values, messages=True)
         assert told == outcome(rows, messages=True)
+        if told[0] == "value" and binds:
+            columns = [list(column) for column in zip(*plan.rows(values))]
+            assert outcome(plan.columns, values) == outcome(
+                lambda made: made, columns or [[] for _ in binds]
+            )
 
 
 @SOME

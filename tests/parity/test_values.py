@@ -66,6 +66,27 @@ class Ways:
         await self.connection.execute(self.table.insert(), rows)
         return await self._stored()
 
+    async def many_enough_for_arrays(self) -> Any:
+        many = [{**row, "id": n} for n, row in enumerate(self.rows * 25)]
+        await self.connection.execute(self.table.insert(), many)
+        nulls = [{"id": -n, "value": None} for n in range(1, 26)]
+        await self.connection.execute(self.table.insert(), nulls)
+        mixed = [row for pair in zip(many, nulls) for row in pair]
+        rows = [{**row, "id": 5000 + n} for n, row in enumerate(mixed)]
+        nothing = pg.insert(self.table).on_conflict_do_nothing()
+        await self.connection.execute(nothing, [*rows, rows[0]])
+        return await self._stored()
+
+    async def bulk_unordered(self) -> Any:
+        insert = self.table.insert().returning(self.value)
+        nulls = [{"id": -n, "value": None} for n in range(1, 26)]
+        many = [{**row, "id": n} for n, row in enumerate(self.rows * 25)]
+        return [
+            await self._all(self.table.select()),
+            (await self.connection.execute(insert, nulls)).all(),
+            (await self.connection.execute(insert, many)).all(),
+        ]
+
     async def bulk(self) -> Any:
         insert = self.table.insert().returning(
             self.table.c.id, self.value, sort_by_parameter_order=True

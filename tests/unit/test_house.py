@@ -18,8 +18,8 @@ PACKAGE = Path(fastpg.__file__).parent
 ROOMS = (
     "__main__ plugin auto __init__ _autostart _registration"
     " copyout copying copycursor copyfeed copyrows copytable copytypes copytext copyoutcursor"
-    " dialect liveness initialize isolation execution result compiler batches inlists"
-    " parameters inplan _upstream arraytypes"
+    " dialect liveness initialize isolation execution result compiler bulk batches columnwise"
+    " bulkplan inlists parameters inplan _upstream arraytypes"
     " typemap types dbapi url service unknown hosts settings tls tls_files options coercion"
     " sync loopthread connection errors server_side cursor portal transaction begin unit readonly"
     " mutex statements work statistics codecs conversions plain purenames"

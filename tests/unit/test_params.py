@@ -26,6 +26,27 @@ def test_rows_come_in_the_order_of_the_positions(impl: Impl) -> None:
     assert planned.rows([(1, 2, 3), (4, 5, 6)]) == [(3, 1, 2), (6, 4, 5)]
 
 
+def test_columns_come_in_the_order_of_the_positions(impl: Impl) -> None:
+    made = plan(impl, ["a", "b"], {"b": str}, positions=["b", "a"])
+    for number in (0, 1, 3, 10_001):
+        values = [(n, -n) for n in range(number)]
+        columns = made.columns(values)
+        assert columns == [[str(-n) for n in range(number)], list(range(number))]
+        assert columns[0] is not made.columns(values)[0]
+
+
+def test_columns_hold_what_a_processor_raises(impl: Impl) -> None:
+    def ended(value: Any) -> Any:
+        raise StopIteration
+
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        plan(impl, ["a"], {"a": ended}).columns([(1,), (2,)])
+    with pytest.raises(ZeroDivisionError):
+        plan(impl, ["a"], {"a": lambda value: 1 / value}).columns([(1,), (0,)])
+    with pytest.raises(ValueError, match="tuples"):
+        plan(impl, ["a"], {}).columns([[1]])  # type: ignore[list-item]
+
+
 def test_dictionaries_come_in_the_order_of_the_parameters(impl: Impl) -> None:
     sets = plan(impl, ["b", "a"], {"a": str}, positions=["a", "b"]).sets([(1, 2), (3, 4)])
     assert [list(made.items()) for made in sets] == [[("b", 1), ("a", 2)], [("b", 3), ("a", 4)]]

@@ -1,0 +1,226 @@
+"""INSERTs of many rows through one array per column.
+
+With RETURNING the batches of SQLAlchemy's "insertmanyvalues" are sent so; without, what the engine
+asks ``executemany()`` for: programs, their event hooks and their logs see the statement and the
+rows that SQLAlchemy has made.  Where arrays would not do the same, or not as fast, the usual way is
+taken, and counted with its reason in :func:`fastpg.stats`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy.engine.interfaces import ExecuteStyle
+
+from .batches import BatchDialect
+from .bulkplan import ArrayInsert, plan_of
+from .columnwise import LARGE_ROW, ColumnRows
+from .parameters import PlannedParameters
+from .unit import AUTOCOMMIT
+
+FEWEST_ROWS = 20
+"""Rows from which on arrays are faster than ``executemany()``."""
+FEWEST_RETURNED = 11
+"""Rows from which on they are worth their while with RETURNING: so many texts are few."""
+MOST_COLUMNS = 40
+"""Columns up to which they are."""
+COLUMNWISE_FROM = 10
+"""Rows from which on parameters are kept column by column."""
+_UNNEST_TOGETHER = (10,)
+"""The server's version in which several functions of sets in a SELECT list go in step."""
+
+_REWRITTEN = "a statement or parameters that an event hook replaced"
+_REFUSED_VALUE = "a value that asyncpg refuses"
+_BAD_ARGUMENT = "invalid input for query argument"
+_ELEMENT = re.compile(r"(?<=in element #)\d+(?= of executemany)")
+
+
+def plan_for(context: Any, number: int) -> ArrayInsert | str | None:
+    """Return how ``number`` rows go through arrays, or why not; None for what is no INSERT."""
+    compiled = context.compiled
+    adapted = getattr(context.cursor, "_adapt_connection", None)
+    if not context.isinsert or compiled is None or number < 2 or adapted is None:
+        return None
+    if not _is_on(context, adapted):
+        return "array_insert is off"
+    returned = context.execute_style is ExecuteStyle.INSERTMANYVALUES
+    fewest = FEWEST_RETURNED if returned else FEWEST_ROWS
+    if number < fewest:
+        return f"fewer than {fewest} rows"
+    if (getattr(context.dialect, "server_version_info", None) or (0,)) < _UNNEST_TOGETHER:
+        return "a server before PostgreSQL 10"
+    translation = None
+    if compiled.schema_translate_map:
+        translation = context.execution_options.get("schema_translate_map", {})
+    plan = plan_of(compiled, context.statement, translation)
+    if type(plan) is ArrayInsert and not returned and len(plan.inner) > MOST_COLUMNS:
+        return f"more than {MOST_COLUMNS} columns"
+    return plan
+
+
+def _is_on(context: Any, adapted: Any) -> bool:
+    option = context.execution_options.get("array_insert")
+    return bool(adapted.array_insert if option is None else option)
+
+
+def _page_size(context: Any) -> int:
+    size: int = context.execution_options.get(
+        "insertmanyvalues_page_size", context.dialect.insertmanyvalues_page_size
+    )
+    return max(size, 1)
+
+
+class BulkParameters(PlannedParameters):
+    """A context whose parameters stay columns where nobody is to see rows."""
+
+    def _positional(self, plan: Any, values: list[tuple[Any, ...]]) -> Any:
+        """Return the positional parameters of all sets; what a processor raises comes through."""
+        if len(values) < COLUMNWISE_FROM or not self.isinsert or _is_watched(self):
+            return super()._positional(plan, values)
+        arrays = plan_for(self, len(values))
+        if type(arrays) is not ArrayInsert:
+            return super()._positional(plan, values)
+        try:
+            return ColumnRows(plan.columns(values), len(values), arrays)
+        except Exception:
+            # the first in the order of rows is the one to raise
+            return super()._positional(plan, values)
+
+
+def _is_watched(context: Any) -> bool:
+    """Tell whether event hooks or the log are shown the parameters."""
+    connection = context.root_connection
+    return bool(
+        connection._has_events
+        or connection.engine._has_events
+        or context.dialect._has_events
+        or connection._echo
+    )
+
+
+class BulkDialect(BatchDialect):
+    """Sends INSERTs of many rows as one array per column."""
+
+    def _deliver_insertmanyvalues_batches(
+        self,
+        connection: Any,
+        cursor: Any,
+        statement: Any,
+        parameters: Any,
+        generic_setinputsizes: Any,
+        context: Any,
+    ) -> Iterator[Any]:
+        """Yield one batch after the other and take in its rows, as SQLAlchemy would."""
+        chosen = _chosen(context, parameters)
+        if type(chosen) is ColumnRows:
+            obstacle = "input sizes" if generic_setinputsizes else chosen.obstacle()
+            if obstacle is None:
+                _work(context).array_inserts += 1
+                parameters = chosen
+            else:
+                chosen = obstacle
+        if type(chosen) is str:
+            _work(context).fell_back(chosen)
+            if type(parameters) is ColumnRows:
+                parameters = parameters.rows()
+        batches: Iterator[Any] = super()._deliver_insertmanyvalues_batches(
+            connection, cursor, statement, parameters, generic_setinputsizes, context
+        )
+        return batches
+
+    def do_executemany(
+        self, cursor: Any, statement: str, parameters: Any, context: Any = None
+    ) -> None:
+        """Run a statement once per parameter sequence: an INSERT through arrays, if it can be."""
+        if context is None or not context.isinsert or cursor is not context.cursor:
+            super().do_executemany(cursor, statement, parameters, context)  # type: ignore[no-untyped-call]
+            return
+        try:
+            chosen = _chosen(context, parameters)
+            if statement != context.statement or parameters is not context.parameters:
+                chosen = chosen and _REWRITTEN
+            if type(chosen) is ColumnRows:
+                chosen = self._insert(cursor, statement, chosen, context)
+                if chosen is None:
+                    return
+            if chosen is not None:
+                _work(context).fell_back(chosen)
+            rows = parameters.rows() if type(parameters) is ColumnRows else parameters
+            super().do_executemany(cursor, statement, rows, context)  # type: ignore[no-untyped-call]
+        except BaseException:
+            if type(parameters) is ColumnRows:
+                parameters.fill()  # the error shows them
+            raise
+
+    def _insert(self, cursor: Any, statement: str, rows: ColumnRows, context: Any) -> str | None:
+        """Insert the rows, or return the reason why nothing has been sent."""
+        obstacle = rows.obstacle()
+        if obstacle is not None:
+            return obstacle
+        if rows.size() > LARGE_ROW * rows.number:
+            return "rows of more than 10 KB"
+        pages = rows.pages(_page_size(context))
+        if len(pages) > 1 and cursor._adapt_connection.isolation_level == AUTOCOMMIT:
+            return "more than a page in AUTOCOMMIT"
+        inserted = 0
+        for number, page in enumerate(pages):
+            try:
+                cursor.execute(rows.plan.text, rows.page(page).arrays())
+            except self.loaded_dbapi.Error as error:
+                if not _is_refused_value(error):
+                    raise
+                if not number:
+                    return _REFUSED_VALUE
+                self._insert_rest(cursor, statement, rows, page.start, context)
+                inserted = -1
+                break
+            inserted += cursor._rowcount
+        if inserted >= 0:
+            _work(context).array_inserts += 1
+        cursor._rowcount = inserted
+        return None
+
+    def _insert_rest(
+        self, cursor: Any, statement: str, rows: ColumnRows, start: int, context: Any
+    ) -> None:
+        """Insert the rows from ``start`` on one by one; an error counts them from the first."""
+        _work(context).fell_back(_REFUSED_VALUE)
+        try:
+            more = rows.rows()[start:]
+            super().do_executemany(cursor, statement, more, context)  # type: ignore[no-untyped-call]
+        except self.loaded_dbapi.Error as error:
+            error.args = tuple(
+                _ELEMENT.sub(lambda match: str(int(match[0]) + start), text)
+                if isinstance(text, str)
+                else text
+                for text in error.args
+            )
+            raise
+
+
+def _chosen(context: Any, parameters: Any) -> ColumnRows | str | None:
+    """Return the parameters as columns, or the reason why the usual way is taken.
+
+    None for what is not ours to send: no INSERT of many rows, or another one's cursor.
+    """
+    if type(parameters) is ColumnRows:
+        return parameters
+    plan = plan_for(context, len(parameters))
+    if plan is None or isinstance(plan, str):
+        return plan
+    columns = list(map(list, zip(*parameters, strict=True)))
+    if len(columns) != plan.width:
+        return _REWRITTEN
+    return ColumnRows(columns, len(parameters), plan)
+
+
+def _is_refused_value(error: Any) -> bool:
+    """Tell whether asyncpg could not encode a value, and so has sent nothing."""
+    return str(getattr(error, "orig", None)).startswith(_BAD_ARGUMENT)
+
+
+def _work(context: Any) -> Any:
+    # not of the cursor that the engine hands on, which a program may have wrapped
+    return context.cursor._adapt_connection._work

@@ -1,0 +1,213 @@
+"""How an INSERT of many rows is written for one array per column, or the reason why it is not.
+
+Made once per compiled statement (and text, which a ``schema_translate_map`` changes) and kept with
+it; :mod:`fastpg.bulk` sends what the plan says.  ``VALUES ($1::INTEGER, $2::VARCHAR)`` becomes
+``SELECT unnest($1::INTEGER[]), unnest($2::VARCHAR[])``: numbers and everything around stay as
+SQLAlchemy has written them.  A text that is not understood to the last character is no plan.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy.dialects.postgresql.dml import OnConflictDoNothing
+
+from .arraytypes import array_type, why_not
+
+_PLANS = "_fastpg_array_inserts"
+_PLANS_KEPT = 3
+
+_ROWS = "imp_u"  # beside SQLAlchemy's own imp_sen
+_PLAIN = " VALUES ("
+_SORTED = " FROM (VALUES ("
+
+_PARAMETER = re.compile(r"\$(\d+)")
+_UNCLEAR = re.compile(r"\\|--|/\*|\$(?!\d)")
+_REFUSED = re.compile(r"\b(SELECT|DEFAULT|OVER|WITHIN|FILTER)\b", re.IGNORECASE)
+_CALLED = re.compile(r"""(::\s*)?([\w."]+)\s*\(""")
+_PER_ROW = frozenset(
+    """
+    abs btrim cast ceil char_length clock_timestamp coalesce concat concat_ws currval date_trunc
+    encode floor gen_random_uuid greatest initcap lcase least left length lower lpad ltrim md5 mod
+    nextval now nullif octet_length random replace right round rpad rtrim sha256
+    statement_timestamp substr substring timeofday timezone to_char to_date to_number to_timestamp
+    to_tsvector transaction_timestamp trim upper uuid_generate_v1 uuid_generate_v4
+    and or not in case when then else end like ilike
+    """.split()
+)
+"""Functions (and words in front of a parenthesis) that give one value for each row and read no
+table.  An aggregate or a function of sets is an error in VALUES and none in a SELECT list."""
+
+_SIZED = frozenset(
+    {"VARCHAR[]", "CHAR[]", "BYTEA[]", "JSON[]", "JSONB[]", "CITEXT[]", "TSVECTOR[]"}
+)
+"""Arrays whose values may be of any size."""
+
+
+class ArrayInsert:
+    """One statement for any number of rows."""
+
+    __slots__ = ("text", "inner", "sized", "ranges", "width")
+
+    def __init__(self, text: str, types: Mapping[int, str], width: int) -> None:
+        """Keep the text and the array types of those of its ``width`` parameters that are arrays.
+
+        Keys are the parameters' places, from 0.
+        """
+        self.text = text
+        self.width = width
+        self.inner = tuple(sorted(types))
+        self.sized = tuple(place for place in self.inner if types[place] in _SIZED)
+        """Places of those whose values may be large."""
+        self.ranges = tuple(place for place in self.inner if types[place].endswith("RANGE[]"))
+        """Places of those whose values asyncpg takes as lists, too."""
+
+
+def plan_of(
+    compiled: Any, statement: str, translation: Mapping[Any, str] | None
+) -> ArrayInsert | str:
+    """Return the plan for ``statement``, the text of ``compiled``; else the reason against it.
+
+    ``translation`` is the schema_translate_map by which the text was made, if there was one.
+    """
+    plans = compiled.__dict__.setdefault(_PLANS, {})
+    plan: ArrayInsert | str | None = plans.get(statement)
+    if plan is None:
+        if len(plans) >= _PLANS_KEPT:
+            plans.clear()
+        try:
+            plan = _plan(compiled, statement, translation)
+        except _NoPlan as reason:
+            plan = str(reason)
+        plans[statement] = plan
+    return plan
+
+
+class _NoPlan(Exception):
+    """The reason why there is none."""
+
+
+def _plan(compiled: Any, statement: str, translation: Mapping[Any, str] | None) -> ArrayInsert:
+    _check(compiled, statement, translation)
+    imv = compiled._insertmanyvalues
+    ordered = imv is not None and imv.embed_values_counter
+    token = _SORTED if ordered else _PLAIN
+    head, found, tail = statement.partition(token)
+    if not found or token in tail:
+        raise _NoPlan("no VALUES, or more than one")
+    items, tail = _items(tail)
+    if tail.startswith(","):
+        raise _NoPlan("several rows in VALUES")
+    inside = {number for item in items for number in _PARAMETER.findall(item)}
+    if not inside:
+        raise _NoPlan("no parameters in VALUES")
+    if not inside.isdisjoint(_PARAMETER.findall(head + tail)):
+        raise _NoPlan("a parameter inside and outside of VALUES")
+
+    types: dict[int, str] = {}
+    chosen = [_take_in(item, compiled, translation, ordered, types) for item in items]
+    places = sorted(types)
+    arrays = [f"unnest(${place + 1}::{types[place]})" for place in places]
+    names = [f"b{place + 1}" for place in places]
+    plain = chosen == [f"{_ROWS}.{name}" for name in names]
+    if ordered:
+        arrays.append(f"generate_subscripts(${places[0] + 1}::{types[places[0]]}, 1)")
+        names.append("n")
+        chosen.append(f"{_ROWS}.n")
+    rows = f"SELECT {', '.join(arrays)}"
+    if not plain:  # expressions, or parameters in another order
+        rows = f"SELECT {', '.join(chosen)} FROM ({rows}) AS {_ROWS}({', '.join(names)})"
+    text = f"{head} FROM ({rows}{tail}" if ordered else f"{head} {rows}{tail}"
+    return ArrayInsert(text, types, len(compiled.positiontup))
+
+
+def _check(compiled: Any, statement: str, translation: Mapping[Any, str] | None) -> None:
+    """Raise for a statement that need not be looked at any closer."""
+    if not compiled._numeric_binds:
+        raise _NoPlan("no numbered parameters")
+    if not compiled.positiontup:
+        raise _NoPlan("no parameters in VALUES")
+    if compiled.post_compile_params or compiled.literal_execute_params:
+        raise _NoPlan("parameters that are rendered for each execution")
+    clause = compiled.compile_state.statement._post_values_clause
+    imv = compiled._insertmanyvalues
+    if imv is None:
+        if clause is not None and not isinstance(clause, OnConflictDoNothing):
+            raise _NoPlan("ON CONFLICT DO UPDATE")
+    elif imv.is_default_expr:
+        raise _NoPlan("no parameters in VALUES")
+    elif not compiled.joins_rows(statement, len(compiled.positiontup), translation):
+        raise _NoPlan("rows that SQLAlchemy sends one by one")
+
+
+def _items(text: str) -> tuple[list[str], str]:
+    """Split a list at its commas, up to the parenthesis that closes it; return the rest, too."""
+    items: list[str] = []
+    depth = start = 0
+    quote = ""
+    for at, character in enumerate(text):
+        if quote:
+            if character == "$":  # as good as a parameter, to what comes later
+                break
+            quote = "" if character == quote else quote
+        elif character in "'\"":
+            quote = character
+        elif character in "([":
+            depth += 1
+        elif character == "," and not depth:
+            items.append(text[start:at].strip())
+            start = at + 1
+        elif character in ")]":
+            depth -= 1
+            if depth < 0:
+                items.append(text[start:at].strip())
+                if not _UNCLEAR.search(text, 0, at):
+                    return items, text[at + 1 :]
+                break
+    raise _NoPlan("VALUES that cannot be taken apart")
+
+
+def _take_in(
+    item: str,
+    compiled: Any,
+    translation: Mapping[Any, str] | None,
+    ordered: bool,
+    types: dict[int, str],
+) -> str:
+    """Note the array types of one value's parameters; return what stands for it in a row."""
+    matches = list(_PARAMETER.finditer(item))
+    alone = len(matches) == 1 and not matches[0].start()
+    bare = alone and matches[0].end() == len(item)
+    for match in matches:
+        place = int(match[1]) - 1
+        if place >= len(compiled.positiontup):
+            raise _NoPlan("no numbered parameters")
+        kind = compiled.binds[compiled.positiontup[place]].type
+        # what SQLAlchemy does not cast is cast in front of its ORDER BY
+        stated = ordered and bare
+        name = array_type(kind, compiled, stated=stated)
+        if name is None:
+            raise _NoPlan(why_not(kind, compiled, stated=stated))
+        if translation is not None:
+            name = compiled.preparer._render_schema_translates(name, translation)
+        if types.setdefault(place, name) != name:
+            raise _NoPlan("a parameter of two types")
+        bare = bare or (alone and item[match.end() :] == f"::{name[:-2]}")
+        if not bare and not item.startswith("::", match.end()):
+            raise _NoPlan("a parameter without a cast in an expression")
+    if not bare:
+        _check_expression(item)
+        return _PARAMETER.sub(lambda match: f"{_ROWS}.b{match[1]}", item)
+    return f"{_ROWS}.b{matches[0][1]}"
+
+
+def _check_expression(item: str) -> None:
+    """Raise unless an expression has one value for each row, whatever stands in other rows."""
+    refused = _REFUSED.search(item)
+    if refused is not None:
+        raise _NoPlan(f"{refused[1].upper()} in VALUES")
+    for cast, name in _CALLED.findall(item):
+        if not cast and name.lower() not in _PER_ROW:
+            raise _NoPlan(f"function {name} in VALUES")
