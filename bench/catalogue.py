@@ -164,7 +164,7 @@ def _bulk() -> Iterator[Benchmark]:
         *(Lane(peer, peer, copied) for peer in (COMPILED, PYTHON, ASYNCPG)),
     )
     title = "100,000 rows by COPY, against INSERT"
-    yield Benchmark(copied, title, "time", lanes, _STANDARD[:2], rounds=5)
+    yield Benchmark(copied, title, "time", lanes, _STANDARD[:2], rounds=3)
 
 
 def _caching() -> Benchmark:
