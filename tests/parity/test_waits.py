@@ -125,12 +125,14 @@ def test_the_time_of_a_unit_is_that_of_its_waits(
         if unit.connects:
             count += await of_connecting(dialect, waits)
         ours = {"pipeline": "auto"} if dialect.ours else {}
-        allowed = (count + 0.9) * ROUND_TRIP
+        # the processor takes its time to make a connection, and more of it on a busy machine
+        round_trip = ROUND_TRIP * (3 if unit.connects else 1)
+        allowed = (count + 0.9) * round_trip
         async with warm(dialect, waits, unit, **ours) as run:
-            seconds = await waits.seconds(run, ROUND_TRIP / 2, allowed)
+            seconds = await waits.seconds(run, round_trip / 2, allowed)
         assert seconds < allowed
         # what connecting takes may differ by one from one time to the next
-        assert unit.at_most or unit.connects or seconds >= count * ROUND_TRIP
+        assert unit.at_most or unit.connects or seconds >= count * round_trip
 
     asyncio.run(work())
 
