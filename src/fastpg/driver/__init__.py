@@ -26,6 +26,7 @@ from .copying import copy_out as copy_out
 from .copying import copy_records as copy_records
 from .copying import copy_text as copy_text
 from .copying import has_binary_form as has_binary_form
+from .copying import has_codec_of_program as has_codec_of_program
 from .counting import counter as counter
 from .counting import operations as operations
 from .execution import executor as executor

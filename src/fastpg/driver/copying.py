@@ -7,6 +7,7 @@ Level ``private`` describes the table anew for each COPY, in its transaction: as
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from typing import Any, NamedTuple
 
@@ -20,6 +21,8 @@ _NO_TIMEOUT = 1e9
 """Seconds: what is not given is taken from ``command_timeout``, which the caller sees to."""
 _SECONDS_TO_NOTICE = 0.1
 _NO_ENCODER = "no binary format encoder"
+_LOST = "the connection was lost during a COPY"
+_TEXT, _BINARY = 0, 1
 
 
 class CopyTarget(NamedTuple):
@@ -46,7 +49,7 @@ async def has_binary_form(connection: Any, target: CopyTarget) -> bool:
         settings = connection._protocol.get_settings()
         if hasattr(settings, "get_data_codec"):
             return all(
-                settings.get_data_codec(attribute.type.oid, 1) is not None
+                settings.get_data_codec(attribute.type.oid, _BINARY) is not None
                 for attribute in target.described.get_attributes()
             )
     # asyncpg tells by refusing, and what it has refused leaves the transaction aborted
@@ -67,6 +70,17 @@ async def has_binary_form(connection: Any, target: CopyTarget) -> bool:
     return True
 
 
+def has_codec_of_program(connection: Any, oid: int) -> bool:
+    """Tell whether ``set_type_codec()`` was called for a type, as far as asyncpg tells."""
+    settings = connection.get_settings()
+    if not hasattr(settings, "get_data_codec"):
+        return False
+    return any(
+        settings.get_data_codec(oid, form) is not settings.get_data_codec(oid, form, True)
+        for form in (_TEXT, _BINARY)
+    )
+
+
 async def copy_records(
     connection: Any, target: CopyTarget, records: AsyncIterator[Any] | Iterator[Any]
 ) -> None:
@@ -77,7 +91,8 @@ async def copy_records(
     if _copies(connection):
         statement = f"{target.statement} (FORMAT binary)"
         state = target.described._state
-        await connection._protocol.copy_in(statement, None, None, records, state, _NO_TIMEOUT)
+        copying = connection._protocol.copy_in(statement, None, None, records, state, _NO_TIMEOUT)
+        await _told_of_loss(connection, copying)
         return
     await connection.reload_schema_state()
     copying = connection.copy_records_to_table(
@@ -93,7 +108,10 @@ async def copy_records(
 async def copy_text(connection: Any, target: CopyTarget, chunks: AsyncIterator[bytes]) -> None:
     """Send lines of COPY's text form."""
     if _copies(connection):
-        await connection._protocol.copy_in(target.statement, chunks, None, None, None, _NO_TIMEOUT)
+        copying = connection._protocol.copy_in(
+            target.statement, chunks, None, None, None, _NO_TIMEOUT
+        )
+        await _told_of_loss(connection, copying)
         return
     copying = connection.copy_to_table(
         target.table,
@@ -103,6 +121,29 @@ async def copy_text(connection: Any, target: CopyTarget, chunks: AsyncIterator[b
         timeout=_NO_TIMEOUT,
     )
     await _unless_lost(connection, copying)
+
+
+async def _told_of_loss(connection: Any, copying: Any) -> None:
+    """Await asyncpg's COPY; raise ConnectionDoesNotExistError where it wrote to a closed transport.
+
+    uvloop's raises RuntimeError then, out of what asyncpg does about errors: the future that knows
+    of the loss stays behind, and would complain that nobody asked it.
+    """
+    held = gc.get_referents(copying)
+    try:
+        await copying
+    except RuntimeError as error:
+        if not connection.is_closed():
+            raise
+        for future in gc.get_referents(*held):
+            if isinstance(future, asyncio.Future) and future.done() and not future.cancelled():
+                future.exception()
+        begun_by = error.__context__
+        while begun_by is not None:
+            if isinstance(begun_by, asyncio.CancelledError):
+                raise begun_by from None
+            begun_by = begun_by.__context__
+        raise asyncpg.ConnectionDoesNotExistError(_LOST) from error
 
 
 async def _unless_lost(connection: Any, copying: Coroutine[Any, Any, Any]) -> None:
@@ -120,8 +161,13 @@ async def _unless_lost(connection: Any, copying: Coroutine[Any, Any, Any]) -> No
         if not task.done():
             await asyncio.wait({task}, timeout=_SECONDS_TO_NOTICE)
         if not task.done():
-            raise asyncpg.ConnectionDoesNotExistError("the connection was lost during a COPY")
-        task.result()
+            raise asyncpg.ConnectionDoesNotExistError(_LOST)
+        try:
+            task.result()
+        except RuntimeError as error:
+            if not connection.is_closed():
+                raise
+            raise asyncpg.ConnectionDoesNotExistError(_LOST) from error  # uvloop's transport
     finally:
         connection.remove_termination_listener(note)
         losing.cancel()
