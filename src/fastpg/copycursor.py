@@ -23,7 +23,7 @@ from .cursor import AsyncAdapt_asyncpg_cursor
 # of the server's CONTEXT, in whatever language: COPY name, line 3, column "n": "x"
 _WHERE = re.compile(r"^COPY .+?, \w+ (\d+)(?:, \w+ ([^:]+))?", re.MULTILINE)
 
-_OF_DIALECT = frozenset({114, 3802, "json", "jsonb", "hstore", "json[]", "jsonb[]", "hstore[]"})
+_OF_DIALECT = frozenset({114, 3802, 650, 869, "json[]", "jsonb[]"})
 """Numbers and names of types whose codecs the dialect sets: they send text as it is."""
 
 _BUSY = "the connection is busy with a COPY: what makes its rows needs a connection of its own"
@@ -136,14 +136,15 @@ class AsyncAdapt_asyncpg_copy_cursor(AsyncAdapt_asyncpg_cursor):
             await feed.finished()
 
     def _encoder(self, type_: Any) -> copytext.Encoder:
-        if type_.oid not in _OF_DIALECT and type_.name not in _OF_DIALECT:
-            for oid in (type_.oid, copytext.ARRAYS.get(type_.oid, type_.oid)):
-                if driver.has_codec_of_program(self._connection, oid):
-                    raise exc.ArgumentError(
-                        f"{type_.name} has a codec of the program's own, which COPY in text form "
-                        "cannot use: give the type a codec of binary form, and leave out columns "
-                        "of types that have none"
-                    )
+        oid = copytext.ARRAYS.get(type_.oid, type_.oid)
+        form = driver.codec_set(self._connection, oid)
+        # ours of binary form are of types that have a text form here, and make the same values
+        ours = form == "binary" and oid in copytext.ENCODERS
+        if form is not None and not ours and not _OF_DIALECT & {oid, type_.name}:
+            raise exc.ArgumentError(
+                f"{type_.name} has a codec of the program's own, which COPY in text form cannot "
+                "use: set one of binary form, and leave out columns of types that have none"
+            )
         return copytext.encoder(type_)
 
     async def _explain(self, error: Exception, insert: Any, described: Any) -> NoReturn:

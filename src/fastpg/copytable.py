@@ -21,9 +21,7 @@ class CopyTable:
             return
         self.mapper = mapper = inspect(subject, raiseerr=False)
         if not getattr(mapper, "is_mapper", False):
-            raise exc.ArgumentError(
-                f"COPY takes a Table or a mapped class, not {subject!r}"
-            )
+            raise exc.ArgumentError(f"COPY takes a Table or a mapped class, not {subject!r}")
         table = mapper.local_table
         if len(mapper.tables) != 1 or not isinstance(table, Table):
             raise exc.ArgumentError(

@@ -55,7 +55,7 @@ def _float(value: Any) -> str:
 
 def _real(value: Any) -> str:
     # the digits of the double would be rounded from again, to another number where they lie between
-    return repr(unpack("f", pack("f", value))[0])
+    return repr(unpack("!f", pack("!f", value))[0])
 
 
 def _boolean(value: Any) -> str:

@@ -21,12 +21,12 @@ from .closing import Closing as Closing
 from .closing import take_dropped as take_dropped
 from .copying import CopyTarget as CopyTarget
 from .copying import CopyWatch as CopyWatch
+from .copying import codec_set as codec_set
 from .copying import command_timeout as command_timeout
 from .copying import copy_out as copy_out
 from .copying import copy_records as copy_records
 from .copying import copy_text as copy_text
 from .copying import has_binary_form as has_binary_form
-from .copying import has_codec_of_program as has_codec_of_program
 from .counting import counter as counter
 from .counting import operations as operations
 from .execution import executor as executor

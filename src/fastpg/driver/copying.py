@@ -21,6 +21,7 @@ _NO_TIMEOUT = 1e9
 """Seconds: what is not given is taken from ``command_timeout``, which the caller sees to."""
 _SECONDS_TO_NOTICE = 0.1
 _NO_ENCODER = "no binary format encoder"
+_NOT_IDLE = "cannot switch to state"
 _LOST = "the connection was lost during a COPY"
 _TEXT, _BINARY = 0, 1
 
@@ -70,15 +71,21 @@ async def has_binary_form(connection: Any, target: CopyTarget) -> bool:
     return True
 
 
-def has_codec_of_program(connection: Any, oid: int) -> bool:
-    """Tell whether ``set_type_codec()`` was called for a type, as far as asyncpg tells."""
+def codec_set(connection: Any, oid: int) -> str | None:
+    """Return the form of the codec that took the place of asyncpg's own, as it calls it.
+
+    None where none did, and for types that asyncpg knows nothing of: it does not tell.
+    """
     settings = connection.get_settings()
     if not hasattr(settings, "get_data_codec"):
-        return False
-    return any(
-        settings.get_data_codec(oid, form) is not settings.get_data_codec(oid, form, True)
-        for form in (_TEXT, _BINARY)
-    )
+        return None
+    if settings.get_data_codec(oid, ignore_custom_codec=True) is None:
+        return None  # by itself it sets one that takes text
+    for form, name in ((_TEXT, "text"), (_BINARY, "binary")):
+        codec = settings.get_data_codec(oid, form)
+        if codec is not None and codec is not settings.get_data_codec(oid, form, True):
+            return name
+    return None
 
 
 async def copy_records(
@@ -124,26 +131,38 @@ async def copy_text(connection: Any, target: CopyTarget, chunks: AsyncIterator[b
 
 
 async def _told_of_loss(connection: Any, copying: Any) -> None:
-    """Await asyncpg's COPY; raise ConnectionDoesNotExistError where it wrote to a closed transport.
+    """Await asyncpg's COPY; raise ConnectionDoesNotExistError where it cannot say so itself.
 
-    uvloop's raises RuntimeError then, out of what asyncpg does about errors: the future that knows
-    of the loss stays behind, and would complain that nobody asked it.
+    Where the server has announced its end between two statements, asyncpg refuses to begin; where
+    uvloop's transport is closed, writing to it raises RuntimeError, out of what asyncpg does about
+    errors.  Each leaves a future behind that would complain that nobody asked it, the first one
+    also an operation that does not end.
     """
     held = gc.get_referents(copying)
     try:
         await copying
+    except asyncpg.InternalClientError as error:
+        if _NOT_IDLE not in str(error):
+            raise
+        connection.terminate()
+        _ask_futures(held)
+        raise asyncpg.ConnectionDoesNotExistError(_LOST) from error
     except RuntimeError as error:
         if not connection.is_closed():
             raise
-        for future in gc.get_referents(*held):
-            if isinstance(future, asyncio.Future) and future.done() and not future.cancelled():
-                future.exception()
+        _ask_futures(held)
         begun_by = error.__context__
         while begun_by is not None:
             if isinstance(begun_by, asyncio.CancelledError):
                 raise begun_by from None
             begun_by = begun_by.__context__
         raise asyncpg.ConnectionDoesNotExistError(_LOST) from error
+
+
+def _ask_futures(held: list[Any]) -> None:
+    for future in gc.get_referents(*held):
+        if isinstance(future, asyncio.Future) and future.done() and not future.cancelled():
+            future.exception()
 
 
 async def _unless_lost(connection: Any, copying: Coroutine[Any, Any, Any]) -> None:
@@ -153,7 +172,7 @@ async def _unless_lost(connection: Any, copying: Coroutine[Any, Any, Any]) -> No
     def note(_connection: Any) -> None:
         lost.set()
 
-    task = asyncio.ensure_future(copying)
+    task = asyncio.ensure_future(_told_of_loss(connection, copying))
     losing = asyncio.ensure_future(lost.wait())
     connection.add_termination_listener(note)
     try:
@@ -162,12 +181,7 @@ async def _unless_lost(connection: Any, copying: Coroutine[Any, Any, Any]) -> No
             await asyncio.wait({task}, timeout=_SECONDS_TO_NOTICE)
         if not task.done():
             raise asyncpg.ConnectionDoesNotExistError(_LOST)
-        try:
-            task.result()
-        except RuntimeError as error:
-            if not connection.is_closed():
-                raise
-            raise asyncpg.ConnectionDoesNotExistError(_LOST) from error  # uvloop's transport
+        task.result()
     finally:
         connection.remove_termination_listener(note)
         losing.cancel()
@@ -261,8 +275,9 @@ async def copy_out(
     if hasattr(getattr(connection, "_protocol", None) if is_private() else None, "copy_out"):
         more = ", HEADER" if header else ""
         statement = f"COPY ({query}) TO STDOUT (FORMAT {kind}{more})"
-        await connection._protocol.copy_out(statement, sink, _NO_TIMEOUT)
+        await _told_of_loss(connection, connection._protocol.copy_out(statement, sink, _NO_TIMEOUT))
         return
-    await connection.copy_from_query(
+    copying = connection.copy_from_query(
         query, output=sink, format=kind, header=True if header else None, timeout=_NO_TIMEOUT
     )
+    await _told_of_loss(connection, copying)
