@@ -196,6 +196,7 @@ class AsyncAdapt_asyncpg_copy_cursor(AsyncAdapt_asyncpg_cursor):
         try:
             self._handle_exception(error)
         except errors.Error as translated:
+            column = column or translated.column_name  # of NOT NULL the server says it apart
             where = f"row {row}" if column is None else f"row {row}, column {column!r}"
             translated.args = (f"{translated.args[0]} ({where})", *translated.args[1:])
             translated.row = row

@@ -17,7 +17,7 @@ from . import driver, errors
 from .cursor import AsyncAdapt_asyncpg_cursor
 
 _BYTEA = 17
-_SECONDS_TO_LEAVE = 2.0
+_SECONDS_TO_LEAVE = 10.0
 """How long the server may take to send what it sends next, before the connection is dropped."""
 _BUSY = "the connection is busy with a COPY: read it to its end, or close it, first"
 

@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 import fastpg
 from tests.adversity.server_view import View, pool_of
-from tests.adversity.test_cancel_storm import CONNECT_CANCELLED
+from tests.adversity.test_cancel_storm import CONNECT_CANCELLED, OLD_ASYNCPG
 from tests.fixtures.engines import Dialect
 from tests.parity.scratch import committed, own
 
@@ -157,6 +157,9 @@ class Storm:
         return sa.select(sa.func.count()).select_from(table).where(table.c.unit == unit)
 
 
+@pytest.mark.skipif(
+    OLD_ASYNCPG, reason="whoever is cancelled while asyncpg < 0.32 cancels leaves it unusable"
+)
 @pytest.mark.parametrize("pipeline", ["auto", "begin", "off"])
 def test_a_storm_of_copies(fastpg_dialect: Dialect, pipeline: str) -> None:
     application = own("storm_of_copies")

@@ -127,7 +127,7 @@ def test_a_session_with_several_engines_asks_for_the_right_one(fastpg_dialect: D
             async with session:
                 assert await fastpg.copy_in(session, Place, [(1, "one")]) == 1
                 assert await fastpg.copy_in(session, places, [(2, "two")]) == 1
-                outs = []
+                outs: list[Any] = []
                 for subject in subjects:
                     outs.append([tuple(row) async for row in fastpg.copy_out(session, subject)])
                     pieces = fastpg.copy_out(session, subject, format="csv")
