@@ -12,12 +12,14 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
+import asyncpg
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 import fastpg
+from fastpg import driver
 from tests.adversity.server_view import View, pool_of
 from tests.adversity.test_cancel_storm import CONNECT_CANCELLED, OLD_ASYNCPG
 from tests.fixtures.engines import Dialect
@@ -168,8 +170,13 @@ def test_a_storm_of_copies(fastpg_dialect: Dialect, pipeline: str) -> None:
 
     def record(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         # asyncpg leaves it where the request to cancel is given up, as by closing the connection
-        if str(context.get("exception")) != CONNECT_CANCELLED:
-            unhandled.append(str(context))
+        if str(context.get("exception")) == CONNECT_CANCELLED:
+            return
+        # what its public methods leave, where a COPY cannot begin any more, is out of reach
+        lost = isinstance(context.get("exception"), asyncpg.ConnectionDoesNotExistError)
+        if lost and driver.capabilities().level == "public":
+            return
+        unhandled.append(str(context))
 
     async def run() -> Counter[str]:
         asyncio.get_running_loop().set_exception_handler(record)

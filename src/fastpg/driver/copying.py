@@ -58,9 +58,10 @@ async def has_binary_form(connection: Any, target: CopyTarget) -> bool:
     await savepoint.start()
     try:
         await connection.reload_schema_state()
-        await connection.copy_records_to_table(
+        copying = connection.copy_records_to_table(
             target.table, records=(), columns=target.columns, schema_name=target.schema
         )
+        await _told_of_loss(connection, copying)
     except asyncpg.InternalClientError as error:
         if _NO_ENCODER not in str(error):
             raise
