@@ -17,17 +17,19 @@ if TYPE_CHECKING:
         Coroutine,
         Iterable,
         Iterator,
+        Mapping,
         Sequence,
     )
 
-    from sqlalchemy.engine import Connection, Engine
+    from sqlalchemy import ColumnElement, FromClause, SelectBase, TextClause
+    from sqlalchemy.engine import Connection, Engine, Row
     from sqlalchemy.ext.asyncio import (
         AsyncConnection,
         AsyncEngine,
         AsyncSession,
         async_scoped_session,
     )
-    from sqlalchemy.orm import Session, scoped_session
+    from sqlalchemy.orm import Mapped, Mapper, Session, scoped_session
 
     from ._impl import Implementation
     from .copyout import AsyncCopyOut
@@ -35,6 +37,13 @@ if TYPE_CHECKING:
 
     AsyncTarget = AsyncConnection | AsyncSession | async_scoped_session[Any]
     SyncTarget = Connection | Session | scoped_session[Any]
+    # what `Model.__table__` is declared as; a class is a mapped one
+    CopyTable = FromClause | Mapper[Any] | type[Any]
+    CopyRow = Mapping[Any, Any] | Sequence[Any]
+    CopyRows = Iterable[CopyRow] | AsyncIterable[CopyRow]
+    CopyColumns = Sequence[str | ColumnElement[Any] | Mapped[Any]]
+    CopySource = CopyTable | SelectBase | TextClause
+    CopyProgress = Callable[[int, int | None], object]
 
 __version__ = "0.1.0"
 
@@ -75,11 +84,11 @@ def stats(engine: Engine | AsyncEngine) -> Statistics:
 @overload
 def copy_in(
     target: AsyncTarget,
-    table: Any,
-    rows: Iterable[Any] | AsyncIterable[Any],
-    columns: Sequence[Any] | None = ...,
+    table: CopyTable,
+    rows: CopyRows,
+    columns: CopyColumns | None = ...,
     *,
-    progress: Callable[[int, int | None], Any] | None = ...,
+    progress: CopyProgress | None = ...,
     timeout: float | None = ...,
 ) -> Coroutine[Any, Any, int]: ...
 
@@ -87,22 +96,22 @@ def copy_in(
 @overload
 def copy_in(
     target: SyncTarget,
-    table: Any,
-    rows: Iterable[Any] | AsyncIterable[Any],
-    columns: Sequence[Any] | None = ...,
+    table: CopyTable,
+    rows: CopyRows,
+    columns: CopyColumns | None = ...,
     *,
-    progress: Callable[[int, int | None], Any] | None = ...,
+    progress: CopyProgress | None = ...,
     timeout: float | None = ...,
 ) -> int: ...
 
 
 def copy_in(
     target: AsyncTarget | SyncTarget,
-    table: Any,
-    rows: Iterable[Any] | AsyncIterable[Any],
-    columns: Sequence[Any] | None = None,
+    table: CopyTable,
+    rows: CopyRows,
+    columns: CopyColumns | None = None,
     *,
-    progress: Callable[[int, int | None], Any] | None = None,
+    progress: CopyProgress | None = None,
     timeout: float | None = None,
 ) -> Any:
     """Store rows in a table by COPY, in the transaction of ``target``; return their number.
@@ -129,31 +138,71 @@ def copy_in(
 @overload
 def copy_out(
     target: AsyncTarget,
-    subject: Any,
-    columns: Sequence[Any] | None = ...,
+    subject: CopySource,
+    columns: CopyColumns | None = ...,
     *,
-    format: Literal["csv", "text", "binary"] | None = ...,
-    header: bool = ...,
+    format: None = ...,
     batch: int = ...,
-) -> AsyncCopyOut: ...
+) -> AsyncCopyOut[Row[Any]]: ...
+
+
+@overload
+def copy_out(
+    target: AsyncTarget,
+    subject: CopySource,
+    columns: CopyColumns | None = ...,
+    *,
+    format: Literal["csv", "text"],
+    header: bool = ...,
+) -> AsyncCopyOut[bytes]: ...
+
+
+@overload
+def copy_out(
+    target: AsyncTarget,
+    subject: CopySource,
+    columns: CopyColumns | None = ...,
+    *,
+    format: Literal["binary"],
+) -> AsyncCopyOut[bytes]: ...
 
 
 @overload
 def copy_out(
     target: SyncTarget,
-    subject: Any,
-    columns: Sequence[Any] | None = ...,
+    subject: CopySource,
+    columns: CopyColumns | None = ...,
     *,
-    format: Literal["csv", "text", "binary"] | None = ...,
-    header: bool = ...,
+    format: None = ...,
     batch: int = ...,
-) -> Iterator[Any]: ...
+) -> Iterator[Row[Any]]: ...
+
+
+@overload
+def copy_out(
+    target: SyncTarget,
+    subject: CopySource,
+    columns: CopyColumns | None = ...,
+    *,
+    format: Literal["csv", "text"],
+    header: bool = ...,
+) -> Iterator[bytes]: ...
+
+
+@overload
+def copy_out(
+    target: SyncTarget,
+    subject: CopySource,
+    columns: CopyColumns | None = ...,
+    *,
+    format: Literal["binary"],
+) -> Iterator[bytes]: ...
 
 
 def copy_out(
     target: AsyncTarget | SyncTarget,
-    subject: Any,
-    columns: Sequence[Any] | None = None,
+    subject: CopySource,
+    columns: CopyColumns | None = None,
     *,
     format: Literal["csv", "text", "binary"] | None = None,
     header: bool = False,

@@ -17,11 +17,14 @@ from sqlalchemy import exc
 from . import copytext, driver, errors
 from .begin import interrupts
 from .copyfeed import Feed
-from .copytypes import check_types
+from .copytypes import check_types, fits
 from .cursor import AsyncAdapt_asyncpg_cursor
 
 # of the server's CONTEXT, in whatever language: COPY name, line 3, column "n": "x"
 _WHERE = re.compile(r"^COPY .+?, \w+ (\d+)(?:, \w+ ([^:]+))?", re.MULTILINE)
+
+_OF_DIALECT = frozenset({114, 3802, 650, 869, "json[]", "jsonb[]"})
+"""Numbers and names of types whose codecs the dialect sets: they send text as it is."""
 
 _BUSY = "the connection is busy with a COPY: what makes its rows needs a connection of its own"
 
@@ -120,19 +123,31 @@ class AsyncAdapt_asyncpg_copy_cursor(AsyncAdapt_asyncpg_cursor):
             described,
         )
         binary = await driver.has_binary_form(connection, target)
+        encoders = [] if binary else [self._encoder(x.type) for x in described.get_attributes()]
         adapted._work.trips += 1
         with driver.CopyWatch(connection) as feed.watch:
             try:
                 if binary:
                     await driver.copy_records(connection, target, feed.records())
                 else:
-                    encoders = [copytext.encoder(each.type) for each in described.get_attributes()]
                     await driver.copy_text(connection, target, feed.chunks(encoders))
             except Exception as error:
-                await self._explain(feed.failure or error, insert)
+                await self._explain(feed.failure or error, insert, described)
             await feed.finished()
 
-    async def _explain(self, error: Exception, insert: Any) -> NoReturn:
+    def _encoder(self, type_: Any) -> copytext.Encoder:
+        oid = copytext.ARRAYS.get(type_.oid, type_.oid)
+        form = driver.codec_set(self._connection, oid)
+        # ours of binary form are of types that have a text form here, and make the same values
+        ours = form == "binary" and oid in copytext.ENCODERS
+        if form is not None and not ours and not _OF_DIALECT & {oid, type_.name}:
+            raise exc.ArgumentError(
+                f"{type_.name} has a codec of the program's own, which COPY in text form cannot "
+                "use: set one of binary form, and leave out columns of types that have none"
+            )
+        return copytext.encoder(type_)
+
+    async def _explain(self, error: Exception, insert: Any, described: Any) -> NoReturn:
         """Raise the error with the row and the column that it is about, as far as is known."""
         feed, connection = self._job.feed, self._connection
         if error is feed.failure and not isinstance(error, copytext.Unencodable):
@@ -167,25 +182,27 @@ class AsyncAdapt_asyncpg_copy_cursor(AsyncAdapt_asyncpg_cursor):
             self._raise_located(refused, feed.number(), name)
         except Exception:
             pass
-        raise _refusal(error, feed.number()) from error
+        wrong = driver_errors.DataError(f"invalid input: {error}")
+        wrong.__cause__ = error
+        # the Table's type had room for it, the server's has not
+        for column, value, found in zip(
+            feed.plan.columns, row, described.get_attributes(), strict=True
+        ):
+            if not fits(value, found.type.oid):
+                self._raise_located(wrong, feed.number(), column.name)
+        self._raise_located(wrong, feed.number(), None)
 
     def _raise_located(self, error: Exception, row: int, column: str | None) -> NoReturn:
         try:
             self._handle_exception(error)
         except errors.Error as translated:
+            column = column or translated.column_name  # of NOT NULL the server says it apart
             where = f"row {row}" if column is None else f"row {row}, column {column!r}"
             translated.args = (f"{translated.args[0]} ({where})", *translated.args[1:])
             translated.row = row
             if column is not None and translated.column_name is None:
                 translated.column_name = column
             raise
-
-
-def _refusal(error: Exception, row: int) -> Exception:
-    refused = errors.translate(driver_errors.DataError(f"invalid input: {error} (row {row})"))
-    assert refused is not None
-    refused.row = row
-    return refused
 
 
 def cursor_factory(job: CopyJob) -> Callable[[Any], AsyncAdapt_asyncpg_copy_cursor]:

@@ -66,6 +66,7 @@ def on_sync_side(target: Any, work: Callable[[Any], Any]) -> Any:
 def sync_connection(target: Connection | Session, clause: Any, mapper: Any = None) -> Connection:
     """Return the connection of a session, flushed where it flushes by itself, or ``target``.
 
+    A session with several engines is asked for the one of ``mapper``, or else of ``clause``.
     Raises TypeError where fastpg does not serve it.
     """
     if isinstance(target, Session):

@@ -7,7 +7,7 @@ portal has lost nothing.  CSV, text and binary come by COPY.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Sequence
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import exc
@@ -18,27 +18,29 @@ from .copying import CURSOR_OPTION, on_sync_side, sync_connection
 from .copyoutcursor import AsyncAdapt_asyncpg_copy_out_cursor
 from .copytable import CopyTable
 
+Item = TypeVar("Item", covariant=True)
 FORMATS = ("csv", "text", "binary")
 
 
-class AsyncCopyOut:
+class AsyncCopyOut(Generic[Item]):
     """An asynchronous iterator over what a COPY or a portal brings."""
 
     def __init__(self, items: AsyncIterator[Any], started: list[Any]) -> None:
         self._items = items
         self._started = started
 
-    def __aiter__(self) -> AsyncCopyOut:
+    def __aiter__(self) -> AsyncCopyOut[Item]:
         return self
 
-    async def __anext__(self) -> Any:
-        return await self._items.__anext__()
+    async def __anext__(self) -> Item:
+        item: Item = await self._items.__anext__()
+        return item
 
     async def aclose(self) -> None:
         """Stop reading; the connection is free again."""
         await self._items.aclose()  # type: ignore[attr-defined]
 
-    async def __aenter__(self) -> AsyncCopyOut:
+    async def __aenter__(self) -> AsyncCopyOut[Item]:
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
@@ -66,19 +68,19 @@ def copy_out(
         raise exc.ArgumentError("only csv and text have a header")
     if batch < 1:
         raise exc.ArgumentError("batch is a number of rows, 1 or more")
-    statement, clause = _selected(subject, columns)
+    statement, clause, mapper = _selected(subject, columns)
     started: list[Any] = []
 
     def begin(synchronous: Any) -> Any:
         if format is not None:
-            connection = sync_connection(synchronous, clause)
+            connection = sync_connection(synchronous, clause, mapper)
             options = f"{format} header" if header else format
             return _begin_copy(connection, statement, options, started)
         execution_options = {"stream_results": True, "yield_per": batch}
         if isinstance(synchronous, scoped_session):
             synchronous = synchronous()
         if isinstance(synchronous, Session):
-            bind = {} if clause is None else {"clause": clause}
+            bind = {"clause": clause} if mapper is None else {"mapper": mapper}
             return synchronous.execute(
                 statement, execution_options=execution_options, bind_arguments=bind
             )
@@ -89,18 +91,22 @@ def copy_out(
     return _read(target, begin, batch, format is not None)
 
 
-def _selected(subject: Any, columns: Sequence[Any] | None) -> tuple[Any, Any]:
-    """Return the statement, and the table that tells a session which engine to ask."""
-    if getattr(subject, "is_selectable", False) and not isinstance(subject, sa.Table):
+def _selected(subject: Any, columns: Sequence[Any] | None) -> tuple[Any, Any, Any]:
+    """Return the statement, and the clause and the mapper that tell a session its engine."""
+    if isinstance(columns, str):
+        raise exc.ArgumentError("columns is a list of them, not one name")
+    selectable = getattr(subject, "is_selectable", False) or isinstance(subject, sa.TextClause)
+    if selectable and not isinstance(subject, sa.TableClause):
         if columns is not None:
             raise exc.ArgumentError("columns are for tables: a select has its own")
-        return subject, None
+        # what the ORM notes in a select of its entities
+        return subject, subject, getattr(subject, "_propagate_attrs", {}).get("plugin_subject")
     source = CopyTable(subject)
     if columns is not None:
         chosen = [source.named(name)[1] for name in columns]
     else:
         chosen = list(source.table.columns)
-    return sa.select(*chosen), source.table
+    return sa.select(*chosen), source.table, source.mapper
 
 
 def _begin_copy(connection: Any, statement: Any, options: str, started: list[Any]) -> Any:

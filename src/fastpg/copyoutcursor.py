@@ -11,11 +11,13 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
+from asyncpg import exceptions as driver_errors
+
 from . import driver, errors
 from .cursor import AsyncAdapt_asyncpg_cursor
 
 _BYTEA = 17
-_SECONDS_TO_LEAVE = 2.0
+_SECONDS_TO_LEAVE = 10.0
 """How long the server may take to send what it sends next, before the connection is dropped."""
 _BUSY = "the connection is busy with a COPY: read it to its end, or close it, first"
 
@@ -98,6 +100,8 @@ class AsyncAdapt_asyncpg_copy_out_cursor(AsyncAdapt_asyncpg_cursor):
             await self._taken.wait()
         if self._leaving:
             raise _Left
+        if self._connection.is_closed():  # asyncpg would wait for more for ever
+            raise driver_errors.ConnectionDoesNotExistError("the connection was closed")
 
     async def _read(self) -> list[Any]:
         """Return the next piece, an empty list at the end."""

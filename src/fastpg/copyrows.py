@@ -57,6 +57,8 @@ class RowPlan:
         self.keyed = isinstance(first, Mapping)
         if not self.keyed and first is not _MISSING:
             _check_sequence(first)
+        if isinstance(names, str):
+            raise exc.ArgumentError("columns is a list of them, not one name")
         if names is not None:
             given = [source.named(name) for name in names]
         elif self.keyed:
@@ -65,7 +67,11 @@ class RowPlan:
                 raise exc.CompileError(f"Unconsumed column names: {', '.join(sorted(unknown))}")
             given = [item for item in source.columns.items() if item[0] in first]
         else:
-            given = [item for item in source.columns.items() if item[1].computed is None]
+            given = [
+                item
+                for item in source.columns.items()
+                if getattr(item[1], "computed", None) is None
+            ]
         if len({column for _, column in given}) != len(given):
             raise exc.ArgumentError("a column is named twice")
         taken = {column for _, column in given}
@@ -252,12 +258,14 @@ def _processor(column: Column[Any], dialect: Any) -> Callable[[Any], Any] | None
         )
     process: Callable[[Any], Any] | None = type_.bind_processor(dialect)
     inner = type_.impl_instance if hasattr(type_, "impl_instance") else type_
-    if isinstance(inner, BIT) and inner.length and not inner.varying:
-        return _fit_bits(process, inner.length)
+    if isinstance(inner, BIT) and inner.length:
+        return _fit_bits(process, inner.length, inner.varying)
     return process
 
 
-def _fit_bits(process: Callable[[Any], Any] | None, length: int) -> Callable[[Any], Any]:
+def _fit_bits(
+    process: Callable[[Any], Any] | None, length: int, varying: bool
+) -> Callable[[Any], Any]:
     """Return ``process`` with the effect of an INSERT's cast: cut off or filled up with zeros."""
 
     def fit(value: Any) -> Any:
@@ -265,6 +273,6 @@ def _fit_bits(process: Callable[[Any], Any] | None, length: int) -> Callable[[An
         if not isinstance(bits, asyncpg.BitString) or len(bits) == length:
             return bits
         text = bits.as_string().replace(" ", "")[:length]
-        return asyncpg.BitString(text.ljust(length, "0"))
+        return asyncpg.BitString(text if varying else text.ljust(length, "0"))
 
     return fit

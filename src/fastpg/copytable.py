@@ -4,25 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Column, Table, exc, inspect
+from sqlalchemy import Column, Table, TableClause, exc, inspect
 
 
 class CopyTable:
-    """A table, or the table of a mapped class, and what rows call its columns."""
+    """A table, ``sa.table()`` or a mapped class's, and what rows call its columns."""
 
     def __init__(self, subject: Any) -> None:
         """Resolve ``subject``; raise ArgumentError for what is neither."""
         self.mapper: Any = None
         self.constants: dict[Column[Any], Any] = {}
-        if isinstance(subject, Table):
-            self.table = subject
-            self.columns: dict[str, Column[Any]] = dict(subject.columns.items())
+        if isinstance(subject, TableClause):
+            # the columns of sa.table() have a name and a type, and no more is needed
+            self.table: Any = subject
+            self.columns: dict[str, Any] = dict(subject.columns.items())
             return
         self.mapper = mapper = inspect(subject, raiseerr=False)
         if not getattr(mapper, "is_mapper", False):
-            raise exc.ArgumentError(
-                f"COPY fills a Table or the table of a mapped class, not {subject!r}"
-            )
+            raise exc.ArgumentError(f"COPY takes a Table or a mapped class, not {subject!r}")
         table = mapper.local_table
         if len(mapper.tables) != 1 or not isinstance(table, Table):
             raise exc.ArgumentError(
@@ -43,7 +42,7 @@ class CopyTable:
         if mapper.version_id_col is not None and mapper.version_id_generator:
             self.constants[mapper.version_id_col] = mapper.version_id_generator(None)
 
-    def named(self, name: Any) -> tuple[str, Column[Any]]:
+    def named(self, name: Any) -> tuple[str, Any]:
         """Return the key that rows have, and the column, for a key, a column or an attribute."""
         if isinstance(name, str):
             if name in self.columns:

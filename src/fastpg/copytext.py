@@ -19,6 +19,7 @@ from ipaddress import (
     IPv6Network,
 )
 from operator import index
+from struct import pack, unpack
 from typing import Any
 from uuid import UUID
 
@@ -44,13 +45,17 @@ def _integer(value: Any) -> str:
 
 
 def _number(value: Any) -> str:
-    if not isinstance(value, (int, float, Decimal)):
-        value = Decimal(value)
-    return repr(value) if isinstance(value, float) else str(value)
+    # a float with all its digits, as asyncpg sends it
+    return str(value if type(value) in (int, Decimal) else Decimal(value))
 
 
 def _float(value: Any) -> str:
     return repr(float(value))
+
+
+def _real(value: Any) -> str:
+    # the digits of the double would be rounded from again, to another number where they lie between
+    return repr(unpack("!f", pack("!f", value))[0])
 
 
 def _boolean(value: Any) -> str:
@@ -106,6 +111,12 @@ def _time(value: Any) -> str:
     return value.isoformat()
 
 
+def _aware_time(value: Any) -> str:
+    if isinstance(value, dt.time) and value.utcoffset() is None:
+        raise TypeError("a column with time zone takes a time with a tzinfo of a fixed offset")
+    return _time(value)
+
+
 def _interval(value: Any) -> str:
     if not isinstance(value, dt.timedelta):
         raise TypeError(f"expected a datetime.timedelta, got {type(value).__name__}")
@@ -133,7 +144,7 @@ ENCODERS: dict[int, Encoder] = {
     21: _integer,
     23: _integer,
     26: _integer,
-    700: _float,
+    700: _real,
     701: _float,
     869: _address,
     650: _address,
@@ -142,7 +153,7 @@ ENCODERS: dict[int, Encoder] = {
     1114: _moment(aware=False),
     1184: _moment(aware=True),
     1186: _interval,
-    1266: _time,
+    1266: _aware_time,
     1560: _bits,
     1562: _bits,
     1700: _number,

@@ -7,6 +7,7 @@ to the column as it is.  Where that could make another value, COPY is refused.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 from typing import Any
 
 from sqlalchemy import Column, exc
@@ -47,6 +48,19 @@ def same_values(said: Any, found: Any) -> bool:
     if declared in _INTEGERS and actual in (_NUMERIC, _OID):
         return True
     return any(declared in alike and actual in alike for alike in _ALIKE)
+
+
+_ENDS = {21: 2**15, 23: 2**31, 20: 2**63}
+_LARGEST_REAL = 3.4028235677973366e38
+
+
+def fits(value: Any, oid: int) -> bool:
+    """Tell whether a number is one that the type has room for; what is no number is not judged."""
+    if oid in _ENDS and isinstance(value, int):
+        return -_ENDS[oid] <= value < _ENDS[oid]
+    if oid == 700 and isinstance(value, (int, float)):
+        return abs(value) < _LARGEST_REAL or value in (inf, -inf) or value != value
+    return True
 
 
 def check_types(

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from asyncpg import __version__ as asyncpg_version
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+import fastpg
 from tests.adversity.server_view import View, pool_of
 from tests.fixtures.engines import Dialect
 from tests.fixtures.pgbouncer import Pgbouncer
@@ -25,6 +26,7 @@ from tests.parity.scratch import committed, own
 pytestmark = pytest.mark.slow
 
 TASKS, CLIENTS, UNITS = 50, 20, 5_000
+COPY_UNITS = 800
 UNNAMED = tuple(map(int, asyncpg_version.split(".")[:2])) >= (0, 31)
 """asyncpg 0.30 names every statement that is prepared; the program must make the names unique."""
 
@@ -36,6 +38,8 @@ entries = sa.Table(
     sa.Column("value", sa.Text),
 )
 SERIES = sa.text("SELECT n, n * :factor AS product, :label AS label FROM generate_series(1, :n) n")
+
+SERIES_OF_COPY = sa.select(sa.text("n, repeat('x', 1000) FROM generate_series(1, 5000) AS n"))
 
 
 async def reads(connection: AsyncConnection, number: int) -> None:
@@ -97,12 +101,37 @@ async def streams(connection: AsyncConnection, number: int) -> None:
     assert [row.product async for row in result] == [n * number for n in range(1, 121)]
 
 
+async def copies(connection: AsyncConnection, number: int) -> None:
+    """COPY two rows in, and out again in the server's form and as rows, commit."""
+    rows = [(number, "first"), (number, f"second of {number}")]
+    assert await fastpg.copy_in(connection, entries, rows) == 2
+    mine = sa.select(entries.c.value).where(entries.c.unit == number).order_by(entries.c.value)
+    out = b"".join([piece async for piece in fastpg.copy_out(connection, mine, format="text")])
+    assert out == f"first\nsecond of {number}\n".encode()
+    assert [row.value async for row in fastpg.copy_out(connection, mine)] == out.decode().split(
+        "\n"
+    )[:2]
+    await connection.commit()
+
+
+async def copy_fails(connection: AsyncConnection, number: int) -> None:
+    """COPY a row that the server refuses, inside a savepoint; the next one commits."""
+    with pytest.raises(sa.exc.DBAPIError, match="row 2"):
+        async with connection.begin_nested():
+            await fastpg.copy_in(connection, entries, [(number, "never"), (2**40, "no integer")])
+    async for _ in fastpg.copy_out(connection, SERIES_OF_COPY, format="csv"):
+        break  # the rest of it must not reach whoever has this server next
+    assert await connection.scalar(sa.select(sa.literal(number))) == number
+    await fastpg.copy_in(connection, entries, [(number, "first")])
+    await connection.commit()
+
+
 Unit = Callable[[AsyncConnection, int], Any]
 PLAN: tuple[Unit, ...] = (
     *(reads_once, reads, writes, reads_once, rolls_back),
     *(reads, reads_once, writes_many, streams, fails),
 )
-ROWS_OF: dict[Unit, int] = {writes: 2, writes_many: 2}
+ROWS_OF: dict[Unit, int] = {writes: 2, writes_many: 2, copies: 2, copy_fails: 1}
 
 VARIANTS = [
     pytest.param(("builtin", {}), id="builtin"),
@@ -119,7 +148,19 @@ def test_5000_units_over_3_servers(
     asyncio.run(many_units(dialect, pgbouncer, options))
 
 
-async def many_units(dialect: Dialect, pgbouncer: Pgbouncer, options: dict[str, Any]) -> None:
+@pytest.mark.parametrize("mode", ["auto", "begin", "off"])
+def test_copies_over_3_servers(pgbouncer: Pgbouncer, fastpg_dialect: Dialect, mode: str) -> None:
+    plan = (copies, reads_once, copy_fails, reads)
+    asyncio.run(many_units(fastpg_dialect, pgbouncer, {"pipeline": mode}, plan, COPY_UNITS))
+
+
+async def many_units(
+    dialect: Dialect,
+    pgbouncer: Pgbouncer,
+    options: dict[str, Any],
+    plan: tuple[Unit, ...] = PLAN,
+    units: int = UNITS,
+) -> None:
     application = own("pgbouncer_test")
     arguments: dict[str, Any] = {
         "statement_cache_size": 0,
@@ -139,10 +180,10 @@ async def many_units(dialect: Dialect, pgbouncer: Pgbouncer, options: dict[str, 
     errors: list[BaseException] = []
 
     async def worker() -> None:
-        while (number := next(numbers)) < UNITS and len(errors) < 5:
+        while (number := next(numbers)) < units and len(errors) < 5:
             try:
                 async with engine.connect() as connection:
-                    await PLAN[number % len(PLAN)](connection, number)
+                    await plan[number % len(plan)](connection, number)
             except Exception as error:
                 errors.append(error)
 
@@ -153,20 +194,20 @@ async def many_units(dialect: Dialect, pgbouncer: Pgbouncer, options: dict[str, 
             assert await view.at_rest(application) == []
             assert len(await view.sessions(application)) <= pgbouncer.pool_size
             assert pool_of(engine).checkedout() == 0
-            await check_rows(dialect.engine())
+            await check_rows(dialect.engine(), plan, units)
             if dialect.ours and UNNAMED:
                 assert await statements_left(pgbouncer) == []
             await engine.dispose()
             assert await view.at_rest(application) == []
 
 
-async def check_rows(engine: AsyncEngine) -> None:
+async def check_rows(engine: AsyncEngine, plan: tuple[Unit, ...], units: int) -> None:
     """Compare the rows of each unit with what it must have left."""
     counts = sa.select(entries.c.unit, sa.func.count()).group_by(entries.c.unit)
     async with engine.connect() as connection:
         found = {row[0]: row[1] for row in (await connection.execute(counts)).all()}
-    plan = {number: ROWS_OF.get(PLAN[number % len(PLAN)]) for number in range(UNITS)}
-    assert found == {number: rows for number, rows in plan.items() if rows}
+    wanted = {number: ROWS_OF.get(plan[number % len(plan)]) for number in range(units)}
+    assert found == {number: rows for number, rows in wanted.items() if rows}
 
 
 async def statements_left(pgbouncer: Pgbouncer) -> list[str]:

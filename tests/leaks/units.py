@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import datetime, timezone
 from decimal import Decimal
 from typing import Any
@@ -14,6 +14,8 @@ from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+import fastpg
 
 Unit = Callable[[AsyncEngine, int], Awaitable[None]]
 
@@ -102,6 +104,43 @@ async def fail(engine: AsyncEngine, number: int) -> None:
         assert await connection.scalar(sa.select(sa.literal(number))) == number
 
 
+async def copy_in(engine: AsyncEngine, number: int) -> None:
+    """COPY rows in, from a generator of either kind; every other time, it raises half-way."""
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for n in range(300):
+            if n == 290 and number % 2:
+                raise LookupError(n)
+            yield row(n)
+
+    async def rows_later() -> AsyncIterator[dict[str, Any]]:
+        for made in rows():
+            yield made
+
+    async with engine.connect() as connection:
+        try:
+            source = rows() if number % 3 else rows_later()
+            assert await fastpg.copy_in(connection, items, source, progress=_told) == 300
+        except LookupError:
+            assert number % 2
+        await connection.rollback()
+
+
+def _told(rows: int, sent: int | None) -> None:
+    """Take the progress of a COPY."""
+
+
+async def copy_out(engine: AsyncEngine, number: int) -> None:
+    """COPY rows out in each form; every other time, leave the iterator where it stands."""
+    form: Any = (None, "csv", "text", "binary")[number // 2 % 4]
+    query = sa.select(items, sa.func.generate_series(1, 20))
+    async with engine.connect() as connection:
+        async for _ in fastpg.copy_out(connection, query, format=form):
+            if number % 2:
+                break
+        assert await connection.scalar(sa.select(sa.literal(number))) == number
+
+
 async def many_texts(engine: AsyncEngine, number: int) -> None:
     """Execute a statement that was never seen before: caches must give others up."""
     async with engine.connect() as connection:
@@ -133,7 +172,7 @@ async def cancel(engine: AsyncEngine, number: int) -> None:
         pass
 
 
-COMMON: tuple[Unit, ...] = (read, write, session, stream, fail, many_texts)
+COMMON: tuple[Unit, ...] = (read, write, session, stream, fail, many_texts, copy_in, copy_out)
 # The others cost connections and caches: one in so many units.
 RARE: dict[int, Unit] = {250: change_schema, 500: cancel}
 

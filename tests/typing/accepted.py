@@ -5,14 +5,23 @@ Never imported: importing would install the dialect in the test process.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import AsyncIterator
+from typing import Any, Literal, NamedTuple
 
+import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql.base import PGDialect
-from sqlalchemy.engine import create_engine, make_url
+from sqlalchemy.engine import Connection, Row, create_engine, make_url
 from sqlalchemy.engine.interfaces import Dialect
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from typing_extensions import assert_type
+from sqlalchemy.ext.asyncio import (
+    AsyncConnection,
+    AsyncEngine,
+    AsyncSession,
+    async_scoped_session,
+    create_async_engine,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+from typing_extensions import TypedDict, assert_type
 
 import fastpg
 import fastpg.auto
@@ -81,3 +90,82 @@ cursor_class: type[AsyncAdapt_asyncpg_cursor] = AsyncAdapt_asyncpg_ss_cursor
 dbapi: AsyncAdapt_asyncpg_dbapi = PGDialect_asyncpg.import_dbapi()
 integer: postgresql.INTEGER | AsyncpgInteger = AsyncpgInteger()
 jsonb: postgresql.JSON = AsyncpgJSONB()
+
+
+# COPY in: what it returns depends on what it is called with
+class Base(DeclarativeBase):
+    """Declarative base of this module."""
+
+
+class User(Base):
+    """A mapped class."""
+
+    __tablename__ = "users"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+
+
+class Point(NamedTuple):
+    """A row of its own kind."""
+
+    x: int
+    y: int
+
+
+class Named(TypedDict):
+    """A mapping of its own kind."""
+
+    name: str
+
+
+users = sa.Table("users", Base.metadata, sa.Column("id", sa.Integer), sa.Column("name", sa.Text))
+points: list[Point] = [Point(1, 2)]
+named: list[Named] = [{"name": "x"}]
+
+
+async def generated() -> AsyncIterator[dict[str, object]]:
+    """Yield rows as an application does."""
+    yield {"id": 1}
+
+
+async def told(rows: int, sent: int | None) -> None:
+    """Tell how far it is, in a coroutine."""
+
+
+async def copies(
+    connection: AsyncConnection,
+    session: AsyncSession,
+    scoped: async_scoped_session[AsyncSession],
+) -> None:
+    """COPY with the asynchronous API."""
+    assert_type(await fastpg.copy_in(connection, users, points), int)
+    assert_type(await fastpg.copy_in(session, User, named, ["name"]), int)
+    assert_type(await fastpg.copy_in(scoped, User.__table__, generated()), int)
+    await fastpg.copy_in(connection, User, [(1, "x")], [User.id, User.name], progress=told)
+    await fastpg.copy_in(connection, users, [[1, "x"]], [users.c.id, "name"], progress=print)
+    await fastpg.copy_in(connection, sa.table("t", sa.column("n")), ((n,) for n in range(9)))
+    await fastpg.copy_in(connection, sa.inspect(User), iter(points), timeout=2.5)
+    result = await connection.execute(sa.select(users))
+    await fastpg.copy_in(connection, users, result.all())
+    await fastpg.copy_in(connection, users, (await connection.stream(users.select())).mappings())
+    await fastpg.copy_in(connection, users, await connection.stream(users.select()))
+
+    async for row in fastpg.copy_out(connection, sa.select(users.c.id), batch=10):
+        assert_type(row, Row[Any])
+    async for piece in fastpg.copy_out(session, User, format="csv", header=True):
+        assert_type(piece, bytes)
+    async with fastpg.copy_out(scoped, User.__table__, ["id"], format="binary") as pieces:
+        assert_type([piece async for piece in pieces], list[bytes])
+    reading: AsyncIterator[Row[Any]] = fastpg.copy_out(connection, sa.text("SELECT 1"))
+    assert_type(await reading.__anext__(), Row[Any])
+
+
+def copies_synchronously(connection: Connection, session: Session) -> None:
+    """COPY with the synchronous API."""
+    assert_type(fastpg.copy_in(connection, users, points), int)
+    assert_type(fastpg.copy_in(session, User, named), int)
+    for row in fastpg.copy_out(connection, users):
+        assert_type(row, Row[Any])
+    written = b"".join(fastpg.copy_out(session, sa.select(User.name), format="text"))
+    assert_type(written, bytes)

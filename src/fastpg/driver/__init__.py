@@ -21,6 +21,7 @@ from .closing import Closing as Closing
 from .closing import take_dropped as take_dropped
 from .copying import CopyTarget as CopyTarget
 from .copying import CopyWatch as CopyWatch
+from .copying import codec_set as codec_set
 from .copying import command_timeout as command_timeout
 from .copying import copy_out as copy_out
 from .copying import copy_records as copy_records

@@ -7,6 +7,7 @@ Level ``private`` describes the table anew for each COPY, in its transaction: as
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from typing import Any, NamedTuple
 
@@ -20,6 +21,9 @@ _NO_TIMEOUT = 1e9
 """Seconds: what is not given is taken from ``command_timeout``, which the caller sees to."""
 _SECONDS_TO_NOTICE = 0.1
 _NO_ENCODER = "no binary format encoder"
+_NOT_IDLE = "cannot switch to state"
+_LOST = "the connection was lost during a COPY"
+_TEXT, _BINARY = 0, 1
 
 
 class CopyTarget(NamedTuple):
@@ -46,7 +50,7 @@ async def has_binary_form(connection: Any, target: CopyTarget) -> bool:
         settings = connection._protocol.get_settings()
         if hasattr(settings, "get_data_codec"):
             return all(
-                settings.get_data_codec(attribute.type.oid, 1) is not None
+                settings.get_data_codec(attribute.type.oid, _BINARY) is not None
                 for attribute in target.described.get_attributes()
             )
     # asyncpg tells by refusing, and what it has refused leaves the transaction aborted
@@ -54,9 +58,10 @@ async def has_binary_form(connection: Any, target: CopyTarget) -> bool:
     await savepoint.start()
     try:
         await connection.reload_schema_state()
-        await connection.copy_records_to_table(
+        copying = connection.copy_records_to_table(
             target.table, records=(), columns=target.columns, schema_name=target.schema
         )
+        await _told_of_loss(connection, copying)
     except asyncpg.InternalClientError as error:
         if _NO_ENCODER not in str(error):
             raise
@@ -65,6 +70,23 @@ async def has_binary_form(connection: Any, target: CopyTarget) -> bool:
         if not connection.is_closed():
             await savepoint.rollback()
     return True
+
+
+def codec_set(connection: Any, oid: int) -> str | None:
+    """Return the form of the codec that took the place of asyncpg's own, as it calls it.
+
+    None where none did, and for types that asyncpg knows nothing of: it does not tell.
+    """
+    settings = connection.get_settings()
+    if not hasattr(settings, "get_data_codec"):
+        return None
+    if settings.get_data_codec(oid, ignore_custom_codec=True) is None:
+        return None  # by itself it sets one that takes text
+    for form, name in ((_TEXT, "text"), (_BINARY, "binary")):
+        codec = settings.get_data_codec(oid, form)
+        if codec is not None and codec is not settings.get_data_codec(oid, form, True):
+            return name
+    return None
 
 
 async def copy_records(
@@ -77,7 +99,8 @@ async def copy_records(
     if _copies(connection):
         statement = f"{target.statement} (FORMAT binary)"
         state = target.described._state
-        await connection._protocol.copy_in(statement, None, None, records, state, _NO_TIMEOUT)
+        copying = connection._protocol.copy_in(statement, None, None, records, state, _NO_TIMEOUT)
+        await _told_of_loss(connection, copying)
         return
     await connection.reload_schema_state()
     copying = connection.copy_records_to_table(
@@ -93,7 +116,10 @@ async def copy_records(
 async def copy_text(connection: Any, target: CopyTarget, chunks: AsyncIterator[bytes]) -> None:
     """Send lines of COPY's text form."""
     if _copies(connection):
-        await connection._protocol.copy_in(target.statement, chunks, None, None, None, _NO_TIMEOUT)
+        copying = connection._protocol.copy_in(
+            target.statement, chunks, None, None, None, _NO_TIMEOUT
+        )
+        await _told_of_loss(connection, copying)
         return
     copying = connection.copy_to_table(
         target.table,
@@ -105,6 +131,41 @@ async def copy_text(connection: Any, target: CopyTarget, chunks: AsyncIterator[b
     await _unless_lost(connection, copying)
 
 
+async def _told_of_loss(connection: Any, copying: Any) -> None:
+    """Await asyncpg's COPY; raise ConnectionDoesNotExistError where it cannot say so itself.
+
+    Where the server has announced its end between two statements, asyncpg refuses to begin; where
+    uvloop's transport is closed, writing to it raises RuntimeError, out of what asyncpg does about
+    errors.  Each leaves a future behind that would complain that nobody asked it, the first one
+    also an operation that does not end.
+    """
+    held = gc.get_referents(copying)
+    try:
+        await copying
+    except asyncpg.InternalClientError as error:
+        if _NOT_IDLE not in str(error):
+            raise
+        connection.terminate()
+        _ask_futures(held)
+        raise asyncpg.ConnectionDoesNotExistError(_LOST) from error
+    except RuntimeError as error:
+        if not connection.is_closed():
+            raise
+        _ask_futures(held)
+        begun_by = error.__context__
+        while begun_by is not None:
+            if isinstance(begun_by, asyncio.CancelledError):
+                raise begun_by from None
+            begun_by = begun_by.__context__
+        raise asyncpg.ConnectionDoesNotExistError(_LOST) from error
+
+
+def _ask_futures(held: list[Any]) -> None:
+    for future in gc.get_referents(*held):
+        if isinstance(future, asyncio.Future) and future.done() and not future.cancelled():
+            future.exception()
+
+
 async def _unless_lost(connection: Any, copying: Coroutine[Any, Any, Any]) -> None:
     """Await a COPY of asyncpg's public API, which may wait for a lost connection for ever."""
     lost = asyncio.Event()
@@ -112,7 +173,7 @@ async def _unless_lost(connection: Any, copying: Coroutine[Any, Any, Any]) -> No
     def note(_connection: Any) -> None:
         lost.set()
 
-    task = asyncio.ensure_future(copying)
+    task = asyncio.ensure_future(_told_of_loss(connection, copying))
     losing = asyncio.ensure_future(lost.wait())
     connection.add_termination_listener(note)
     try:
@@ -120,7 +181,7 @@ async def _unless_lost(connection: Any, copying: Coroutine[Any, Any, Any]) -> No
         if not task.done():
             await asyncio.wait({task}, timeout=_SECONDS_TO_NOTICE)
         if not task.done():
-            raise asyncpg.ConnectionDoesNotExistError("the connection was lost during a COPY")
+            raise asyncpg.ConnectionDoesNotExistError(_LOST)
         task.result()
     finally:
         connection.remove_termination_listener(note)
@@ -215,8 +276,9 @@ async def copy_out(
     if hasattr(getattr(connection, "_protocol", None) if is_private() else None, "copy_out"):
         more = ", HEADER" if header else ""
         statement = f"COPY ({query}) TO STDOUT (FORMAT {kind}{more})"
-        await connection._protocol.copy_out(statement, sink, _NO_TIMEOUT)
+        await _told_of_loss(connection, connection._protocol.copy_out(statement, sink, _NO_TIMEOUT))
         return
-    await connection.copy_from_query(
+    copying = connection.copy_from_query(
         query, output=sink, format=kind, header=True if header else None, timeout=_NO_TIMEOUT
     )
+    await _told_of_loss(connection, copying)
