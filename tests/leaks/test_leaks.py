@@ -15,9 +15,7 @@ from tests.leaks.measure import Snapshot
 from tests.leaks.program import POOL_SIZE, STATEMENT_CACHE
 
 UNITS = 10_000
-# A mapper keeps the dialects of its last 100 to 150 compiled statements: as many to be there after
-# warm-up as at the end.
-ENGINES = 536
+ENGINES = 400
 # Over all units after warm-up: room for the allocator and for caches that still fill, and far
 # below one object or one hundred bytes per unit.
 MOST_OBJECTS_OF_A_CLASS = 100
