@@ -47,7 +47,7 @@ table = sa.Table(
     sa.Column("word", pg.CITEXT),
     sa.Column("doubled", Doubled),
     sa.Column("shifted", Shifted),
-    sa.Column("twice", sa.Integer, sa.Computed("n * 2")),
+    sa.Column("twice", sa.Integer, sa.Computed("n * 2", persisted=True)),
     sa.Column("stored", sa.Uuid(native_uuid=False)),
 )
 touched = sa.Table(
