@@ -77,7 +77,7 @@ class _Simple:
         statement = compiled.compile_state.statement
         table = statement.table
         table = table._deannotate() if table._annotations else table
-        self.table = table if isinstance(table, Table) else None
+        self.table: Any = table if isinstance(table, Table) else None
         self.criteria = [_deep_deannotate(part) for part in statement._where_criteria]
         self.values: dict[str, Any] = {}
         if compiled.isupdate:
@@ -171,7 +171,7 @@ def _with_arrays(
         [(name, column)] = keys.items()
         array = f"ANY (${places[name] + 1}::{types[places[name]]})"
         return [_equal(column, literal_column(array))], lambda name: ""
-    arrays = [
+    arrays: list[Any] = [
         literal_column(f"unnest(${place + 1}::{types[place]})").label(f"b{place + 1}")
         for place in types
     ]

@@ -119,7 +119,8 @@ def columns_compared(table: Table) -> frozenset[str] | None:
     depend on which rows have been changed already.
     """
     compared: set[str] = set()
-    for rule in (*table.constraints, *table.indexes):
+    rules: list[Any] = [*table.constraints, *table.indexes]
+    for rule in rules:
         if isinstance(rule, PrimaryKeyConstraint | UniqueConstraint):
             parts: list[Any] = list(rule.columns)
         elif isinstance(rule, ExcludeConstraint):

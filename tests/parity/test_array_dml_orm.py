@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -33,7 +33,7 @@ class Note(Base):
 
 class Line(Base):
     __tablename__ = "line_of_dml"
-    note_id = sa.Column(sa.ForeignKey("note_of_dml.id"), primary_key=True)
+    note_id = sa.Column(sa.Integer, sa.ForeignKey("note_of_dml.id"), primary_key=True)
     id = sa.Column(sa.Integer, primary_key=True)
     text = sa.Column(sa.Text)
 
@@ -43,7 +43,7 @@ class Versioned(Base):
     id = sa.Column(sa.Integer, primary_key=True)
     n = sa.Column(sa.Integer)
     version = sa.Column(sa.Integer, nullable=False)
-    __mapper_args__: ClassVar[dict[str, Any]] = {"version_id_col": version}
+    __mapper_args__ = {"version_id_col": version}  # noqa: RUF012
 
 
 class Animal(Base):
@@ -51,7 +51,7 @@ class Animal(Base):
     id = sa.Column(sa.Integer, primary_key=True)
     kind = sa.Column(sa.Text)
     name = sa.Column(sa.Text)
-    __mapper_args__: ClassVar[dict[str, Any]] = {
+    __mapper_args__ = {  # noqa: RUF012
         "polymorphic_on": kind,
         "polymorphic_identity": "animal",
     }
@@ -61,7 +61,7 @@ class Dog(Animal):
     __tablename__ = "dog_of_dml"
     id = sa.Column(sa.ForeignKey("animal_of_dml.id"), primary_key=True)
     tricks = sa.Column(sa.Integer)
-    __mapper_args__: ClassVar[dict[str, Any]] = {"polymorphic_identity": "dog"}
+    __mapper_args__ = {"polymorphic_identity": "dog"}  # noqa: RUF012
 
 
 NUMBER = 40
@@ -69,7 +69,7 @@ Work = Callable[[AsyncSession], Awaitable[Any]]
 
 
 async def dirty(session: AsyncSession) -> Any:
-    notes = (await session.scalars(sa.select(Note).order_by(Note.id))).all()
+    notes: Any = (await session.scalars(sa.select(Note).order_by(Note.id))).all()
     for note in notes:
         note.n, note.text = note.id + 5, f"text {note.id}"
     await session.flush()
@@ -118,7 +118,7 @@ async def deleted_lines(session: AsyncSession) -> Any:
 
 
 async def versioned(session: AsyncSession) -> Any:
-    things = (await session.scalars(sa.select(Versioned).order_by(Versioned.id))).all()
+    things: Any = (await session.scalars(sa.select(Versioned).order_by(Versioned.id))).all()
     for thing in things:
         thing.n = 5
     await session.flush()
@@ -132,7 +132,7 @@ async def versioned_by_key(session: AsyncSession) -> Any:
 
 
 async def stale(session: AsyncSession) -> Any:
-    things = (await session.scalars(sa.select(Versioned).order_by(Versioned.id))).all()
+    things: Any = (await session.scalars(sa.select(Versioned).order_by(Versioned.id))).all()
     await session.execute(sa.text("UPDATE versioned_of_dml SET version = 9 WHERE id = 7"))
     for thing in things:
         thing.n = 5
@@ -140,7 +140,7 @@ async def stale(session: AsyncSession) -> Any:
 
 
 async def stale_delete(session: AsyncSession) -> Any:
-    things = (await session.scalars(sa.select(Versioned).order_by(Versioned.id))).all()
+    things: Any = (await session.scalars(sa.select(Versioned).order_by(Versioned.id))).all()
     await session.execute(sa.text("UPDATE versioned_of_dml SET version = 9 WHERE id = 7"))
     for thing in things:
         await session.delete(thing)
@@ -149,7 +149,7 @@ async def stale_delete(session: AsyncSession) -> Any:
 
 async def gone(session: AsyncSession) -> Any:
     """Some of the objects to be changed and deleted are not there any more."""
-    lines = (await session.scalars(sa.select(Line).order_by(Line.note_id, Line.id))).all()
+    lines: Any = (await session.scalars(sa.select(Line).order_by(Line.note_id, Line.id))).all()
     await session.execute(sa.text("DELETE FROM line_of_dml WHERE note_id = 7"))
     for number, line in enumerate(lines):
         if number % 2:

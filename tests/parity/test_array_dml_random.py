@@ -125,10 +125,10 @@ def test_random_changes(both: Both, program: dict[str, Any]) -> None:
             if program["twice"]:  # the same keys with another part
                 rows += [{**row, "part": 0} for row in rows]
             await connection.execute(table.insert(), rows)
-            before = await connection.scalar(sa.select(sa.func.count()).select_from(table))
+            before: Any = await connection.scalar(sa.select(sa.func.count()).select_from(table))
             send = partial(_changed, connection, statement, sets, program["page"])
             outcome = await apart(connection, send)
-            after = await connection.scalar(sa.select(sa.func.count()).select_from(table))
+            after: Any = await connection.scalar(sa.select(sa.func.count()).select_from(table))
             if isinstance(outcome, Failure):
                 if isinstance(outcome.params, tuple):  # of a list of its own kind
                     outcome = replace(outcome, params=outcome.params[-1])

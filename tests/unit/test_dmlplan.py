@@ -85,6 +85,7 @@ unclear = sa.Table(
 named_so = sa.Table("imp_u", metadata, sa.Column("id", sa.Integer), sa.Column("n", sa.Integer))
 light: Any = sa.table("light", sa.column("id", sa.Integer), sa.column("n", sa.Integer))
 bind: Any = sa.bindparam
+aliased: Any = table.alias("a")
 by_id = table.c.id == bind("pk")
 update = table.update().where(by_id)
 delete = table.delete().where(by_id)
@@ -362,7 +363,11 @@ LEFT: dict[str, tuple[Any, list[str], str]] = {
         "function lower in SET",
     ),
     "nextval": (update.values(n=sa.func.nextval("s")), ["pk"], "function nextval in SET"),
-    "sequence": (update.values(n=sa.Sequence("s").next_value()), ["pk"], "function next_value in SET"),
+    "sequence": (
+        update.values(n=sa.Sequence("s").next_value()),
+        ["pk"],
+        "function next_value in SET",
+    ),
     "operator in set": (
         update.values(n=table.c.n.op("<+>")(bind("x"))),
         ["pk", "x"],
@@ -386,7 +391,7 @@ LEFT: dict[str, tuple[Any, list[str], str]] = {
         "a table that is none of the metadata's",
     ),
     "alias": (
-        sa.update(table.alias("a")).where(table.alias("a").c.id == bind("pk")),
+        sa.update(aliased).where(aliased.c.id == bind("pk")),
         ["pk", "n"],
         "a table that is none of the metadata's",
     ),
