@@ -465,7 +465,7 @@ def test_a_translated_schema(both: Both) -> None:
             "translated_dml",
             own,
             sa.Column("id", sa.Integer, primary_key=True),
-            sa.Column("mood", sa.Enum("good", "bad", name="mood_of_dml")),
+            sa.Column("mood", sa.Enum("good", "bad", name="mood_of_dml", schema="made_up")),
         )
         change = table.update().where(table.c.id == bind("pk"))
         changed = [{"pk": n, "mood": ("good", "bad", None)[n % 3]} for n in range(40)]
