@@ -25,7 +25,7 @@ from .unit import AUTOCOMMIT
 FEWEST_ROWS = 20
 """Rows from which on arrays are faster than ``executemany()``."""
 FEWEST_UPDATED = 30
-FEWEST_DELETED = 10
+FEWEST_DELETED = 20
 """The same for UPDATE and DELETE."""
 FEWEST_RETURNED = 11
 """Rows from which on they are worth their while with RETURNING: so many texts are few."""

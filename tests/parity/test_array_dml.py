@@ -195,7 +195,7 @@ def test_arrays_do_the_same(both: Both, name: str, watched: bool, page: int) -> 
 OTHERS = sa.select(bind("b", type_=sa.Integer).label("x")).cte("other")
 LEFT: dict[str, tuple[Any, list[dict[str, Any]], str]] = {
     "few updates": (update, numbers(29), "fewer than 30 rows"),
-    "few deletes": (delete, keys(9), "fewer than 10 rows"),
+    "few deletes": (delete, keys(19), "fewer than 20 rows"),
     "few upserts": (upsert, rows(19), "fewer than 20 rows"),
     "a key twice": (
         update.values(n=item.c.n + bind("more")),
