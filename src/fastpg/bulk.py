@@ -1,9 +1,10 @@
-"""INSERTs of many rows through one array per column.
+"""INSERTs of many rows through one array per column, and whoever opts for it other changes, too.
 
 With RETURNING the batches of SQLAlchemy's "insertmanyvalues" are sent so; without, what the engine
-asks ``executemany()`` for: programs, their event hooks and their logs see the statement and the
-rows that SQLAlchemy has made.  Where arrays would not do the same, or not as fast, the usual way is
-taken, and counted with its reason in :func:`fastpg.stats`.
+asks ``executemany()`` for, UPDATE and DELETE by key (``array_dml``) included: programs, their event
+hooks and their logs see the statement and the rows that SQLAlchemy has made. Where arrays would not
+do the same, or not as fast, the usual way is taken, and counted with its reason in
+:func:`fastpg.stats`.
 """
 
 from __future__ import annotations
@@ -14,14 +15,18 @@ from typing import Any
 
 from sqlalchemy.engine.interfaces import ExecuteStyle
 
+from . import bulkplan, dmlplan
 from .batches import BatchDialect
-from .bulkplan import ArrayInsert, plan_of
+from .bulkplan import ArrayInsert
 from .columnwise import LARGE_ROW, ColumnRows
 from .parameters import PlannedParameters
 from .unit import AUTOCOMMIT
 
 FEWEST_ROWS = 20
 """Rows from which on arrays are faster than ``executemany()``."""
+FEWEST_UPDATED = 30
+FEWEST_DELETED = 20
+"""The same for UPDATE and DELETE."""
 FEWEST_RETURNED = 11
 """Rows from which on they are worth their while with RETURNING: so many texts are few."""
 MOST_COLUMNS = 40
@@ -38,15 +43,18 @@ _ELEMENT = re.compile(r"(?<=in element #)\d+(?= of executemany)")
 
 
 def plan_for(context: Any, number: int) -> ArrayInsert | str | None:
-    """Return how ``number`` rows go through arrays, or why not; None for what is no INSERT."""
+    """Return how ``number`` rows go through arrays, or why not; None for what never does."""
     compiled = context.compiled
     adapted = getattr(context.cursor, "_adapt_connection", None)
-    if not context.isinsert or compiled is None or number < 2 or adapted is None:
+    if not context.is_crud or compiled is None or number < 2 or adapted is None:
         return None
-    if not _is_on(context, adapted):
+    if context.isinsert and not _is_on(context, "array_insert", adapted):
         return "array_insert is off"
+    opted = _is_on(context, "array_dml", adapted)
+    if not (opted or context.isinsert):
+        return None
     returned = context.execute_style is ExecuteStyle.INSERTMANYVALUES
-    fewest = FEWEST_RETURNED if returned else FEWEST_ROWS
+    fewest = _fewest(context, returned)
     if number < fewest:
         return f"fewer than {fewest} rows"
     if (getattr(context.dialect, "server_version_info", None) or (0,)) < _UNNEST_TOGETHER:
@@ -54,15 +62,24 @@ def plan_for(context: Any, number: int) -> ArrayInsert | str | None:
     translation = None
     if compiled.schema_translate_map:
         translation = context.execution_options.get("schema_translate_map", {})
-    plan = plan_of(compiled, context.statement, translation)
-    if type(plan) is ArrayInsert and not returned and len(plan.inner) > MOST_COLUMNS:
+    if context.isinsert:
+        plan = bulkplan.plan_of(compiled, context.statement, translation, upserts=opted)
+    else:
+        plan = dmlplan.plan_of(compiled, context.statement, translation)
+    if isinstance(plan, ArrayInsert) and not returned and len(plan.inner) > MOST_COLUMNS:
         return f"more than {MOST_COLUMNS} columns"
     return plan
 
 
-def _is_on(context: Any, adapted: Any) -> bool:
-    option = context.execution_options.get("array_insert")
-    return bool(adapted.array_insert if option is None else option)
+def _is_on(context: Any, name: str, adapted: Any) -> bool:
+    option = context.execution_options.get(name)
+    return bool(getattr(adapted, name) if option is None else option)
+
+
+def _fewest(context: Any, returned: bool) -> int:
+    if context.isinsert:
+        return FEWEST_RETURNED if returned else FEWEST_ROWS
+    return FEWEST_UPDATED if context.isupdate else FEWEST_DELETED
 
 
 def _page_size(context: Any) -> int:
@@ -77,10 +94,10 @@ class BulkParameters(PlannedParameters):
 
     def _positional(self, plan: Any, values: list[tuple[Any, ...]]) -> Any:
         """Return the positional parameters of all sets; what a processor raises comes through."""
-        if len(values) < COLUMNWISE_FROM or not self.isinsert or _is_watched(self):
+        if len(values) < COLUMNWISE_FROM or not self.is_crud or _is_watched(self):
             return super()._positional(plan, values)
         arrays = plan_for(self, len(values))
-        if type(arrays) is not ArrayInsert:
+        if not isinstance(arrays, ArrayInsert):
             return super()._positional(plan, values)
         try:
             return ColumnRows(plan.columns(values), len(values), arrays)
@@ -101,7 +118,7 @@ def _is_watched(context: Any) -> bool:
 
 
 class BulkDialect(BatchDialect):
-    """Sends INSERTs of many rows as one array per column."""
+    """Sends changes of many rows as one array per column."""
 
     def _deliver_insertmanyvalues_batches(
         self,
@@ -117,7 +134,7 @@ class BulkDialect(BatchDialect):
         if type(chosen) is ColumnRows:
             obstacle = "input sizes" if generic_setinputsizes else chosen.obstacle()
             if obstacle is None:
-                _work(context).array_inserts += 1
+                _work(context).went_through()
                 parameters = chosen
             else:
                 chosen = obstacle
@@ -133,8 +150,8 @@ class BulkDialect(BatchDialect):
     def do_executemany(
         self, cursor: Any, statement: str, parameters: Any, context: Any = None
     ) -> None:
-        """Run a statement once per parameter sequence: an INSERT through arrays, if it can be."""
-        if context is None or not context.isinsert or cursor is not context.cursor:
+        """Run a statement once per parameter sequence: a change through arrays, if it can be."""
+        if context is None or not context.is_crud or cursor is not context.cursor:
             super().do_executemany(cursor, statement, parameters, context)  # type: ignore[no-untyped-call]
             return
         try:
@@ -142,7 +159,7 @@ class BulkDialect(BatchDialect):
             if statement != context.statement or parameters is not context.parameters:
                 chosen = chosen and _REWRITTEN
             if type(chosen) is ColumnRows:
-                chosen = self._insert(cursor, statement, chosen, context)
+                chosen = self._send(cursor, statement, chosen, context)
                 if chosen is None:
                     return
             if chosen is not None:
@@ -154,8 +171,8 @@ class BulkDialect(BatchDialect):
                 parameters.fill()  # the error shows them
             raise
 
-    def _insert(self, cursor: Any, statement: str, rows: ColumnRows, context: Any) -> str | None:
-        """Insert the rows, or return the reason why nothing has been sent."""
+    def _send(self, cursor: Any, statement: str, rows: ColumnRows, context: Any) -> str | None:
+        """Send the rows, or return the reason why nothing has been sent."""
         obstacle = rows.obstacle()
         if obstacle is not None:
             return obstacle
@@ -164,7 +181,7 @@ class BulkDialect(BatchDialect):
         pages = rows.pages(_page_size(context))
         if len(pages) > 1 and cursor._adapt_connection.isolation_level == AUTOCOMMIT:
             return "more than a page in AUTOCOMMIT"
-        inserted = 0
+        changed = 0
         for number, page in enumerate(pages):
             try:
                 cursor.execute(rows.plan.text, rows.page(page).arrays())
@@ -173,19 +190,19 @@ class BulkDialect(BatchDialect):
                     raise
                 if not number:
                     return _REFUSED_VALUE
-                self._insert_rest(cursor, statement, rows, page.start, context)
-                inserted = -1
+                self._send_rest(cursor, statement, rows, page.start, context)
+                changed = -1
                 break
-            inserted += cursor._rowcount
-        if inserted >= 0:
-            _work(context).array_inserts += 1
-        cursor._rowcount = inserted
+            changed += cursor._rowcount
+        if changed >= 0:
+            _work(context).went_through(opted=rows.plan.opted)
+        cursor._rowcount = changed
         return None
 
-    def _insert_rest(
+    def _send_rest(
         self, cursor: Any, statement: str, rows: ColumnRows, start: int, context: Any
     ) -> None:
-        """Insert the rows from ``start`` on one by one; an error counts them from the first."""
+        """Send the rows from ``start`` on one by one; an error counts them from the first."""
         _work(context).fell_back(_REFUSED_VALUE)
         try:
             more = rows.rows()[start:]
@@ -203,7 +220,7 @@ class BulkDialect(BatchDialect):
 def _chosen(context: Any, parameters: Any) -> ColumnRows | str | None:
     """Return the parameters as columns, or the reason why the usual way is taken.
 
-    None for what is not ours to send: no INSERT of many rows, or another one's cursor.
+    None for what is not ours to send: no change of many rows, or another one's cursor.
     """
     if type(parameters) is ColumnRows:
         return parameters

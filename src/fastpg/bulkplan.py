@@ -9,12 +9,14 @@ SQLAlchemy has written them.  A text that is not understood to the last characte
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy.dialects.postgresql.dml import OnConflictDoNothing
+from sqlalchemy.dialects.postgresql.dml import OnConflictDoNothing, OnConflictDoUpdate
 
 from .arraytypes import array_type, why_not
+from .perrow import PER_ROW, NoPlan
+from .upserts import target_of
 
 _PLANS = "_fastpg_array_inserts"
 _PLANS_KEPT = 3
@@ -27,19 +29,6 @@ _PARAMETER = re.compile(r"\$(\d+)")
 _UNCLEAR = re.compile(r"\\|--|/\*|\$(?!\d)")
 _REFUSED = re.compile(r"\b(SELECT|DEFAULT|OVER|WITHIN|FILTER)\b", re.IGNORECASE)
 _CALLED = re.compile(r"""(::\s*)?([\w."]+)\s*\(""")
-_PER_ROW = frozenset(
-    """
-    abs btrim cast ceil char_length clock_timestamp coalesce concat concat_ws currval date_trunc
-    encode floor gen_random_uuid greatest initcap lcase least left length lower lpad ltrim md5 mod
-    nextval now nullif octet_length random replace right round rpad rtrim sha256
-    statement_timestamp substr substring timeofday timezone to_char to_date to_number to_timestamp
-    to_tsvector transaction_timestamp trim upper uuid_generate_v1 uuid_generate_v4
-    and or not in case when then else end like ilike
-    """.split()
-)
-"""Functions (and words in front of a parenthesis) that give one value for each row and read no
-table.  An aggregate or a function of sets is an error in VALUES and none in a SELECT list."""
-
 _SIZED = frozenset(
     {"VARCHAR[]", "CHAR[]", "BYTEA[]", "JSON[]", "JSONB[]", "CITEXT[]", "TSVECTOR[]"}
 )
@@ -49,15 +38,22 @@ _SIZED = frozenset(
 class ArrayInsert:
     """One statement for any number of rows."""
 
-    __slots__ = ("text", "inner", "sized", "ranges", "width")
+    __slots__ = ("text", "inner", "sized", "ranges", "width", "keys")
 
-    def __init__(self, text: str, types: Mapping[int, str], width: int) -> None:
+    opted = False
+    """Whether it is for those only who have opted for it (``array_dml``)."""
+
+    def __init__(
+        self, text: str, types: Mapping[int, str], width: int, keys: Sequence[int] = ()
+    ) -> None:
         """Keep the text and the array types of those of its ``width`` parameters that are arrays.
 
-        Keys are the parameters' places, from 0.
+        Keys of ``types`` are the parameters' places, from 0; ``keys`` are the places of those
+        whose values, taken together, must not come twice.
         """
         self.text = text
         self.width = width
+        self.keys = tuple(keys)
         self.inner = tuple(sorted(types))
         self.sized = tuple(place for place in self.inner if types[place] in _SIZED)
         """Places of those whose values may be large."""
@@ -65,46 +61,76 @@ class ArrayInsert:
         """Places of those whose values asyncpg takes as lists, too."""
 
 
+class ArrayChange(ArrayInsert):
+    """The same for ON CONFLICT DO UPDATE without RETURNING, and for UPDATE and DELETE."""
+
+    __slots__ = ()
+
+    opted = True
+
+
+Maker = Callable[[Any, str, "Mapping[Any, str] | None"], ArrayInsert]
+
+
 def plan_of(
-    compiled: Any, statement: str, translation: Mapping[Any, str] | None
+    compiled: Any,
+    statement: str,
+    translation: Mapping[Any, str] | None,
+    *,
+    upserts: bool = False,
 ) -> ArrayInsert | str:
     """Return the plan for ``statement``, the text of ``compiled``; else the reason against it.
 
     ``translation`` is the schema_translate_map by which the text was made, if there was one.
+    ``upserts`` tells whether ON CONFLICT DO UPDATE without RETURNING may have one.
     """
+    return kept_plan(compiled, statement, translation, _plan_upsert if upserts else _plan)
+
+
+def kept_plan(
+    compiled: Any, statement: str, translation: Mapping[Any, str] | None, make: Maker
+) -> ArrayInsert | str:
+    """Return what ``make`` returns, or the reason in the NoPlan that it raises; both are kept."""
     plans = compiled.__dict__.setdefault(_PLANS, {})
-    plan: ArrayInsert | str | None = plans.get(statement)
+    plan: ArrayInsert | str | None = plans.get((make, statement))
     if plan is None:
         if len(plans) >= _PLANS_KEPT:
             plans.clear()
         try:
-            plan = _plan(compiled, statement, translation)
-        except _NoPlan as reason:
+            plan = make(compiled, statement, translation)
+        except NoPlan as reason:
             plan = str(reason)
-        plans[statement] = plan
+        plans[make, statement] = plan
     return plan
 
 
-class _NoPlan(Exception):
-    """The reason why there is none."""
+def _plan_upsert(
+    compiled: Any, statement: str, translation: Mapping[Any, str] | None
+) -> ArrayInsert:
+    return _plan(compiled, statement, translation, upserts=True)
 
 
-def _plan(compiled: Any, statement: str, translation: Mapping[Any, str] | None) -> ArrayInsert:
-    _check(compiled, statement, translation)
+def _plan(
+    compiled: Any,
+    statement: str,
+    translation: Mapping[Any, str] | None,
+    upserts: bool = False,
+) -> ArrayInsert:
+    keys = _check(compiled, statement, translation, upserts)
     imv = compiled._insertmanyvalues
     ordered = imv is not None and imv.embed_values_counter
     token = _SORTED if ordered else _PLAIN
     head, found, tail = statement.partition(token)
     if not found or token in tail:
-        raise _NoPlan("no VALUES, or more than one")
+        raise NoPlan("no VALUES, or more than one")
     items, tail = _items(tail)
     if tail.startswith(","):
-        raise _NoPlan("several rows in VALUES")
+        raise NoPlan("several rows in VALUES")
     inside = {number for item in items for number in _PARAMETER.findall(item)}
     if not inside:
-        raise _NoPlan("no parameters in VALUES")
+        raise NoPlan("no parameters in VALUES")
     if not inside.isdisjoint(_PARAMETER.findall(head + tail)):
-        raise _NoPlan("a parameter inside and outside of VALUES")
+        raise NoPlan("a parameter inside and outside of VALUES")
 
     types: dict[int, str] = {}
     chosen = [_take_in(item, compiled, translation, ordered, types) for item in items]
@@ -120,26 +146,39 @@ def _plan(compiled: Any, statement: str, translation: Mapping[Any, str] | None) 
     if not plain:  # expressions, or parameters in another order
         rows = f"SELECT {', '.join(chosen)} FROM ({rows}) AS {_ROWS}({', '.join(names)})"
     text = f"{head} FROM ({rows}{tail}" if ordered else f"{head} {rows}{tail}"
-    return ArrayInsert(text, types, len(compiled.positiontup))
+    width = len(compiled.positiontup)
+    if keys is None:
+        return ArrayInsert(text, types, width)
+    if not {f"{_ROWS}.b{key + 1}" for key in keys} <= {*chosen}:
+        raise NoPlan("a conflict target that is not bound")
+    return ArrayChange(text, types, width, keys)
 
 
-def _check(compiled: Any, statement: str, translation: Mapping[Any, str] | None) -> None:
-    """Raise for a statement that need not be looked at any closer."""
+def _check(
+    compiled: Any, statement: str, translation: Mapping[Any, str] | None, upserts: bool
+) -> list[int] | None:
+    """Raise for a statement that need not be looked at any closer.
+
+    Returns the places of the conflict target's values where that is for DO UPDATE.
+    """
     if not compiled._numeric_binds:
-        raise _NoPlan("no numbered parameters")
+        raise NoPlan("no numbered parameters")
     if not compiled.positiontup:
-        raise _NoPlan("no parameters in VALUES")
+        raise NoPlan("no parameters in VALUES")
     if compiled.post_compile_params or compiled.literal_execute_params:
-        raise _NoPlan("parameters that are rendered for each execution")
+        raise NoPlan("parameters that are rendered for each execution")
     clause = compiled.compile_state.statement._post_values_clause
     imv = compiled._insertmanyvalues
     if imv is None:
         if clause is not None and not isinstance(clause, OnConflictDoNothing):
-            raise _NoPlan("ON CONFLICT DO UPDATE")
+            if not upserts or type(clause) is not OnConflictDoUpdate:
+                raise NoPlan("ON CONFLICT DO UPDATE")
+            return target_of(compiled, clause)
     elif imv.is_default_expr:
-        raise _NoPlan("no parameters in VALUES")
+        raise NoPlan("no parameters in VALUES")
     elif not compiled.joins_rows(statement, len(compiled.positiontup), translation):
-        raise _NoPlan("rows that SQLAlchemy sends one by one")
+        raise NoPlan("rows that SQLAlchemy sends one by one")
+    return None
 
 
 def _items(text: str) -> tuple[list[str], str]:
@@ -166,7 +205,7 @@ def _items(text: str) -> tuple[list[str], str]:
                 if not _UNCLEAR.search(text, 0, at):
                     return items, text[at + 1 :]
                 break
-    raise _NoPlan("VALUES that cannot be taken apart")
+    raise NoPlan("VALUES that cannot be taken apart")
 
 
 def _take_in(
@@ -183,20 +222,20 @@ def _take_in(
     for match in matches:
         place = int(match[1]) - 1
         if place >= len(compiled.positiontup):
-            raise _NoPlan("no numbered parameters")
+            raise NoPlan("no numbered parameters")
         kind = compiled.binds[compiled.positiontup[place]].type
         # what SQLAlchemy does not cast is cast in front of its ORDER BY
         stated = ordered and bare
         name = array_type(kind, compiled, stated=stated)
         if name is None:
-            raise _NoPlan(why_not(kind, compiled, stated=stated))
+            raise NoPlan(why_not(kind, compiled, stated=stated))
         if translation is not None:
             name = compiled.preparer._render_schema_translates(name, translation)
         if types.setdefault(place, name) != name:
-            raise _NoPlan("a parameter of two types")
+            raise NoPlan("a parameter of two types")
         bare = bare or (alone and item[match.end() :] == f"::{name[:-2]}")
         if not bare and not item.startswith("::", match.end()):
-            raise _NoPlan("a parameter without a cast in an expression")
+            raise NoPlan("a parameter without a cast in an expression")
     if not bare:
         _check_expression(item)
         return _PARAMETER.sub(lambda match: f"{_ROWS}.b{match[1]}", item)
@@ -207,7 +246,7 @@ def _check_expression(item: str) -> None:
     """Raise unless an expression has one value for each row, whatever stands in other rows."""
     refused = _REFUSED.search(item)
     if refused is not None:
-        raise _NoPlan(f"{refused[1].upper()} in VALUES")
+        raise NoPlan(f"{refused[1].upper()} in VALUES")
     for cast, name in _CALLED.findall(item):
-        if not cast and name.lower() not in _PER_ROW:
-            raise _NoPlan(f"function {name} in VALUES")
+        if not cast and name.lower() not in PER_ROW:
+            raise NoPlan(f"function {name} in VALUES")

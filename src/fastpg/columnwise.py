@@ -1,8 +1,8 @@
 """Parameters of many rows column by column, which become rows only where somebody looks at them.
 
-An INSERT that goes through arrays (:mod:`fastpg.bulk`) needs no row at all: neither the positional
-tuples nor their concatenation.  The second half of an execution context's parameters: the first,
-and what everybody else gets, is :mod:`fastpg.parameters`.
+A statement that goes through arrays (:mod:`fastpg.bulk`) needs no row at all: neither the
+positional tuples nor their concatenation. The second half of an execution context's parameters: the
+first, and what everybody else gets, is :mod:`fastpg.parameters`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 from uuid import UUID
 
 from .bulkplan import ArrayInsert
+from .perrow import why_not_distinct
 
 PAGE_BYTES = 512 * 1024
 """Size of a page's text and binary values: larger array messages are slower than several."""
@@ -69,6 +70,10 @@ class ColumnRows(list[Any]):
         for place in plan.ranges:
             if any(map(_may_be_array, self.columns[place])):
                 return "a list among the values"
+        if plan.keys:
+            reason = why_not_distinct([self.columns[place] for place in plan.keys])
+            if reason is not None:
+                return reason
         if len(plan.inner) < plan.width:
             for place in set(range(plan.width)).difference(plan.inner):
                 column = self.columns[place]

@@ -40,14 +40,15 @@ class AsyncAdapt_asyncpg_connection(TransactionalConnection):
 
     ``prepared_statement_cache_size`` statements are kept prepared, 0 for none;
     ``prepared_statement_name_func`` returns the name of each new one as a string; ``pipeline``,
-    ``ping_bypass_window`` (seconds) and ``array_insert`` (whether INSERTs of many rows may go
-    through arrays) are the options of :mod:`fastpg.options`.  Methods that wait run inside
-    SQLAlchemy's greenlet.  Two tasks that use one connection queue.
+    ``ping_bypass_window`` (seconds), ``array_insert`` and ``array_dml`` (whether INSERTs of many
+    rows, and other changes, may go through arrays) are the options of :mod:`fastpg.options`.
+    Methods that wait run inside SQLAlchemy's greenlet. Two tasks that use one connection queue.
     """
 
     __slots__ = (
         "dbapi",
         "array_insert",
+        "array_dml",
         "_execute_mutex",
         "_statements",
         "_held",
@@ -69,10 +70,12 @@ class AsyncAdapt_asyncpg_connection(TransactionalConnection):
         pipeline: str = "auto",
         ping_bypass_window: float = DEFAULT_PING_BYPASS_WINDOW,
         array_insert: bool = True,
+        array_dml: bool = False,
     ) -> None:
         super().__init__(connection)
         self.dbapi = dbapi
         self.array_insert = array_insert
+        self.array_dml = array_dml
         self.ping_bypass_window = ping_bypass_window
         self._execute_mutex = ExecuteMutex()
         self._statements = ConnectionStatements(

@@ -89,8 +89,8 @@ class AsyncAdapt_asyncpg_dbapi(dbapi_module_base):  # type: ignore[misc]
         Takes asyncpg's arguments and the options of :mod:`fastpg.url`, among them
         ``prepared_statement_cache_size``, ``prepared_statement_name_func``,
         ``async_creator_fn`` (an async callable used in place of ``asyncpg.connect``),
-        ``async_fallback``, ``pipeline``, ``ping_bypass_window`` and ``array_insert``.  Raises
-        ArgumentError for an option that does not exist or has a wrong value.
+        ``async_fallback``, ``pipeline``, ``ping_bypass_window``, ``array_insert`` and
+        ``array_dml``.  Raises ArgumentError for an option that does not exist or has a wrong value.
         """
         prepared = prepare_connect_kwargs(kwargs)
         try:
@@ -106,7 +106,7 @@ class AsyncAdapt_asyncpg_dbapi(dbapi_module_base):  # type: ignore[misc]
             ),
             "prepared_statement_name_func": arguments.pop("prepared_statement_name_func", None),
         }
-        for name in ("pipeline", "ping_bypass_window", "array_insert"):
+        for name in ("pipeline", "ping_bypass_window", "array_insert", "array_dml"):
             if name in arguments:
                 options[name] = arguments.pop(name)
 

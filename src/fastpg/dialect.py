@@ -104,18 +104,20 @@ class PGDialect_asyncpg(InitializingDialect, BulkDialect, InListDialect, Isolati
         pipeline: str | None = None,
         ping_bypass_window: float | None = None,
         array_insert: bool | None = None,
+        array_dml: bool | None = None,
         **options: Any,
     ) -> None:
         """Take the options of :class:`PGDialect` (json_serializer, native_inet_types...) and ours.
 
-        ``pipeline`` (``auto``, ``begin`` or ``off``), ``ping_bypass_window`` (seconds) and
-        ``array_insert`` (bool) win over ``connect_args`` and the URL.  Raises ArgumentError for a
-        wrong value.
+        ``pipeline`` (``auto``, ``begin`` or ``off``), ``ping_bypass_window`` (seconds),
+        ``array_insert`` and ``array_dml`` (bool) win over ``connect_args`` and the URL.  Raises
+        ArgumentError for a wrong value.
         """
         super().__init__(**options)
         self._pipeline = coerced_argument("pipeline", pipeline)
         self._ping_bypass_window = coerced_argument("ping_bypass_window", ping_bypass_window)
         self._array_insert = coerced_argument("array_insert", array_insert)
+        self._array_dml = coerced_argument("array_dml", array_dml)
         self._schema = SchemaGeneration()
         self._counters = EngineCounters()
 
@@ -184,6 +186,8 @@ class PGDialect_asyncpg(InitializingDialect, BulkDialect, InListDialect, Isolati
                 conn.ping_bypass_window = self._ping_bypass_window
             if self._array_insert is not None:
                 conn.array_insert = self._array_insert
+            if self._array_dml is not None:
+                conn.array_dml = self._array_dml
             conn._schema = self._schema
             conn._dialect = self
             conn._statements.adopt(self._schema.number)

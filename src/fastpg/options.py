@@ -187,6 +187,8 @@ def _table() -> Iterator[Option]:
                  "elements from which on an IN list is sent as one array", "fastpg")
     yield option("array_insert", kinds.FLAG, to.DIALECT,
                  "whether INSERTs of many rows go through arrays", "fastpg")
+    yield option("array_dml", kinds.FLAG, to.DIALECT,
+                 "whether upserts, UPDATEs and DELETEs of many rows do", "fastpg")
 
     check = to.CHECK
     yield option("channel_binding", choice("prefer", "disable", refused={"require": _NO_BINDING}),

@@ -50,7 +50,10 @@ class Statistics(NamedTuple):
     array_inserts: int = 0
     """INSERTs of many rows (one ``execute()`` each) that went through one array per column."""
     array_fallbacks: Mapping[str, int] = MappingProxyType({})
-    """INSERTs of many rows that did not, by reason."""
+    """INSERTs of many rows that did not, by reason; with ``array_dml`` also UPDATEs and DELETEs."""
+    array_dml: int = 0
+    """ON CONFLICT DO UPDATEs without RETURNING, UPDATEs and DELETEs of many rows that did, where
+    the option ``array_dml`` is on."""
 
 
 NOTHING = Statistics(0, 0, 0, 0, 0)

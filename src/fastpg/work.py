@@ -28,6 +28,7 @@ class Work:
         "pings_saved",
         "by_hand",
         "array_inserts",
+        "array_dml",
         "array_fallbacks",
         "_counter",
         "_retired",
@@ -49,8 +50,10 @@ class Work:
         """Pings left out within the bypass window."""
         self.array_inserts = 0
         """INSERTs of many rows that went through arrays."""
+        self.array_dml = 0
+        """Other changes of many rows that did."""
         self.array_fallbacks: dict[str, int] = {}
-        """INSERTs of many rows that did not, by reason."""
+        """Changes of many rows that did not, by reason."""
         self.by_hand = self._counter is None
         """Whether asyncpg does not count what it executes, so that :meth:`ran` has to."""
 
@@ -69,10 +72,18 @@ class Work:
             pings_saved=self.pings_saved,
             array_inserts=self.array_inserts,
             array_fallbacks=dict(self.array_fallbacks),
+            array_dml=self.array_dml,
         )
 
+    def went_through(self, *, opted: bool = False) -> None:
+        """Count a change of many rows through arrays; ``opted``: one that takes ``array_dml``."""
+        if opted:
+            self.array_dml += 1
+        else:
+            self.array_inserts += 1
+
     def fell_back(self, reason: str) -> None:
-        """Count an INSERT of many rows that did not go through arrays."""
+        """Count a change of many rows that did not go through arrays."""
         self.array_fallbacks[reason] = self.array_fallbacks.get(reason, 0) + 1
 
     def retire_into(self, retired: deque[Statistics]) -> None:

@@ -19,7 +19,7 @@ ROOMS = (
     "__main__ plugin auto __init__ _autostart _registration"
     " copyout copying copycursor copyfeed copyrows copytable copytypes copytext copyoutcursor"
     " dialect liveness initialize isolation execution result compiler bulk batches columnwise"
-    " bulkplan inlists parameters inplan _upstream arraytypes"
+    " dmlplan bulkplan upserts perrow inlists parameters inplan _upstream arraytypes"
     " typemap types dbapi url service unknown hosts settings tls tls_files options coercion"
     " sync loopthread connection errors server_side cursor portal transaction begin unit readonly"
     " mutex statements work statistics codecs conversions plain purenames"

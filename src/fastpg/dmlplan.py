@@ -1,0 +1,197 @@
+"""How an UPDATE or DELETE by key is written for one array per column, or why it is not.
+
+``UPDATE t SET a=$1 WHERE t.id = $2`` becomes ``UPDATE t SET a=imp_u.b1 FROM (SELECT unnest($1::..)
+AS b1, unnest($2::..) AS b2) AS imp_u WHERE t.id = imp_u.b2``, and ``DELETE FROM t WHERE t.id = $1``
+becomes ``... WHERE t.id = ANY ($1::..)``.  SQLAlchemy's compiler writes both, from the same table,
+values and criteria: a statement is left as it is unless these are all that it consists of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from sqlalchemy import Column, Table, delete, literal_column, select, update
+from sqlalchemy.sql import coercions, elements, operators, roles
+from sqlalchemy.sql.annotation import _deep_deannotate
+
+from .arraytypes import array_type, why_not
+from .bulkplan import ArrayChange, ArrayInsert, kept_plan
+from .perrow import NoPlan, check_expression, check_key, columns_compared
+
+_ROWS = "imp_u"
+
+
+def plan_of(
+    compiled: Any, statement: str, translation: Mapping[Any, str] | None
+) -> ArrayInsert | str:
+    """Return the plan for ``statement``, the text of an UPDATE or DELETE; else why there is none.
+
+    ``translation`` is the schema_translate_map by which the text was made, if there was one.
+    """
+    return kept_plan(compiled, statement, translation, _plan)
+
+
+def _plan(compiled: Any, statement: str, translation: Mapping[Any, str] | None) -> ArrayInsert:
+    if not compiled._numeric_binds or not compiled.positiontup:
+        raise NoPlan("no numbered parameters")
+    if compiled.post_compile_params or compiled.literal_execute_params:
+        raise NoPlan("parameters that are rendered for each execution")
+    simple = _Simple(compiled)
+    if simple.table is None or simple.table.name == _ROWS:
+        raise NoPlan("a table that is none of the metadata's")
+    if _translated(compiled, compiled.string, translation) != statement:
+        raise NoPlan("a text that is not the statement's")
+    plain = simple.write(simple.criteria)
+    if (plain.string, plain.positiontup) != (compiled.string, compiled.positiontup):
+        raise NoPlan("a statement of more than SET and WHERE")
+
+    keys = {}
+    for term in _terms(simple.criteria):
+        column, name = _key(term, simple.table, plain)
+        if name in keys:
+            raise NoPlan(_MORE_THAN_KEYS)
+        check_key(column, plain.binds[name].type, compiled.dialect)
+        keys[name] = column
+    if compiled.isupdate:
+        _check_changes(compiled, simple, set(keys.values()))
+
+    names = compiled.positiontup
+    types = {place: _array(compiled, name) for place, name in enumerate(names)}
+    made = simple.write(*_with_arrays(keys, names, types, compiled.isdelete))
+    text = _translated(made, made.string, translation)
+    if set(made.bind_names.values()).union(keys) != set(names):
+        raise NoPlan(_MORE_THAN_KEYS)
+    distinct = [names.index(name) for name in keys] if compiled.isupdate else ()
+    types = {place: _translated(made, name, translation) for place, name in types.items()}
+    return ArrayChange(text, types, len(names), distinct)
+
+
+_MORE_THAN_KEYS = "WHERE with more than columns that equal parameters"
+
+
+class _Simple:
+    """The statement's table, values and criteria, and nothing else that may be in it."""
+
+    def __init__(self, compiled: Any) -> None:
+        statement = compiled.compile_state.statement
+        table = statement.table
+        table = table._deannotate() if table._annotations else table
+        self.table: Any = table if isinstance(table, Table) else None
+        self.criteria = [_deep_deannotate(part) for part in statement._where_criteria]
+        self.values: dict[str, Any] = {}
+        if compiled.isupdate:
+            for key, value in (compiled.compile_state._dict_parameters or {}).items():
+                if isinstance(value, elements.ClauseElement):
+                    value = _deep_deannotate(value)
+                self.values[coercions.expect_as_key(roles.DMLColumnRole, key)] = value
+        self._compiled = compiled
+
+    def write(self, criteria: list[Any], shown: Callable[[str], str] | None = None) -> Any:
+        """Have the statement written with other criteria; ``shown`` writes parameters."""
+        compiled = self._compiled
+        statement: Any
+        if compiled.isupdate:
+            statement = update(self.table)
+            statement = statement.values(self.values) if self.values else statement
+        else:
+            statement = delete(self.table)
+        compiler: Any = type(compiled)
+        if shown is not None:
+            form = {"bindparam_string": lambda self, name, **options: shown(name)}
+            compiler = type(compiler.__name__, (compiler,), form)
+        return compiler(
+            compiled.dialect,
+            statement.where(*criteria),
+            column_keys=compiled.column_keys,
+            for_executemany=True,
+            schema_translate_map=compiled.schema_translate_map,
+        )
+
+
+def _terms(criteria: list[Any]) -> Iterator[Any]:
+    """Yield the criteria that AND joins."""
+    for part in criteria:
+        if isinstance(part, elements.BooleanClauseList) and part.operator is operators.and_:
+            yield from _terms(list(part.clauses))
+        else:
+            yield part
+
+
+def _key(term: Any, table: Table, plain: Any) -> tuple[Any, str]:
+    """Return the column and the parameter's name in a term of WHERE."""
+    if (
+        type(term) is elements.BinaryExpression
+        and term.operator is operators.eq
+        and not term.modifiers
+        and isinstance(term.left, Column)
+        and term.left.table is table
+        and isinstance(term.right, elements.BindParameter)
+        and term.right in plain.bind_names
+    ):
+        return term.left, plain.bind_names[term.right]
+    raise NoPlan(_MORE_THAN_KEYS)
+
+
+def _check_changes(compiled: Any, simple: Any, keys: set[Any]) -> None:
+    """Raise unless each row is changed by itself, and into what only its own values say."""
+    if not keys:
+        raise NoPlan(_MORE_THAN_KEYS)
+    given = {*simple.values, *(compiled.column_keys or ())}
+    changed = [
+        column for column in simple.table.c if column.key in given or column.onupdate is not None
+    ]
+    if not keys.isdisjoint(changed):
+        raise NoPlan("a key column in SET")
+    compared = columns_compared(simple.table)
+    if compared is None or not compared.isdisjoint(column.key for column in changed):
+        raise NoPlan("a column of a unique constraint in SET")
+    for value in simple.values.values():
+        check_expression(value, simple.table)
+    for column in changed:
+        default = column.onupdate
+        if column.key not in given and getattr(default, "is_clause_element", False):
+            check_expression(default.arg, simple.table)
+
+
+def _array(compiled: Any, name: str) -> str:
+    kind = compiled.binds[name].type
+    array = array_type(kind, compiled)
+    if array is None:
+        raise NoPlan(why_not(kind, compiled))
+    return array
+
+
+def _with_arrays(
+    keys: dict[str, Any], names: list[str], types: dict[int, str], in_place: bool
+) -> tuple[list[Any], Callable[[str], str]]:
+    """Return the criteria of the statement of arrays, and what is written for a parameter."""
+    places = {name: place for place, name in enumerate(names)}
+    if in_place and len(keys) == 1:
+        [(name, column)] = keys.items()
+        array = f"ANY (${places[name] + 1}::{types[places[name]]})"
+        return [_equal(column, literal_column(array))], lambda name: ""
+    arrays: list[Any] = [
+        literal_column(f"unnest(${place + 1}::{types[place]})").label(f"b{place + 1}")
+        for place in types
+    ]
+    rows = select(*arrays).subquery(_ROWS)
+    criteria = [_equal(column, rows.c[f"b{places[name] + 1}"]) for name, column in keys.items()]
+
+    def shown(name: str) -> str:
+        if name not in places:
+            raise NoPlan(_MORE_THAN_KEYS)
+        return f"{_ROWS}.b{places[name] + 1}"
+
+    return criteria, shown
+
+
+def _equal(column: Any, other: Any) -> Any:
+    return elements.BinaryExpression(column, other, operators.eq)
+
+
+def _translated(compiled: Any, text: str, translation: Mapping[Any, str] | None) -> str:
+    if translation is None:
+        return text
+    rendered: str = compiled.preparer._render_schema_translates(text, translation)
+    return rendered
