@@ -150,6 +150,8 @@ def _bulk() -> Iterator[Benchmark]:
         ("bulk_do_update", "INSERT of 1,000 rows ON CONFLICT DO UPDATE RETURNING", FORMS, 0.06),
         ("bulk_orm", "ORM, INSERT of 1,000 dictionaries", FORMS, 0.06),
         ("bulk_flush", "ORM, add_all and flush of 2 to 1,000 objects", FORMS, 0.15),
+        ("bulk_update", "UPDATE of 1,000 rows by key, array_dml", FORMS, 0.06),
+        ("bulk_delete", "DELETE of 1,000 rows by key, array_dml", FORMS, 0.06),
         ("few_insert", "INSERT of 2 to 10 rows", FORMS, 0.03),
         ("few_returning", "INSERT of 2 to 10 rows RETURNING", FORMS, 0.03),
         ("few_sorted", "INSERT of 2 to 10 rows RETURNING, sorted", FORMS, 0.03),

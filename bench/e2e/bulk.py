@@ -1,4 +1,4 @@
-"""INSERTs of many rows, by Core and by the ORM, and rows by COPY.
+"""INSERTs of many rows, by Core and by the ORM, rows by COPY, UPDATE and DELETE by key.
 
 Where sizes vary they come from one sequence, the same for every peer; SQLAlchemy writes another
 statement for each of them.
@@ -6,11 +6,12 @@ statement for each of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from random import Random
+from time import perf_counter
 from typing import Any, NamedTuple
 
-from sqlalchemy import Insert, Table, insert, text
+from sqlalchemy import Delete, Insert, Table, Update, bindparam, delete, insert, text, update
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -39,7 +40,7 @@ class Inserts(OnConnection):
 
     unique = False
 
-    def __init__(self, url: URL, statement: Insert, sizes: Sizes) -> None:
+    def __init__(self, url: URL, statement: Insert | Update | Delete, sizes: Sizes) -> None:
         super().__init__(url)
         self.statement = statement
         self._sizes = sizes
@@ -94,6 +95,48 @@ class Upserts(Inserts):
         first = f"SELECT n, 'old ' || n FROM generate_series(1, {_WINDOW // 2}) AS n"
         await self.connection.execute(text(f"INSERT INTO records (num, name) {first}"))
         self._first = 0
+
+
+class ByKey(Inserts):
+    """Changes or deletes 1,000 rows by their key, those that no statement before has touched."""
+
+    own: Mapping[str, Any] = {"array_dml": True}
+
+    def __init__(self, url: URL, statement: Update | Delete) -> None:
+        super().__init__(url, statement, Sizes(0, 0))
+        self._first, self._filled = 0, False
+
+    def chosen(self) -> list[dict[str, Any]]:
+        first = self._first
+        self._first += _WINDOW
+        keys = range(first + 1, first + _WINDOW + 1)
+        if isinstance(self.statement, Delete):
+            return [{"key": key} for key in keys]
+        return [{"key": key, "value": f"new {key}", "number": -key} for key in keys]
+
+    async def batch(self, count: int) -> None:
+        start = perf_counter()
+        await self._fill(count * _WINDOW)
+        self.idle += perf_counter() - start
+        await super().batch(count)
+
+    async def step(self) -> Any:
+        # The digest's comes without a batch.
+        if not self._filled:
+            await self._fill(_WINDOW)
+        await super().step()
+
+    async def _fill(self, count: int) -> None:
+        """Have rows with the keys from 1 to `count`, no others, and the server know about them."""
+        await super().reset()
+        stored = f"SELECT n, n, 'old ' || n, n / 8.0 FROM generate_series(1, {count}) AS n"
+        await self.connection.execute(text(f"INSERT INTO records (id, num, name, f) {stored}"))
+        await self.connection.execute(text("ANALYZE records"))
+        self._first, self._filled = 0, True
+
+    async def reset(self) -> None:
+        await super().reset()
+        self._first, self._filled = 0, False
 
 
 class Kept(Inserts):
@@ -170,6 +213,15 @@ def _do_update(table: Table) -> Insert:
     return made.on_conflict_do_update(index_elements=["num"], set_=new).returning(table.c.id)
 
 
+def _update(table: Table) -> Update:
+    changed: dict[str, Any] = {"name": bindparam("value"), "num": bindparam("number")}
+    return update(table).where(table.c.id == bindparam("key")).values(changed)
+
+
+def _delete(table: Table) -> Delete:
+    return delete(table).where(table.c.id == bindparam("key"))
+
+
 def _returning(table: Table) -> Insert:
     return insert(table).returning(table.c.id)
 
@@ -189,6 +241,10 @@ _CORE: dict[str, tuple[Callable[[Table], Insert], tuple[int, int]]] = {
     "insert_200000": (insert, (200_000, 200_000)),
 }
 _UPSERTS = {"bulk_do_nothing": _do_nothing, "bulk_do_update": _do_update}
+_BY_KEY: dict[str, Callable[[Table], Update | Delete]] = {
+    "bulk_update": _update,
+    "bulk_delete": _delete,
+}
 _OTHERS: dict[str, tuple[Callable[[URL, Table, Sizes], Workload], tuple[int, int]]] = {
     "bulk_orm": (OnSession, (1_000, 1_000)),
     "bulk_flush": (Flush, VARYING),
@@ -208,6 +264,8 @@ def make(name: str, url: URL, schema_name: str) -> Workload | None:
         return Inserts(url, statement(table), Sizes(*sizes))
     if name in _UPSERTS:
         return Upserts(url, _UPSERTS[name](table))
+    if name in _BY_KEY:
+        return ByKey(url, _BY_KEY[name](table))
     if name in _OTHERS:
         workload, sizes = _OTHERS[name]
         return workload(url, table, Sizes(*sizes))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import Executable, Table, bindparam, insert, select, text
@@ -19,12 +19,15 @@ class OnConnection(Workload):
     """A workload with an engine and one open connection; `options` go into the URL's query."""
 
     connection: AsyncConnection
+    own: Mapping[str, Any] = {}
+    """Arguments of `create_async_engine` that only fastpg knows."""
 
     def __init__(self, url: URL, **options: str) -> None:
         self.url = url.update_query_dict(options)
 
     async def open(self) -> None:
-        self._engine: AsyncEngine = create_async_engine(self.url)
+        own = self.own if self.url.drivername.endswith("+fastpg") else {}
+        self._engine: AsyncEngine = create_async_engine(self.url, **own)
         self.connection = await self._engine.connect()
 
     async def server_memory(self) -> int:
