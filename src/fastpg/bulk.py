@@ -174,10 +174,11 @@ class BulkDialect(BatchDialect):
                 if not number:
                     return _REFUSED_VALUE
                 self._insert_rest(cursor, statement, rows, page.start, context)
-                inserted = -1
+                rest = cursor._rowcount
+                inserted = -1 if rest < 0 else inserted + rest
                 break
             inserted += cursor._rowcount
-        if inserted >= 0:
+        else:
             _work(context).array_inserts += 1
         cursor._rowcount = inserted
         return None
