@@ -153,8 +153,8 @@ def test_what_comes_before_does_not_count(fastpg_dialect: Dialect, pipeline: str
             added = f"ALTER TABLE kept ADD COLUMN mood {mood}, ADD COLUMN p pg_catalog.pg_am"
             await connection.execute(sa.text(added))
             typed = f"UPDATE kept SET mood = $1 WHERE id < $2 AND $3::{mood}[] IS NOT NULL"
-            sets = [("good", 4, ["bad"]), ("bad", 2, None)]
-            assert (await connection.exec_driver_sql(typed, sets)).rowcount == 4
+            moods: list[Any] = [("good", 4, ["bad"]), ("bad", 2, None)]
+            assert (await connection.exec_driver_sql(typed, moods)).rowcount == 4
             await connection.rollback()
 
     run(work())
@@ -252,7 +252,7 @@ def test_none_after_an_error(both: Both, wrong: str, at: int) -> None:
     """And the next statement has its own."""
 
     def fails(sync: sa.Connection) -> Any:
-        raw = sync.connection
+        raw: Any = sync.connection
         cursor = raw.cursor()
         sets: list[Any] = [(i, i, "x") for i in range(2000)]
         sets[at] = ("x", 1, "x") if wrong == "no number" else (1500, 5, "x")
