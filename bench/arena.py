@@ -35,8 +35,11 @@ _SECONDS = 6.0
 # The server's answer to a large query arrives in pieces whose number varies, and each one costs
 # some calls: the lowest of some runs is the same every time.
 _COUNTS = 7
+_TELLS_MEMORY = (14,)
 # Units whose waits are counted, and that are timed.
 _TIMED = 5
+# Statements before the memory of the server's process is read.
+_STATEMENTS = 100
 # Units that follow each other while bursts are counted.
 _IN_A_ROW = 20
 
@@ -52,6 +55,7 @@ class Arena:
         self._stack = ExitStack()
         self._peers: dict[str, PeerProcess] = {}
         self._address: tuple[URL, str] | None = None
+        self._server: tuple[int, ...] = ()
         self._delay_line: DelayLine | None = None
 
     def compete(self, name: str, fixture: BenchmarkFixture) -> None:
@@ -63,6 +67,7 @@ class Arena:
         measure = {
             "time": self._time,
             "memory": self._memory,
+            "backend": self._backend,
             "calls": self._calls,
             "waits": self._waits,
             "bursts": self._bursts,
@@ -102,6 +107,8 @@ class Arena:
             enabled = fixture is None or fixture.enabled
             first = runners[benchmark.lanes[0].label]
             entry.iterations = race.iterations(first, benchmark.batch) if enabled else 1
+            for lane in benchmark.lanes:
+                self._peer(lane).ask("restart", workload=lane.workload)
             running = race.Race(runners, entry.iterations)
             rounds = benchmark.rounds
             if entry.iterations > 1:  # the others have few rounds, and are warm
@@ -141,6 +148,22 @@ class Arena:
                     self._introduce(peer)
                     grown = peer.ask("memory", workload=lane.workload)
                 figures[lane.label]["memory"].append(grown)
+
+        self._rounds(one_round, benchmark.rounds, fixture)
+        return figures
+
+    def _backend(
+        self, benchmark: Benchmark, fixture: BenchmarkFixture | None, entry: Entry
+    ) -> Measured:
+        figures: Measured = {lane.label: {"backend": []} for lane in benchmark.lanes}
+        peers = [self._peer(lane) for lane in benchmark.lanes]
+        if self._server < _TELLS_MEMORY:
+            pytest.skip("PostgreSQL tells the memory of its processes from 14 on")
+
+        def one_round() -> None:
+            for lane, peer in zip(benchmark.lanes, peers):
+                grown = peer.ask("backend", workload=lane.workload, count=_STATEMENTS)
+                figures[lane.label]["backend"].append(grown)
 
         self._rounds(one_round, benchmark.rounds, fixture)
         return figures
@@ -271,6 +294,7 @@ class Arena:
 
     def _make_tables(self) -> tuple[URL, str]:
         server = self._stack.enter_context(running_server())
+        self._server = server.version
         self._report.server = ".".join(map(str, server.version))
         address = self._stack.enter_context(tables(server))
         self._report.transport = "TCP" if address[0].host else "Unix socket"

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
-Kind = Literal["time", "memory", "calls", "waits", "bursts"]
+Kind = Literal["time", "memory", "backend", "calls", "waits", "bursts"]
 
 BUILTIN = "builtin"
 COMPILED = "compiled"
@@ -140,6 +140,33 @@ def _counted() -> Iterator[Benchmark]:
         )
 
 
+def _bulk() -> Iterator[Benchmark]:
+    """Yield the writes of many rows: INSERT, with sizes that repeat or vary, and COPY."""
+    for name, title, peers, batch in (
+        ("bulk_insert", "INSERT of 1,000 rows", SQLALCHEMY, 0.06),
+        ("bulk_returning", "INSERT of 1,000 rows RETURNING", SQLALCHEMY, 0.06),
+        ("bulk_sorted", "INSERT of 2 to 1,000 rows RETURNING, sorted", FORMS, 0.15),
+        ("bulk_do_nothing", "INSERT of 1,000 rows ON CONFLICT DO NOTHING", FORMS, 0.06),
+        ("bulk_do_update", "INSERT of 1,000 rows ON CONFLICT DO UPDATE RETURNING", FORMS, 0.06),
+        ("bulk_orm", "ORM, INSERT of 1,000 dictionaries", FORMS, 0.06),
+        ("bulk_flush", "ORM, add_all and flush of 2 to 1,000 objects", FORMS, 0.15),
+        ("few_insert", "INSERT of 2 to 10 rows", FORMS, 0.03),
+        ("few_returning", "INSERT of 2 to 10 rows RETURNING", FORMS, 0.03),
+        ("few_sorted", "INSERT of 2 to 10 rows RETURNING, sorted", FORMS, 0.03),
+        ("few_flush", "ORM, add_all and flush of 2 to 10 objects", FORMS, 0.03),
+    ):
+        few = name.startswith("few_")
+        made = _benchmark(name, title, peers=peers, rounds=25 if few else 15)
+        yield replace(made, batch=batch)
+    copied = "copy_100000"
+    lanes = (
+        Lane(BUILTIN, BUILTIN, "insert_100000"),
+        *(Lane(peer, peer, copied) for peer in (COMPILED, PYTHON, ASYNCPG)),
+    )
+    title = "100,000 rows by COPY, against INSERT"
+    yield Benchmark(copied, title, "time", lanes, _STANDARD[:2], rounds=3)
+
+
 def _caching() -> Benchmark:
     """Compare the statement cache, 100 entries against none, for each form and driver level."""
     lanes, comparisons = [], []
@@ -176,6 +203,7 @@ _ALL = (
         )
         for number in (2, 100, 1_000, 10_000)
     ),
+    *_bulk(),
     _caching(),
     _unit("unit_read", "connect + SELECT + close"),
     _unit(
@@ -240,6 +268,23 @@ _ALL = (
         workload="big_simple",
         rounds=3,
         unit="result",
+    ),
+    _benchmark(
+        "insert_memory",
+        "peak memory of an INSERT of 200,000 rows",
+        kind="memory",
+        workload="insert_200000",
+        peers=FORMS,
+        rounds=1,
+    ),
+    _benchmark(
+        "backend_memory",
+        "server memory of a connection after 100 INSERTs of 2 to 1,000 rows",
+        kind="backend",
+        workload="bulk_kept",
+        peers=FORMS,
+        rounds=1,
+        unit="connection",
     ),
     *(
         _benchmark(

@@ -28,6 +28,7 @@ EVERY = "every"
 MEASURES: dict[Kind, tuple[str, ...]] = {
     "time": ("cpu", "wall"),
     "memory": ("memory",),
+    "backend": ("backend",),
     "calls": ("calls",),
     "waits": ("waits",),
     "bursts": ("bursts",),

@@ -47,6 +47,7 @@ class Counter:
         return (more - once) / iterations
 
     def _dump(self, workload: str, count: int) -> int:
+        self.peer.ask("restart", workload=workload)
         self._control("--zero")
         self.peer.ask("run", workload=workload, count=count)
         self._control("--dump")

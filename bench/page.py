@@ -42,7 +42,11 @@ medians of the rounds. Garbage collection is on, after a full collection in fron
 Before anything is timed, all peers have to return the same values. A gate that is missed is
 measured once more, with more rounds of the two that it compares, and the second reading counts.
 Peak memory is the growth of the resident set in a fresh process while one result is fetched and
-held. Function calls are counted by `sys.setprofile`.
+held, or while the rows are sent. Function calls are counted by `sys.setprofile`. Server memory is
+the sum of `pg_backend_memory_contexts` on a connection that has done nothing else before.
+
+Sizes of statements that vary come from a random sequence, the same one for every peer. Temporary
+tables take the rows of INSERT and COPY, and are emptied after each batch.
 
 Round trips longer than the Unix socket's are made by `bench/peers/delay.py`, a process that
 forwards each chunk half of that time after it came, in both directions. In the rows with a round
@@ -243,7 +247,7 @@ def _ratio(gate: Document) -> str:
 
 
 def _figure(measure: str, value: float) -> str:
-    if measure == "memory":
+    if measure in ("memory", "backend"):
         return f"{value / 1e6:.1f} MB"
     return f"{value:,.0f} calls" if measure == "calls" else f"{value * 1e6:,.1f} µs, {measure}"
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bench.catalogue import UNIT
+from bench.catalogue import BUILTIN, COMPILED, UNIT
 
 Document = dict[str, Any]
 
@@ -94,9 +94,16 @@ def _lines(document: Document) -> Iterator[str]:
     for benchmark in document["benchmarks"]:
         if benchmark["kind"] == "memory":
             sizes = {gate["comparison"]: gate["ratio"] for gate in benchmark["gates"]}
+            beside = f", {sizes['psycopg']:.2f} of psycopg's" if "psycopg" in sizes else ""
             yield (
-                f"{benchmark['title'].capitalize()}: {sizes['compiled']:.2f} of the built-in"
-                f" dialect's, {sizes['psycopg']:.2f} of psycopg's."
+                f"{_sentence(benchmark)}: {sizes['compiled']:.2f} of the built-in"
+                f" dialect's{beside}."
+            )
+        elif benchmark["kind"] == "backend":
+            own, theirs = (benchmark["medians"][peer]["backend"] for peer in (COMPILED, BUILTIN))
+            yield (
+                f"{_sentence(benchmark)}: {own / 1e6:.1f} MB, with the built-in dialect"
+                f" {theirs / 1e6:.1f} MB."
             )
     yield _conditions(document)
 
@@ -106,6 +113,12 @@ def _ratios(timed: list[Document], comparison: str) -> Iterator[tuple[float, str
         for gate in benchmark["gates"]:
             if gate["comparison"] == comparison:
                 yield gate["ratio"], _title(benchmark)
+
+
+def _sentence(benchmark: Document) -> str:
+    """Return the title as a sentence begins with it; its abbreviations stay."""
+    title: str = benchmark["title"]
+    return title[:1].upper() + title[1:]
 
 
 def _title(benchmark: Document) -> str:

@@ -27,6 +27,11 @@ class OnConnection(Workload):
         self._engine: AsyncEngine = create_async_engine(self.url)
         self.connection = await self._engine.connect()
 
+    async def server_memory(self) -> int:
+        asked = text("SELECT sum(total_bytes)::bigint FROM pg_backend_memory_contexts")
+        size: int = (await self.connection.execute(asked)).scalar_one()
+        return size
+
     async def close(self) -> None:
         await self.connection.close()
         await self._engine.dispose()

@@ -29,9 +29,12 @@ class Listed(OnConnection):
         super().__init__(url)
         self._columns = schema.Tables(schema_name).big.c
         self._lengths = lengths
-        self._random = Random(1)
         self._keys = list(range(1, schema.BIG_ROWS + 1))
-        self._random.shuffle(self._keys)
+        Random(1).shuffle(self._keys)
+        self.restart()
+
+    def restart(self) -> None:
+        self._random = Random(1)
 
     async def step(self) -> Any:
         number = self._random.randint(*self._lengths)

@@ -102,6 +102,32 @@ class Insert(Raw):
         return [sorted(row[0] for row in result) if self._returning else [], *stored]
 
 
+class Copy(Raw):
+    """Copies dictionaries by `copy_records_to_table`, which takes tuples."""
+
+    def __init__(self, url: URL, count: int) -> None:
+        super().__init__(url)
+        self._rows = schema.new_records(count)
+
+    async def open(self) -> None:
+        await super().open()
+        await self.connection.execute(schema.records())
+
+    async def step(self) -> Any:
+        columns = list(self._rows[0])
+        await self.connection.copy_records_to_table(
+            "records",
+            records=(tuple(row.values()) for row in self._rows),
+            columns=columns,
+        )
+
+    async def reset(self) -> None:
+        await self.connection.execute("TRUNCATE records")
+
+    async def rows(self, result: Any) -> Iterable[Any]:
+        return list(await self.connection.fetch("SELECT * FROM records ORDER BY num"))
+
+
 def _records(records: list[asyncpg.Record]) -> Any:
     return records
 
@@ -121,6 +147,8 @@ def make(name: str, url: URL, schema_name: str) -> Workload | None:
     """Return the workload of that name, None where there is no equivalent by hand."""
     if name in ("executemany", "insertmanyvalues"):
         return Insert(url, returning=name == "insertmanyvalues")
+    if name == "copy_100000":
+        return Copy(url, 100_000)
     simple = ", ".join(schema.SIMPLE)
     no_json = ", ".join(schema.COLUMNS[:-1])
     small, big = f"{schema_name}.small", f"{schema_name}.big"

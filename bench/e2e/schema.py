@@ -12,12 +12,14 @@ from uuid import UUID
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     DateTime,
     Double,
     Identity,
     Integer,
     MetaData,
+    String,
     Table,
     Text,
     Uuid,
@@ -31,6 +33,10 @@ COLUMNS = (*SIMPLE, "ts", "uid", "doc")
 
 _TYPES = (
     "id integer, name text, num bigint, f double precision, ts timestamptz, uid uuid, doc jsonb"
+)
+_RECORD = (
+    "id serial PRIMARY KEY, num integer UNIQUE, name text, f double precision, ts timestamp,"
+    " ok boolean, code varchar(40), uid uuid"
 )
 _FILL = """
 INSERT INTO {schema}.{table}
@@ -59,6 +65,7 @@ def make(schema: str) -> list[str]:
         f"CREATE TABLE {schema}.counters (id integer PRIMARY KEY, num bigint NOT NULL)",
         f"INSERT INTO {schema}.counters SELECT n, 0 FROM generate_series(1, 10) AS n",
         f"ANALYZE {schema}.counters",
+        f"CREATE UNLOGGED TABLE {schema}.records ({_RECORD.replace(' UNIQUE', '')})",
     ]
 
 
@@ -72,8 +79,17 @@ def target() -> str:
     return f"CREATE TEMPORARY TABLE target ({_TYPES}) ON COMMIT DROP"
 
 
+def records(*, unique: bool = False) -> str:
+    """Return the statement that makes the table of bulk writes; `unique` are its numbers."""
+    columns = _RECORD if unique else _RECORD.replace(" UNIQUE", "")
+    return f"CREATE TEMPORARY TABLE records ({columns}) ON COMMIT DROP"
+
+
 class Tables:
-    """The tables in SQLAlchemy's terms; `target` is temporary, the others stand in `schema`."""
+    """The tables in SQLAlchemy's terms.
+
+    `target` and `records` are temporary, the others stand in `schema`, `kept` as its `records`.
+    """
 
     def __init__(self, schema: str) -> None:
         metadata = MetaData()
@@ -95,6 +111,8 @@ class Tables:
             Column("num", BigInteger, nullable=False),
             schema=schema,
         )
+        self.records = Table("records", metadata, *_record_columns())
+        self.kept = Table("records", metadata, *_record_columns(), schema=schema)
 
 
 def _columns() -> list[Column[Any]]:
@@ -106,6 +124,36 @@ def _columns() -> list[Column[Any]]:
         Column("ts", DateTime(timezone=True)),
         Column("uid", Uuid),
         Column("doc", JSONB),
+    ]
+
+
+def _record_columns() -> list[Column[Any]]:
+    return [
+        Column("id", Integer, primary_key=True),
+        Column("num", Integer),
+        Column("name", Text),
+        Column("f", Double),
+        Column("ts", DateTime),
+        Column("ok", Boolean),
+        Column("code", String(40)),
+        Column("uid", Uuid),
+    ]
+
+
+def new_records(count: int) -> list[dict[str, Any]]:
+    """Return the dictionaries that the bulk writes send; the server makes the keys."""
+    start = datetime(2024, 1, 1)
+    return [
+        {
+            "num": n,
+            "name": f"user {n}",
+            "f": n / 8,
+            "ts": start + timedelta(seconds=61.25 * n),
+            "ok": n % 3 == 0,
+            "code": f"code {n % 97}",
+            "uid": UUID(int=n * 0x9E3779B97F4A7C15F39CC0605CEDC835 % 2**128),
+        }
+        for n in range(1, count + 1)
     ]
 
 

@@ -1,5 +1,5 @@
-"""The gated benchmarks that need a server: time, peak memory, function
-calls, waits and bursts of units of work.
+"""The gated benchmarks that need a server: time, peak memory, memory
+of the server's process, function calls, waits and bursts of units of work.
 
 What they are stands in bench/catalogue.py, their bounds in bench/gates.toml.
 """
@@ -22,6 +22,11 @@ def test_time(name: str, benchmark: BenchmarkFixture, arena: Arena) -> None:
 
 @pytest.mark.parametrize("name", names("memory"))
 def test_memory(name: str, benchmark: BenchmarkFixture, arena: Arena) -> None:
+    arena.compete(name, benchmark)
+
+
+@pytest.mark.parametrize("name", names("backend"))
+def test_backend(name: str, benchmark: BenchmarkFixture, arena: Arena) -> None:
     arena.compete(name, benchmark)
 
 

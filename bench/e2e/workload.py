@@ -1,7 +1,7 @@
 """What a worker knows of a workload: open, run a batch, look at a result, close.
 
-bench/peers/worker.py drives it; core.py, lists.py, orm.py, raw.py, units.py, raw_units.py and
-documents.py beside this file hold the workloads themselves.
+bench/peers/worker.py drives it; core.py, bulk.py, lists.py, orm.py, raw.py, units.py,
+raw_units.py and documents.py beside this file hold the workloads themselves.
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ class Workload:
     async def open(self) -> None:
         """Connect and prepare; not measured."""
 
+    def restart(self) -> None:
+        """Go back to the start of what changes from step to step by chance."""
+
     async def step(self) -> Any:
         """Do the work once and return its result as the user gets it."""
         raise NotImplementedError
@@ -41,6 +44,10 @@ class Workload:
     async def rows(self, result: Any) -> Iterable[Any]:
         """Return what `step` achieved as rows, to be compared between peers."""
         return list(result)
+
+    async def server_memory(self) -> int:
+        """Return how many bytes the connection's process on the server has allocated."""
+        raise NotImplementedError
 
     async def close(self) -> None:
         """Give the connection back."""

@@ -20,7 +20,7 @@ from typing import Any, TextIO
 from sqlalchemy.dialects import registry
 from sqlalchemy.engine import URL, make_url
 
-from bench.e2e import core, documents, lists, orm, raw, raw_units, units
+from bench.e2e import bulk, core, documents, lists, orm, raw, raw_units, units
 from bench.e2e.workload import Workload
 from bench.peers import memory
 from bench.peers.spec import PEERS
@@ -96,6 +96,10 @@ class Worker:
         self._run(made.reset())
         return taken
 
+    def restart(self, workload: str) -> None:
+        """Let what changes by chance from step to step be the same as for every other peer."""
+        self._open[workload].restart()
+
     def rest(self, seconds: float) -> None:
         """Let what is under way come to its end."""
         self._run(asyncio.sleep(seconds))
@@ -147,6 +151,15 @@ class Worker:
             self._run(each.close())
         return grown
 
+    def backend(self, workload: str, count: int) -> int:
+        """Return the bytes in use by the server's process after `count` steps on a connection."""
+        made = self._make(workload, self._url)
+        self._run(made.open())
+        self._run(made.batch(count))
+        size: int = self._run(made.server_memory())
+        self._run(made.close())
+        return size
+
     def finish(self, workload: str) -> None:
         """Close a workload."""
         self._run(self._open.pop(workload).close())
@@ -163,7 +176,8 @@ class Worker:
 
     def _make(self, name: str, url: URL) -> Workload:
         made: Workload | None = documents.make(name, ours=self._peer.ours)
-        for room in (raw, raw_units) if self._peer.driver is None else (core, lists, orm, units):
+        by_hand = self._peer.driver is None
+        for room in (raw, raw_units) if by_hand else (core, bulk, lists, orm, units):
             made = made or room.make(name, url, self._schema)
         if made is None:
             raise LookupError(f"{self._peer.title} has no workload {name!r}")
@@ -177,7 +191,9 @@ def serve(worker: Worker, requests: TextIO, answers: TextIO) -> None:
     """Answer requests until their end."""
     actions: dict[str, Callable[..., Any]] = {
         name: getattr(worker, name)
-        for name in ("hello", "address", "prepare", "run", "rest", "calls", "memory", "finish")
+        for name in """
+        hello address prepare restart run rest calls memory backend finish
+        """.split()
     }
     for line in requests:
         request = json.loads(line)

@@ -29,6 +29,8 @@ _KNOWN = _FIELDS == set(getattr(upstream._InsertManyValuesBatch, "_fields", ()))
 
 TEXTS_KEPT = 3
 """Texts per statement: that of a full batch and those of the latest remainders."""
+SMALL = 10
+"""Rows up to which a text is kept in addition: what writing it costs is much of what it does."""
 
 
 class _AnySet:
@@ -76,8 +78,9 @@ class BatchLayout:
 
     def _keep(self, first: Any) -> Any:
         first = first._replace(replaced_parameters=(), batch=[], sentinel_values=[])
-        if len(self._texts) >= TEXTS_KEPT:
-            for rows in [rows for rows in list(self._texts) if rows != self._size][:1]:
+        large = [rows for rows in list(self._texts) if rows > SMALL]
+        if len(large) >= TEXTS_KEPT and first.current_batch_size > SMALL:
+            for rows in [rows for rows in large if rows != self._size][:1]:
                 self._texts.pop(rows, None)
         self._texts[first.current_batch_size] = first
         return first

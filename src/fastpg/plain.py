@@ -34,6 +34,7 @@ _TOKEN = re.compile(
                  | \$(?P<tag>(?:{_NAME}[A-Za-z0-9_\u0080-\U0010ffff]*)?)\$.*?\$(?P=tag)\$ )
     | (?P<quoted> "[^"]*(?:""[^"]*)*"(?!") )
     | (?P<word> {_NAME}[A-Za-z0-9_$\u0080-\U0010ffff]* )
+    | (?P<values> (?: \$?[0-9]+ (?: ::[A-Za-z]+ )? [ ]*,[ ]* )+ )
     | (?P<value> \$?[0-9]+ )
     | (?P<sign> ::|[-+*/<>=~!@\#%^&|`?:.,()\[\];] )
     """,
@@ -92,6 +93,8 @@ def _tokens(text: str) -> Iterator[tuple[str, str]]:
             position = _end_of_comment(text, position)
         elif kind == "unknown":
             raise _NotUnderstood
+        elif kind == "values":
+            yield "sign", ","  # as they end: a list of thousands is one step
         else:
             found = match.group()
             yield kind, found.lower() if kind == "word" and found.isascii() else found

@@ -59,7 +59,8 @@ async def measured(engine: AsyncEngine, proxy: Proxy, unit: Any) -> tuple[Statis
             await unit(connection)
         await asyncio.sleep(0.02)  # a pooled connection may have something left to say
     now = fastpg.stats(engine)
-    return Statistics(*(a - b for a, b in zip(now[:10], before[:10], strict=True))), trips.count
+    numbers: Any = [a - b for a, b in zip(now[:10], before[:10], strict=True)]
+    return Statistics(*numbers), trips.count
 
 
 @pytest.mark.parametrize("mode", ["auto", "begin", "off"])

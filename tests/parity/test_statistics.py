@@ -20,7 +20,8 @@ ZERO = Statistics(0, 0, 0, 0, 0)
 
 def since(engine: Any, before: Statistics) -> Statistics:
     now = statements_of(engine)
-    return Statistics(*(a - b for a, b in zip(now[:5], before[:5], strict=True)))
+    numbers: Any = [a - b for a, b in zip(now[:5], before[:5], strict=True)]
+    return Statistics(*numbers)
 
 
 def statements_of(engine: Any) -> Statistics:

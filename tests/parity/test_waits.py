@@ -21,7 +21,7 @@ WITHOUT_PRIVATE_NAMES = driver.capabilities().level == "public"
 ASKS_FOR_TYPES = asyncpg.__version__.startswith("0.30.")
 """This asyncpg asks the server for the types of codecs; ours closes what is left of that later."""
 MODES = ("auto", "begin", "off")
-ROUND_TRIP = 0.1
+ROUND_TRIP = 0.3  # long, beside what a busy machine takes for the rest
 """Seconds: so long that the work itself does not count."""
 GATHERED = 0.005
 """Seconds after which a burst of bytes is taken to be over."""

@@ -87,6 +87,21 @@ def test_memory_is_judged_and_shown_in_megabytes(tmp_path: Path) -> None:
     assert "python against builtin (memory): 0.98 x, no difference worth the name" in text
 
 
+def test_memory_without_psycopg_and_of_the_server_are_told_in_the_readme() -> None:
+    sizes = {"builtin": 80e6, "compiled": 40e6, "python": 41e6}
+    figures = {label: {"memory": [size]} for label, size in sizes.items()}
+    made = document("insert_memory", figures)
+    said = "Peak memory of an INSERT of 200,000 rows: 0.50 of the built-in dialect's."
+    assert said in readme.block(made).splitlines()
+    sizes = {"builtin": 252e6, "compiled": 2.5e6, "python": 2.5e6}
+    made = document("backend_memory", {label: {"backend": [n]} for label, n in sizes.items()})
+    said = "of 2 to 1,000 rows: 2.5 MB, with the built-in dialect 252.0 MB.\n"
+    assert said in readme.block(made)
+    text = page.text(made)
+    assert "| builtin | 252.0 MB |" in text
+    assert "| compiled | backend | 0.01 | ≤ 0.02 | 0.012 | aim reached |" in text
+
+
 @pytest.mark.parametrize("suffix, start", [("svg", b"<?xml"), ("png", b"\x89PNG")])
 def test_the_picture_is_drawn_from_the_document_alone(
     suffix: str, start: bytes, tmp_path: Path

@@ -101,11 +101,15 @@ def test_a_text_is_written_once(written: list[int]) -> None:
 
 def test_few_texts_are_kept_and_none_of_the_programs_values(written: list[int]) -> None:
     subject, _ = compiled("plain")
-    for number in range(11, 20):
-        delivered(subject, subject._deliver_insertmanyvalues_batches, number, 10)
+    for number in range(31, 60):
+        delivered(subject, subject._deliver_insertmanyvalues_batches, number, 30)
     (layout,) = subject.__dict__[batches._LAYOUTS].values()
-    assert len(layout._texts) == batches.TEXTS_KEPT
-    assert 10 in layout._texts
+    assert set(layout._texts) == {*range(1, batches.SMALL + 1), 28, 29, 30}
+    assert batches.TEXTS_KEPT == 3
+    before = list(written)
+    for number in range(1, batches.SMALL + 1):
+        delivered(subject, subject._deliver_insertmanyvalues_batches, number, 30)
+    assert written == before
     for kept in layout._texts.values():
         assert not kept.batch
         assert not kept.replaced_parameters

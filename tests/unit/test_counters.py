@@ -34,7 +34,8 @@ def test_farewells_do_not_pile_up() -> None:
     for _ in range(10 * _FOLD_AT):
         counters.register(Retiring())
         assert len(counters._retired) <= _FOLD_AT
-    assert counters.snapshot() == Statistics(*(10 * _FOLD_AT * n for n in (1, 2, 3, 4, 5)))
+    numbers: Any = [10 * _FOLD_AT * n for n in (1, 2, 3, 4, 5)]
+    assert counters.snapshot() == Statistics(*numbers)
     assert counters.snapshot() == counters.snapshot()
 
 

@@ -460,7 +460,7 @@ def test_wrong_values_of_the_option(value: str) -> None:
             sa.make_url(f"postgresql+fastpg://h/?in_array_threshold={value}")
         )
     with pytest.raises(ArgumentError, match=r"in create_engine\(\)"):
-        PGDialect_asyncpg(in_array_threshold=value)  # type: ignore[arg-type]
+        PGDialect_asyncpg(in_array_threshold=value)
 
 
 def test_the_option_is_not_a_connection_s() -> None:

@@ -211,6 +211,18 @@ def test_a_very_long_text_is_not_looked_at() -> None:
     assert is_plain(text[-LONGEST_TEXT // 2 :].replace("1", "SELECT 1", 1).lstrip(", "))
 
 
+@pytest.mark.parametrize("item", ["$1", "$1::INTEGER", "1", "$1 "])
+def test_a_long_list_of_values_is_one_step(item: str) -> None:
+    items = ", ".join([item] * 500)
+    assert len(list(plain._tokens(f"SELECT 1 WHERE 1 IN ({items})"))) < 15
+    assert is_plain(f"SELECT 1 WHERE 1 IN ({items})")
+    assert is_plain(f"SELECT coalesce({items}, now()) FROM t WHERE a IN ({items}) AND b = 1")
+    assert not is_plain(f"SELECT 1 FROM t WHERE 1 IN ({items}) FOR UPDATE")
+    assert not is_plain(f"SELECT f({items})")
+    assert not is_plain(f"SELECT coalesce({items}, nextval('s'))")
+    assert not is_plain(f"SELECT {items}, 1; DELETE FROM t")
+
+
 def test_the_answers_kept_are_bounded() -> None:
     for info in (is_plain.cache_info(), touches_isolation.cache_info()):
         assert info.maxsize == plain.KNOWN_TEXTS <= 1024
