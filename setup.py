@@ -26,6 +26,7 @@ SPEEDUPS = (
     "results",
     "rows",
     "stmtcache",
+    "tags",
     "temporal",
     "uuids",
 )

@@ -17,6 +17,8 @@ compiled: bool = False
 
 # C types of local variables and attributes.
 Py_ssize_t = int
+longlong = int
+p_uchar = bytes
 bint = bool
 
 
@@ -28,6 +30,11 @@ def cclass(decorated: T) -> T:
 def cfunc(decorated: T) -> T:
     """Mark a function that only its own module can call."""
     return decorated
+
+
+def exceptval(*, check: bool) -> Callable[[T], T]:
+    """Mark a function of C types that raises nothing, and so is not asked whether it has."""
+    return _unchanged
 
 
 def annotation_typing(enabled: bool) -> Callable[[T], T]:

@@ -1,6 +1,6 @@
 """What stands between a transport and asyncpg's protocol.
 
-fastpg.driver puts one before the protocol of each connection, through fastpg._impl, for two ends.
+fastpg.driver puts one before the protocol of each connection, through fastpg._impl, for three ends.
 
 Each row makes containers for the garbage collector to look at, and a result of 100,000 rows has it
 look at all of a program's objects again and again: more than half of the time that such a result
@@ -8,7 +8,8 @@ takes. Within one call, which decodes what one read from the socket brought (256
 nothing can have become garbage that is worth looking for.
 
 And an answer that nobody has to wait for is given to the protocol beforehand, and kept from it when
-the server gives it. The compiled form is receiving_c.pyx.
+the server gives it. Whoever wants to know more than the protocol tells can listen in. The compiled
+form is receiving_c.pyx.
 """
 
 from __future__ import annotations
@@ -23,11 +24,24 @@ WORTH_HOLDING = 16384
 _READY = b"Z\0\0\0\x05"
 _ASYNCHRONOUS = b"NSA"  # NoticeResponse, ParameterStatus, NotificationResponse
 _FATAL = (b"VFATAL\0", b"VPANIC\0")
+_SMALL = 4096
+"""Bytes below which what comes is no part of a large result."""
 
 
 def _is_fatal(error: bytes) -> bool:
     """Tell whether an ErrorResponse is the last message of its connection."""
     return any(mark in error for mark in _FATAL)
+
+
+def _ends_whole(data: bytes) -> bool:
+    """Tell whether `data`, which begins with a message, ends with a whole one."""
+    at, size = 0, len(data)
+    while at < size:
+        length = int.from_bytes(data[at + 1 : at + 5], "big")
+        if size - at < 5 or length < 4:
+            return False
+        at += 1 + length
+    return at == size
 
 
 class Receiver:
@@ -37,6 +51,8 @@ class Receiver:
         "protocol",
         "status",
         "farewell",
+        "whole",
+        "overhear",
         "when_collected",
         "when_refused",
         "_data_received",
@@ -55,6 +71,13 @@ class Receiver:
         """
         self.farewell = False
         """Whether the server has said that it ends the connection, even if it has not yet."""
+        self.whole = True
+        """Whether what has come so far is known to end with a whole message.
+
+        Where `status` is 0 it is not known of large results, nor behind a message that came in two.
+        """
+        self.overhear: Any = None
+        """Called with all bytes that go to the protocol, before they do."""
         self.when_collected: Any = None
         """Called without arguments when no foretold answer is owed any more."""
         self.when_refused: Any = None
@@ -79,6 +102,7 @@ class Receiver:
         """
         self._owed.append(answer)
         self.status = answer[-1]
+        self.whole = True
         self._data_received(answer)
 
     def owe(self, answer: bytes) -> None:
@@ -92,6 +116,9 @@ class Receiver:
             if not data:
                 return
         self.status = data[-1] if data[-6:-1] == _READY else 0
+        self.whole = bool(self.status) or (self.whole and len(data) < _SMALL and _ends_whole(data))
+        if self.overhear is not None:
+            self.overhear(data)
         if data[:1] == b"E" and _is_fatal(data):
             self.farewell = True
         if len(data) < WORTH_HOLDING or not gc.isenabled():

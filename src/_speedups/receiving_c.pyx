@@ -17,6 +17,7 @@ WORTH_HOLDING = 16384
 """Bytes from which on the collector is held while they are decoded."""
 
 cdef Py_ssize_t _WORTH_HOLDING = WORTH_HOLDING
+cdef Py_ssize_t _SMALL = 4096
 cdef bytes _ASYNCHRONOUS = b"NSA"  # NoticeResponse, ParameterStatus, NotificationResponse
 
 
@@ -33,6 +34,25 @@ cdef int _status(object data) except -1:
     return data[-1] if bytes(data[-6:-1]) == b"Z\0\0\0\x05" else 0
 
 
+cdef bint _ends_whole(bytes data) except -1:
+    """Tell whether `data`, which begins with a message, ends with a whole one."""
+    cdef const unsigned char *bytes_ = <const unsigned char *>PyBytes_AS_STRING(data)
+    cdef Py_ssize_t at = 0
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(data)
+    cdef unsigned int length
+    while at < size:
+        if size - at < 5:
+            return False
+        length = (
+            <unsigned int>bytes_[at + 1] << 24 | <unsigned int>bytes_[at + 2] << 16
+            | <unsigned int>bytes_[at + 3] << 8 | bytes_[at + 4]
+        )
+        if length < 4:
+            return False
+        at += 1 + <Py_ssize_t>length
+    return at == size
+
+
 cdef bint _is_fatal(object error) except -1:
     """Tell whether an ErrorResponse is the last message of its connection."""
     return b"VFATAL\0" in error or b"VPANIC\0" in error
@@ -44,6 +64,8 @@ cdef class Receiver:
     cdef readonly object protocol
     cdef readonly int status
     cdef readonly bint farewell
+    cdef readonly bint whole
+    cdef public object overhear
     cdef public object when_collected
     cdef public object when_refused
     cdef object _data_received
@@ -57,6 +79,8 @@ cdef class Receiver:
         self.protocol = protocol
         self.status = 0
         self.farewell = False
+        self.whole = True
+        self.overhear = None
         self.when_collected = self.when_refused = None
         self._data_received = protocol.data_received
         self._owed = deque()
@@ -79,6 +103,7 @@ cdef class Receiver:
         self._owed.append(answer)
         self._owing = True
         self.status = _status(answer)
+        self.whole = True
         self._data_received(answer)
 
     def owe(self, bytes answer not None):
@@ -93,6 +118,11 @@ cdef class Receiver:
             if not data:
                 return
         self.status = _status(data)
+        self.whole = self.status != 0 or (
+            self.whole and len(data) < _SMALL and _ends_whole(bytes(data))
+        )
+        if self.overhear is not None:
+            self.overhear(data)
         if data[:1] == b"E" and _is_fatal(data):
             self.farewell = True
         if len(data) < _WORTH_HOLDING or not PyGC_Disable():

@@ -86,6 +86,7 @@ class Receiver(Protocol):
 
     def __init__(self, protocol: Any) -> None: ...
 
+    overhear: Any
     when_collected: Any
     when_refused: Any
 
@@ -95,6 +96,8 @@ class Receiver(Protocol):
     def status(self) -> int: ...
     @property
     def farewell(self) -> bool: ...
+    @property
+    def whole(self) -> bool: ...
     @property
     def owed(self) -> int: ...
 
@@ -258,6 +261,26 @@ class StmtCache(Protocol):
 
     @property
     def StatementCache(self) -> type[StatementCache]: ...
+
+
+class Tally(Protocol):
+    """The class `Tally` of the module `tags`."""
+
+    def __init__(self) -> None: ...
+
+    @property
+    def total(self) -> int: ...
+
+    def take(self, data: bytes) -> None:
+        """Look at the bytes that come next, the first ones at the beginning of a message."""
+        ...
+
+
+class Tags(Protocol):
+    """The module `tags`."""
+
+    @property
+    def Tally(self) -> type[Tally]: ...
 
 
 class ValueCodecs(Protocol):

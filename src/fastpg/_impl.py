@@ -20,6 +20,7 @@ from fastpg._contracts import (
     Results,
     Rows,
     StmtCache,
+    Tags,
     Uuids,
     ValueCodecs,
 )
@@ -34,6 +35,7 @@ PIECES = (
     "params",
     "processors",
     "stmtcache",
+    "tags",
     "temporal",
     "numeric",
     "uuids",
@@ -89,6 +91,7 @@ jsonencode = cast(JsonEncode, cast(Any, _modules["jsonencode"]))
 params = cast(Params, cast(Any, _modules["params"]))
 processors = cast(Processors, cast(Any, _modules["processors"]))
 stmtcache = cast(StmtCache, cast(Any, _modules["stmtcache"]))
+tags = cast(Tags, cast(Any, _modules["tags"]))
 temporal = cast(ValueCodecs, cast(Any, _modules["temporal"]))
 numeric = cast(ValueCodecs, cast(Any, _modules["numeric"]))
 uuids = cast(Uuids, cast(Any, _modules["uuids"]))

@@ -191,10 +191,11 @@ class BulkDialect(BatchDialect):
                 if not number:
                     return _REFUSED_VALUE
                 self._send_rest(cursor, statement, rows, page.start, context)
-                changed = -1
+                rest = cursor._rowcount
+                changed = -1 if rest < 0 else changed + rest
                 break
             changed += cursor._rowcount
-        if changed >= 0:
+        else:
             _work(context).went_through(opted=rows.plan.opted)
         cursor._rowcount = changed
         return None

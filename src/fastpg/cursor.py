@@ -68,7 +68,10 @@ class AsyncAdapt_asyncpg_cursor:
 
     @property
     def rowcount(self) -> int:
-        """Number of rows that the last statement returned or changed, -1 where unknown."""
+        """Number of rows that the last statement returned or changed, -1 where unknown.
+
+        That of all its executions after :meth:`executemany`.
+        """
         return self._rowcount
 
     @property
@@ -148,13 +151,15 @@ class AsyncAdapt_asyncpg_cursor:
     async def _executemany(self, operation: str, seq_of_parameters: Any) -> None:
         adapted = self._adapt_connection
         self._description = None
+        self._rowcount = -1
 
         async def send() -> None:
             adapted._plain = False
-            many = self._connection.executemany(operation, seq_of_parameters)
             if adapted._work.by_hand:
                 adapted._work.ran()
-            await driver.Cancellable(self._connection, many)
+            self._rowcount = await driver.executemany(
+                self._connection, operation, seq_of_parameters
+            )
 
         async def begin() -> None:
             await adapted._statements.synchronize(adapted._schema.number)

@@ -15,6 +15,7 @@ else:
     import tomli as tomllib
 
 _KEYS = {"test", "outcome", "reason"}
+_LEVEL = "level"
 
 
 class Outcome(NamedTuple):
@@ -25,11 +26,15 @@ class Outcome(NamedTuple):
 
 
 class Allowed(NamedTuple):
-    """A difference that expected.toml permits: a pattern of test ids, our outcome, the reason."""
+    """A difference that expected.toml permits: a pattern of test ids, our outcome, the reason.
+
+    At one driver level only, where `level` is not empty.
+    """
 
     test: str
     outcome: str
     reason: str
+    level: str = ""
 
 
 @dataclass
@@ -91,15 +96,16 @@ def compare(
     return found
 
 
-def read_allowed(file: Path) -> list[Allowed]:
-    """Read the allowed differences; ValueError for an entry that is not complete."""
+def read_allowed(file: Path, level: str = "private") -> list[Allowed]:
+    """Read the differences allowed at a driver level; ValueError for an incomplete entry."""
     entries = tomllib.loads(file.read_text()).get("difference", [])
     for entry in entries:
-        if set(entry) != _KEYS or not all(str(entry[key]).strip() for key in _KEYS):
+        if set(entry) - {_LEVEL} != _KEYS or not all(str(entry[key]).strip() for key in _KEYS):
             raise ValueError(
                 f"{file.name}: {entry!r} must have exactly test, outcome and reason, none empty"
             )
-    return [Allowed(**entry) for entry in entries]
+    found = [Allowed(**entry) for entry in entries]
+    return [allowed for allowed in found if allowed.level in ("", level)]
 
 
 def _covers(allowed: Allowed, test: str, outcome: str) -> bool:

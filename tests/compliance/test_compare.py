@@ -54,3 +54,11 @@ def test_an_entry_without_a_reason_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"expected\.toml: .* must have exactly test, outcome"):
         read_allowed(file)
     assert isinstance(read_allowed(HERE / "expected.toml"), list)
+
+
+def test_a_level_has_its_own_differences(tmp_path: Path) -> None:
+    file = tmp_path / "expected.toml"
+    entry = '[[difference]]\ntest = "{}"\noutcome = "failed"\nreason = "right"\n'
+    file.write_text(entry.format("a") + entry.format("b") + 'level = "private"\n')
+    assert [found.test for found in read_allowed(file)] == ["a", "b"]
+    assert [found.test for found in read_allowed(file, "public")] == ["a"]

@@ -91,6 +91,14 @@ def test_a_twin_keeps_cythons_checks_and_is_a_leaf(piece: str) -> None:
     assert text.startswith('"""'), "a twin's docstring says why it is not one source"
 
 
+C_TYPES = {
+    "Py_ssize_t": "Py_ssize_t",
+    "bint": "int",
+    "longlong": "PY_LONG_LONG",
+    "p_uchar": r"unsigned char \*",
+}
+
+
 @pytest.mark.parametrize("piece", SINGLE_SOURCES)
 def test_c_types_are_in_force(piece: str, tmp_path: Path) -> None:
     """An annotation that Cython does not understand is an object to it, without a word."""
@@ -109,8 +117,8 @@ def test_c_types_are_in_force(piece: str, tmp_path: Path) -> None:
             typed += [(variable, name)] if module == "cython" else []
     assert typed or "@cython.c" not in source.read_text()
     for variable, name in typed:
-        c_type = {"Py_ssize_t": "Py_ssize_t", "bint": "int"}[name]
-        assert re.search(rf"\b{c_type} (__pyx_\w+_)?{variable}[;,)]", code), variable
+        c_type = C_TYPES[name]
+        assert re.search(rf"\b{c_type} ?(__pyx_\w+_)?{variable}[;,)]", code), variable
 
 
 def test_runtime_dependencies_are_three() -> None:

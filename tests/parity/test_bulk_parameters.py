@@ -25,13 +25,14 @@ from tests.parity.bulk_cases import (
     odd,
     plain,
 )
+from tests.parity.counts import told_by_both
 from tests.parity.scratch import apart, scratch
 
 
 async def _send(connection: AsyncConnection, statement: Any, parameters: Any) -> Any:
     result: Any = await connection.execute(statement, parameters)
     rows = result.all() if result.returns_rows else None
-    return [rows, result.rowcount, result.context.executemany]
+    return [rows, told_by_both(result), result.context.executemany]
 
 
 async def _filled(connection: AsyncConnection) -> None:
@@ -127,7 +128,7 @@ def test_sizes_around_the_batches(both: Both, size: int) -> None:
             returned = (await connection.execute(insert, rows)).all()
             result = await connection.execute(plain.insert(), rows)
             total = await connection.scalar(sa.select(sa.func.sum(plain.c.doubled)))
-            return [returned, result.rowcount, total, seen]
+            return [returned, told_by_both(result), total, seen]
 
     assert [row.n for row in both(work)[0]] == list(range(size))
 

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.types import TypeDecorator
 
 from tests.fixtures.outcome import Both, Failure
+from tests.parity.counts import told_by_both
 from tests.parity.scratch import apart, scratch
 
 CALLED: list[Any] = []
@@ -130,7 +131,7 @@ def test_what_is_told_afterwards(both: Both, name: str) -> None:
     async def send(connection: AsyncConnection) -> Any:
         result: Any = await connection.execute(statement, parameters)
         rows = result.all() if result.returns_rows else None
-        return [rows, result.rowcount, _told(result)]
+        return [rows, told_by_both(result), _told(result)]
 
     async def work(engine: AsyncEngine) -> Any:
         global ticks

@@ -11,6 +11,7 @@ from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from tests.fixtures.outcome import Both, attempt
+from tests.parity.counts import common, told_by_both
 from tests.parity.scratch import apart, scratch
 from tests.parity.test_result_rows import ROWS, SELECT, metadata, things
 
@@ -46,7 +47,8 @@ async def _counts(connection: AsyncConnection) -> Any:
     for statement, parameters in statements:
         result = await connection.execute(statement, parameters)
         sane = result.supports_sane_rowcount(), result.supports_sane_multi_rowcount()
-        found.append([result.rowcount, result.returns_rows, result.is_insert, *sane])
+        count = told_by_both(result)
+        found.append([count, result.returns_rows, result.is_insert, *sane])
     return found
 
 
@@ -89,7 +91,8 @@ async def _descriptions(connection: AsyncConnection) -> Any:
     sync: Any = connection.sync_connection
 
     def after(conn: Any, cursor: Any, *rest: Any) -> None:
-        found.append([cursor.description, cursor.rowcount, cursor.arraysize])
+        count = common(rest[-2], cursor.rowcount)
+        found.append([cursor.description, count, cursor.arraysize])
 
     event.listen(sync, "after_cursor_execute", after)
     await connection.execute(SELECT)

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.types import TypeEngine
 
 from tests.fixtures.outcome import Both, Failure
+from tests.parity.counts import told_by_both
 from tests.parity.scratch import apart, scratch
 
 EXPRESSIONS = (
@@ -229,7 +230,7 @@ def test_a_wrong_value_is_refused_alike(both: Both, type_: TypeEngine[Any], wron
 
             async def send(statement: Any, parameters: Any) -> Any:
                 result = await connection.execute(statement, parameters)
-                return result.all() if result.returns_rows else result.rowcount
+                return result.all() if result.returns_rows else told_by_both(result)
 
             sent = [await apart(connection, partial(send, *each)) for each in statements]
             assert await connection.scalar(sa.select(1)) == 1

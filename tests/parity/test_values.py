@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.types import TypeEngine
 
 from tests.fixtures.outcome import Both, Failure, attempt
+from tests.parity.counts import told_by_both
 from tests.parity.scratch import apart, scratch
 from tests.parity.value_cases import CASES, MULTIRANGES, Case
 
@@ -59,7 +60,7 @@ class Ways:
 
     async def many(self) -> Any:
         result = await self.connection.execute(self.table.insert(), self.rows)
-        return [result.rowcount, await self._stored()]
+        return [told_by_both(result), await self._stored()]
 
     async def many_with_nulls(self) -> Any:
         rows = [*self.rows, {"id": 100, "value": None}, {**self.rows[0], "id": 101}]

@@ -135,11 +135,13 @@ def test_forms_have_every_name_of_their_contract(impl: Impl) -> None:
         impl.params: _contracts.Params,
         impl.processors: _contracts.Processors,
         impl.stmtcache: _contracts.StmtCache,
+        impl.tags: _contracts.Tags,
         impl.temporal: _contracts.ValueCodecs,
         impl.numeric: _contracts.ValueCodecs,
         impl.uuids: _contracts.Uuids,
         impl.params.ParamPlan: _contracts.ParamPlan,
         impl.stmtcache.StatementCache: _contracts.StatementCache,
+        impl.tags.Tally: _contracts.Tally,
     }
     for offered, contract in contracts.items():
         wanted = names(contract)
@@ -158,6 +160,7 @@ def test_python_form_offers_nothing_that_its_contract_lacks() -> None:
         python.params: _contracts.Params,
         python.processors: _contracts.Processors,
         python.stmtcache: _contracts.StmtCache,
+        python.tags: _contracts.Tags,
         python.temporal: _contracts.ValueCodecs,
         python.numeric: _contracts.ValueCodecs,
         python.uuids: _contracts.Uuids,

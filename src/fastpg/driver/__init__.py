@@ -33,7 +33,7 @@ from .execution import executor as executor
 from .execution import fetch as fetch
 from .execution import receive_in_bulk as receive_in_bulk
 from .execution import settle as settle
-from .many import Cancellable as Cancellable
+from .many import executemany as executemany
 from .neutral import drop as drop
 from .neutral import neutral_sync as neutral_sync
 from .pipeline import Pipeline as Pipeline

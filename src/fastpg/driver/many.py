@@ -1,10 +1,40 @@
-"""asyncpg's ``executemany()``, which can be cancelled at any moment."""
+"""asyncpg's ``executemany()``, which can be cancelled at any moment, and its row counts."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Generator
 from typing import Any
+
+from .. import _impl
+from .capability import is_private
+
+
+async def executemany(connection: Any, statement: str, rows: Any) -> int:
+    """Execute a statement once per row, atomically; return how many rows that affected in all.
+
+    Returns -1 where nobody sees the command tags, which asyncpg throws away: at level ``public``,
+    on a connection that is not asyncpg's own, behind a notification of which a part has come; and
+    for commands whose tags have no number.  Raises asyncpg's errors.
+    """
+    receiver = _receiver_of(connection)
+    if receiver is None or not receiver.whole:
+        await Cancellable(connection, connection.executemany(statement, rows))
+        return -1
+    tally = _impl.tags.Tally()
+    receiver.overhear = tally.take
+    try:
+        await Cancellable(connection, connection.executemany(statement, rows))
+    finally:
+        receiver.overhear = None
+    return tally.total
+
+
+def _receiver_of(connection: Any) -> Any:
+    """Return what stands before asyncpg's protocol, None where nothing of ours does."""
+    transport = getattr(connection, "_transport", None) if is_private() else None
+    stands = None if transport is None else transport.get_protocol()
+    return stands if isinstance(stands, _impl.receiving.Receiver) else None
 
 
 class Cancellable:
