@@ -306,8 +306,11 @@ def test_values_that_move_past_each_other(both: Both) -> None:
             await connection.execute(item.insert(), [{"id": n, "code": f"{n}"} for n in range(40)])
             moved = [{"pk": n, "code": f"{n + 1}"} for n in reversed(range(40))]
             await connection.execute(update, moved)
-            again = await apart(connection, partial(_sent, connection, update, moved[::-1][1:]))
-            return [again, await contents(connection)]
+
+            async def again() -> Any:
+                return (await _sent(connection, update, moved[::-1][1:]))[1]
+
+            return [await apart(connection, again), await contents(connection)]
 
     both(work, **ON)
 
