@@ -29,6 +29,10 @@ FEWEST_DELETED = 20
 """The same for UPDATE and DELETE."""
 FEWEST_RETURNED = 11
 """Rows from which on they are worth their while with RETURNING: so many texts are few."""
+_TOO_FEW = {
+    fewest: f"fewer than {fewest} rows"
+    for fewest in (FEWEST_ROWS, FEWEST_UPDATED, FEWEST_DELETED, FEWEST_RETURNED)
+}
 MOST_COLUMNS = 40
 """Columns up to which they are."""
 COLUMNWISE_FROM = 10
@@ -48,21 +52,22 @@ def plan_for(context: Any, number: int) -> ArrayInsert | str | None:
     adapted = getattr(context.cursor, "_adapt_connection", None)
     if not context.is_crud or compiled is None or number < 2 or adapted is None:
         return None
-    if context.isinsert and not _is_on(context, "array_insert", adapted):
-        return "array_insert is off"
-    opted = _is_on(context, "array_dml", adapted)
-    if not (opted or context.isinsert):
+    if context.isinsert:
+        if not _is_on(context, "array_insert", adapted):
+            return "array_insert is off"
+    elif not _is_on(context, "array_dml", adapted):
         return None
     returned = context.execute_style is ExecuteStyle.INSERTMANYVALUES
     fewest = _fewest(context, returned)
     if number < fewest:
-        return f"fewer than {fewest} rows"
+        return _TOO_FEW[fewest]
     if (getattr(context.dialect, "server_version_info", None) or (0,)) < _UNNEST_TOGETHER:
         return "a server before PostgreSQL 10"
     translation = None
     if compiled.schema_translate_map:
         translation = context.execution_options.get("schema_translate_map", {})
     if context.isinsert:
+        opted = _is_on(context, "array_dml", adapted)
         plan = bulkplan.plan_of(compiled, context.statement, translation, upserts=opted)
     else:
         plan = dmlplan.plan_of(compiled, context.statement, translation)
