@@ -154,6 +154,9 @@ class AsyncAdapt_asyncpg_cursor:
         self._rowcount = -1
 
         async def send() -> None:
+            await adapted._statements.synchronize(adapted._schema.number)
+            if adapted._transaction is None:
+                await adapted._begin_many()
             adapted._plain = False
             if adapted._work.by_hand:
                 adapted._work.ran()
@@ -161,17 +164,10 @@ class AsyncAdapt_asyncpg_cursor:
                 self._connection, operation, seq_of_parameters
             )
 
-        async def begin() -> None:
-            await adapted._statements.synchronize(adapted._schema.number)
-            if adapted._transaction is None:
-                await adapted._begin_many()
+        await self._in_turn(send)
 
-        await self._in_turn(begin, send)
-
-    async def _in_turn(
-        self, begin: Callable[[], Awaitable[None]], send: Callable[[], Awaitable[None]]
-    ) -> None:
-        """Await `begin` and `send`; what happens to a transaction's first statement is seen to.
+    async def _in_turn(self, send: Callable[[], Awaitable[None]]) -> None:
+        """Await `send`, which begins a transaction if there is none, and see to what it meets.
 
         As in :meth:`_execute`, where it stands in line: a coroutine or two less for each statement.
         """
@@ -184,7 +180,6 @@ class AsyncAdapt_asyncpg_cursor:
         again = False
         first = adapted._transaction is None
         try:
-            await begin()
             await send()
             if first:
                 adapted._first_answered()
@@ -204,7 +199,7 @@ class AsyncAdapt_asyncpg_cursor:
             else:
                 mutex.taken = False
         if again:
-            await self._in_turn(begin, send)
+            await self._in_turn(send)
 
     def _handle_exception(self, error: Exception) -> NoReturn:
         self._adapt_connection._handle_exception(error)

@@ -32,13 +32,11 @@ class AsyncAdapt_asyncpg_ss_cursor(AsyncAdapt_asyncpg_cursor):
     async def _execute(self, operation: str, parameters: Sequence[Any]) -> None:
         adapted = self._adapt_connection
 
-        async def begin() -> None:
+        async def send() -> None:
             if adapted._transaction is None:
                 waiting = adapted._begin()
                 if waiting is not None:
                     await waiting
-
-        async def send() -> None:
             self._cursor = portal = await open_portal(
                 adapted, operation, parameters, self.ROWS_AHEAD
             )
@@ -46,7 +44,7 @@ class AsyncAdapt_asyncpg_ss_cursor(AsyncAdapt_asyncpg_cursor):
             self._rows = deque()
             self._rowcount = -1
 
-        await self._in_turn(begin, send)
+        await self._in_turn(send)
 
     def executemany(self, operation: str, seq_of_parameters: Any) -> NoReturn:
         """Refuse: a portal holds the result of one execution."""
