@@ -84,6 +84,9 @@ def _refusal(bind_type: Any, impl: Any, compiler: Any, stated: bool) -> str | No
     if isinstance(impl, sqltypes.JSON.JSONElementType) or not isinstance(impl, _STATED):
         # ARRAY (unnest would flatten it), multiranges, types of a program, no type at all
         return f"type {_family(impl)}"
+    if getattr(impl, "collation", None) is not None:
+        if " COLLATE " in compiler.render_bind_cast(bind_type, impl, ""):
+            return "a type with a collation in its cast"
     if impl.render_bind_cast and not _emulated(impl, compiler.dialect):
         return None
     if stated and isinstance(impl, _TEXTUAL):

@@ -170,6 +170,7 @@ def _may_be_array(value: Any) -> bool:
 
 def _equal(value: Any, other: Any) -> bool:
     try:
-        return bool(value == other) and type(value) is type(other)
+        # 1.0 and 1.00 are equal, and not the same NUMERIC
+        return type(value) is type(other) and bool(value == other) and repr(value) == repr(other)
     except Exception:
         return False

@@ -15,6 +15,7 @@ from copy import copy
 from typing import Any
 
 from sqlalchemy.dialects.postgresql.base import PGCompiler, PGDialect
+from sqlalchemy.dialects.postgresql.ranges import AbstractSingleRange
 from sqlalchemy.sql import visitors
 from sqlalchemy.sql.compiler import OPERATORS, ExpandedState
 from sqlalchemy.sql.elements import BindParameter, ColumnClause, TextClause
@@ -22,7 +23,7 @@ from sqlalchemy.sql.operators import custom_op, in_op, not_in_op
 
 from . import _upstream
 from .arraytypes import array_type
-from .inplan import ARRAY, ExpandedList, InLists, Wording, dummies, is_nested, processors_of
+from .inplan import ARRAY, ExpandedList, InLists, Wording, dummies, processors_of
 from .url import coerced_argument
 
 _SEEN = "_fastpg_in_seen"
@@ -162,10 +163,13 @@ def _binds_tightly(element: Any) -> bool:
 
 def _has_nested(lists: InLists, wording: Wording, found: list[list[Any]]) -> bool:
     return any(
-        size == ARRAY
-        and is_nested(values[:1] if each.convert is None else [each.convert(values[0])])
+        size == ARRAY and each.is_nested(_converted(each, values if each.ranges else values[:1]))
         for each, size, values in zip(lists.lists, wording.shape, found)
     )
+
+
+def _converted(each: ExpandedList, values: list[Any]) -> list[Any]:
+    return values if each.convert is None else list(map(each.convert, values))
 
 
 def _plan(compiled: Any) -> InLists | None:
@@ -203,7 +207,8 @@ def _plan(compiled: Any) -> InLists | None:
             array = None
         convert = compiled._bind_processors.get(name)
         reach = 0 if array is None else limit
-        lists.append(ExpandedList(name, place, convert, reach, bool(impl._isnull)))
+        ranges = isinstance(impl, AbstractSingleRange)
+        lists.append(ExpandedList(name, place, convert, reach, bool(impl._isnull), ranges))
 
     def write(compiled: Any, shape: tuple[int, ...]) -> Wording:
         return _write(compiled, lists, shape, arrays)

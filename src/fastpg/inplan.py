@@ -34,6 +34,14 @@ class ExpandedList(NamedTuple):
     """Elements from which on it is an array; 0 where it never is."""
     untyped: bool
     """Whether only its first element tells what it holds."""
+    ranges: bool
+    """Whether the driver takes lists for elements, too."""
+
+    def is_nested(self, values: Sequence[Any]) -> bool:
+        """Tell whether the driver would not take ``values``, converted, for as many elements."""
+        if self.ranges:
+            return any(is_nested([value]) for value in values)
+        return is_nested(values)
 
 
 class Wording(NamedTuple):
@@ -116,7 +124,7 @@ class InLists:
             sent = values if expanded.convert is None else list(map(expanded.convert, values))
             if size != ARRAY:
                 parameters += sent
-            elif is_nested(sent):
+            elif expanded.is_nested(sent):
                 return None
             else:
                 parameters.append(sent)

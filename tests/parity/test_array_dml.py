@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -231,6 +232,13 @@ LEFT: dict[str, tuple[Any, list[dict[str, Any]], str]] = {
     "an upsert of its parameters": (
         insert.on_conflict_do_update(index_elements=["id"], set_={"n": bind("b")}),
         [{**row, "b": n} for n, row in enumerate(rows(40))],
+        "parameters outside of VALUES that differ",
+    ),
+    "upsert with numbers of another scale": (
+        insert.on_conflict_do_update(
+            index_elements=["id"], set_={"short": sa.cast(bind("b", type_=sa.Numeric), sa.Text)}
+        ),
+        [{"id": n, "b": Decimal("1.0" if n % 2 else "1.00")} for n in range(40)],
         "parameters outside of VALUES that differ",
     ),
     "an upsert that moves its key": (

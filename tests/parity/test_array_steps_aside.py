@@ -43,6 +43,7 @@ full = sa.Table(
     sa.Column("short", sa.String(5), unique=True),
     sa.Column("data", sa.LargeBinary),
     sa.Column("span", pg.INT4RANGE),
+    sa.Column("sorted", sa.String(collation="C")),
     sa.Column("list", pg.ARRAY(sa.Integer)),
     sa.Column("odd", Refusing),
     sa.Column("up", sa.ForeignKey("full_of_arrays.id")),
@@ -77,6 +78,12 @@ CASES: dict[str, tuple[Any, list[dict[str, Any]], str]] = {
     ),
     "array": (insert, numbers(25, list=[1, 2]), "type ARRAY"),
     "array returned": (returning, numbers(25, list=[1, 2]), "type ARRAY"),
+    "collated": (insert, numbers(25, sorted="a"), "a type with a collation in its cast"),
+    "collated returned": (
+        returning,
+        numbers(25, sorted="a"),
+        "a type with a collation in its cast",
+    ),
     "subquery": (
         insert.values(must=sa.select(sa.func.count(full.c.id)).scalar_subquery()),
         numbers(25),

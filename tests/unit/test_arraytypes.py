@@ -58,6 +58,7 @@ ACCEPTED = [
     (sa.SmallInteger(), "SMALLINT[]"),
     (sa.String(), "VARCHAR[]"),
     (sa.String(5), "VARCHAR[]"),  # with its length, values would be cut off silently
+    (sa.String(5, collation="C"), "VARCHAR[]"),  # SQLAlchemy leaves the collation to the column
     (sa.Text(), "VARCHAR[]"),
     (sa.CHAR(3), "VARCHAR[]"),
     (sa.Numeric(), "NUMERIC[]"),
@@ -105,6 +106,7 @@ REFUSED = [
     (pg.TSQUERY(), "type TSQUERY"),
     (pg.JSONPATH(), "type JSONPathType"),
     (pg.REGCONFIG(), "type REGCONFIG"),
+    (sa.String(collation="C"), "a type with a collation in its cast"),
     (sa.types.NullType(), "type NullType"),
     (OwnType(), "type UserDefinedType"),
     (Lowered(), "a type with a bind expression"),

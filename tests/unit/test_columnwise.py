@@ -121,6 +121,7 @@ class Odd:
         ("x", "y", True),
         (1, True, True),
         (1, 1.0, True),
+        (Decimal("1.0"), Decimal("1.00"), True),
         (None, "x", True),
         (Decimal("NaN"), Decimal("NaN"), True),
         (Odd(), Odd(), True),
