@@ -35,6 +35,8 @@ KINDS: list[tuple[Any, st.SearchStrategy[Any]]] = [
     (sa.BigInteger(), NUMBERS),
     (sa.Text(), TEXTS),
     (sa.String(3), TEXTS),
+    (sa.String(collation="C"), TEXTS),
+    (sa.String(4, collation="C"), TEXTS),
     (sa.CHAR(4), st.text("ab ", max_size=4)),
     (sa.Numeric(8, 2), st.decimals(-(10**6), 10**6, places=4)),
     (sa.Numeric(), st.sampled_from([Decimal("NaN"), Decimal("1e30"), 5, 1.5])),

@@ -51,6 +51,7 @@ KINDS: list[tuple[Any, Any, st.SearchStrategy[Any]]] = [
     (sa.BigInteger, [things.c.b, things.c.n, things.c.b * 2], NUMBERS),
     (sa.String, [things.c.s, things.c.s + "b", sa.func.coalesce(things.c.s, "a")], TEXTS),
     (sa.String(2), [things.c.s, sa.func.lower(things.c.s)], TEXTS),
+    (sa.String(collation="C"), [things.c.s, sa.func.lower(things.c.s)], TEXTS),
     (sa.Numeric(6, 2), [things.c.d, things.c.d / 2, sa.cast(things.c.n, sa.Numeric)], DECIMALS),
 ]
 
