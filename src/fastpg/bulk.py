@@ -10,7 +10,6 @@ do the same, or not as fast, the usual way is taken, and counted with its reason
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 from sqlalchemy.engine.interfaces import ExecuteStyle
@@ -61,7 +60,8 @@ def plan_for(context: Any, number: int) -> ArrayInsert | str | None:
     fewest = _fewest(context, returned)
     if number < fewest:
         return _TOO_FEW[fewest]
-    if (getattr(context.dialect, "server_version_info", None) or (0,)) < _UNNEST_TOGETHER:
+    version: Any = getattr(context.dialect, "server_version_info", None) or (0,)
+    if version < _UNNEST_TOGETHER:
         return "a server before PostgreSQL 10"
     translation = None
     if compiled.schema_translate_map:
@@ -133,7 +133,7 @@ class BulkDialect(BatchDialect):
         parameters: Any,
         generic_setinputsizes: Any,
         context: Any,
-    ) -> Iterator[Any]:
+    ) -> Any:
         """Yield one batch after the other and take in its rows, as SQLAlchemy would."""
         chosen = _chosen(context, parameters)
         if type(chosen) is ColumnRows:
@@ -147,10 +147,9 @@ class BulkDialect(BatchDialect):
             _work(context).fell_back(chosen)
             if type(parameters) is ColumnRows:
                 parameters = parameters.rows()
-        batches: Iterator[Any] = super()._deliver_insertmanyvalues_batches(
+        return super()._deliver_insertmanyvalues_batches(
             connection, cursor, statement, parameters, generic_setinputsizes, context
         )
-        return batches
 
     def do_executemany(
         self, cursor: Any, statement: str, parameters: Any, context: Any = None

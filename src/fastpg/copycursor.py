@@ -136,7 +136,8 @@ class AsyncAdapt_asyncpg_copy_cursor(AsyncAdapt_asyncpg_cursor):
             await feed.finished()
 
     def _encoder(self, type_: Any) -> copytext.Encoder:
-        oid = copytext.ARRAYS.get(type_.oid, type_.oid)
+        number: int = type_.oid
+        oid = copytext.ARRAYS.get(number, number)
         form = driver.codec_set(self._connection, oid)
         # ours of binary form are of types that have a text form here, and make the same values
         ours = form == "binary" and oid in copytext.ENCODERS

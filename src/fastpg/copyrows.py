@@ -251,7 +251,7 @@ def _maker(column: Column[Any], constant: Any) -> Callable[[Any], Any]:
 
 
 def _processor(column: Column[Any], dialect: Any) -> Callable[[Any], Any] | None:
-    type_ = column.type.dialect_impl(dialect)
+    type_: Any = column.type.dialect_impl(dialect)
     if type_._has_bind_expression:
         raise exc.ArgumentError(
             f"the type of {column} binds its values by an SQL expression, which COPY cannot do"
@@ -272,7 +272,7 @@ def _fit_bits(
         bits = value if process is None else process(value)
         if not isinstance(bits, asyncpg.BitString) or len(bits) == length:
             return bits
-        text = bits.as_string().replace(" ", "")[:length]
+        text: Any = bits.as_string().replace(" ", "")[:length]
         return asyncpg.BitString(text if varying else text.ljust(length, "0"))
 
     return fit

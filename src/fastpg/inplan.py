@@ -240,5 +240,6 @@ def processors_of(
         each = expanded.convert
         convert: Any = element_by_element(each) if size == ARRAY else each
         if convert is not None:
-            found.update(dict.fromkeys(wording.keys[expanded.name], convert))
+            for key in wording.keys[expanded.name]:
+                found[key] = convert
     return found

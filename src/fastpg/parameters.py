@@ -45,7 +45,7 @@ class StatementPlan:
 
     def __init__(self, compiled: Any) -> None:
         """Plan a statement that :func:`plannable` accepts."""
-        self.lists = compiled.in_lists if compiled.post_compile_params else None
+        self.lists: Any = compiled.in_lists if compiled.post_compile_params else None
         processors = compiled._bind_processors
         if self.lists is not None:
             processors = dict(processors)
@@ -162,6 +162,7 @@ class PlannedParameters(PGExecutionContext):
         ):
             values = plan.params.values(parameters or ({},), extracted_parameters)
         listed: Any = None
+        expanded: Any = ()
         if type(values) is not int and plan.lists is not None:
             if number == 1:
                 listed = plan.lists.positional(compiled, plan.params.rows(values)[0])
@@ -212,7 +213,8 @@ class PlannedParameters(PGExecutionContext):
         else:
             wording, expanded, found = listed
             statement = wording.statement
-            sets = ExpandedSets(plan.params.sets, plan.lists, wording, found)
+            lists: Any = plan.lists
+            sets = ExpandedSets(plan.params.sets, lists, wording, found)
             self.__dict__[_PENDING] = sets, values
             self._expanded_parameters = wording.keys
 
