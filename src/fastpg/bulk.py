@@ -180,9 +180,10 @@ class BulkDialect(BatchDialect):
         obstacle = rows.obstacle()
         if obstacle is not None:
             return obstacle
-        if rows.size() > LARGE_ROW * rows.number:
+        size = rows.size()
+        if size > LARGE_ROW * rows.number:
             return "rows of more than 10 KB"
-        pages = rows.pages(_page_size(context))
+        pages = rows.pages(_page_size(context), size)
         if len(pages) > 1 and cursor._adapt_connection.isolation_level == AUTOCOMMIT:
             return "more than a page in AUTOCOMMIT"
         changed = 0

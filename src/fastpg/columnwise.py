@@ -96,9 +96,12 @@ class ColumnRows(list[Any]):
             for place in self.plan.sized
         ]
 
-    def pages(self, rows: int) -> list[slice]:
-        """Cut into pages of up to ``rows`` rows and (with more than one row) ``PAGE_BYTES``."""
-        if self.size() <= PAGE_BYTES:
+    def pages(self, rows: int, size: int | None = None) -> list[slice]:
+        """Cut into pages of up to ``rows`` rows and (with more than one row) ``PAGE_BYTES``.
+
+        ``size`` is what :meth:`size` returns, where that is known already.
+        """
+        if (self.size() if size is None else size) <= PAGE_BYTES:
             return [slice(at, at + rows) for at in range(0, self.number, rows)]
         ends = list(accumulate(map(sum, zip(*self._measured(), strict=True))))
         pages: list[slice] = []

@@ -18,10 +18,8 @@ from .copycursor import CopyJob, cursor_factory
 from .copyfeed import Feed, Progress
 from .copyrows import RowPlan, no_first_row
 from .copytable import CopyTable
+from .execution import CURSOR_OPTION
 from .statistics import EngineCounters
-
-CURSOR_OPTION = "fastpg_cursor"
-"""Execution option that execution contexts read: makes the cursor of a streaming execution."""
 
 
 def copy_in(

@@ -14,9 +14,10 @@ from sqlalchemy import exc
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncResult, AsyncSession, async_scoped_session
 from sqlalchemy.orm import Session, scoped_session
 
-from .copying import CURSOR_OPTION, on_sync_side, sync_connection
+from .copying import on_sync_side, sync_connection
 from .copyoutcursor import AsyncAdapt_asyncpg_copy_out_cursor
 from .copytable import CopyTable
+from .execution import CURSOR_OPTION
 
 Item = TypeVar("Item", covariant=True)
 FORMATS = ("csv", "text", "binary")

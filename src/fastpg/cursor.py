@@ -172,32 +172,23 @@ class AsyncAdapt_asyncpg_cursor:
         As in :meth:`_execute`, where it stands in line: a coroutine or two less for each statement.
         """
         adapted = self._adapt_connection
-        mutex = adapted._execute_mutex
-        if mutex.taken:
-            await mutex.acquire()
-        else:
-            mutex.taken = True
         again = False
-        first = adapted._transaction is None
-        try:
-            await send()
-            if first:
-                adapted._first_answered()
-        except Exception as error:
-            adapted._plain = False
-            again = first and await adapted._first_failed(error)
-            if not again:
-                self._handle_exception(error)
-        except BaseException:
-            adapted._plain = False
-            if first:
-                adapted._first_interrupted()
-            raise
-        finally:
-            if mutex.waiting:
-                mutex.release()
-            else:
-                mutex.taken = False
+        async with adapted._execute_mutex:
+            first = adapted._transaction is None
+            try:
+                await send()
+                if first:
+                    adapted._first_answered()
+            except Exception as error:
+                adapted._plain = False
+                again = first and await adapted._first_failed(error)
+                if not again:
+                    self._handle_exception(error)
+            except BaseException:
+                adapted._plain = False
+                if first:
+                    adapted._first_interrupted()
+                raise
         if again:
             await self._in_turn(send)
 

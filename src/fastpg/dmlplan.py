@@ -17,7 +17,7 @@ from sqlalchemy.sql.annotation import _deep_deannotate
 
 from .arraytypes import array_type, why_not
 from .bulkplan import ArrayChange, ArrayInsert, kept_plan
-from .perrow import NoPlan, check_expression, check_key, columns_compared
+from .perrow import NoPlan, check_expression, check_key, columns_compared, table_of
 
 _ROWS = "imp_u"
 
@@ -75,9 +75,7 @@ class _Simple:
 
     def __init__(self, compiled: Any) -> None:
         statement = compiled.compile_state.statement
-        table = statement.table
-        table = table._deannotate() if table._annotations else table
-        self.table: Any = table if isinstance(table, Table) else None
+        self.table: Any = table_of(statement)
         self.criteria = [_deep_deannotate(part) for part in statement._where_criteria]
         self.values: dict[str, Any] = {}
         if compiled.isupdate:

@@ -13,6 +13,8 @@ from .bulk import BulkParameters
 from .result import FastpgCursorResult
 
 _OWN_ROWS = _impl.results.OWN_ROWS
+CURSOR_OPTION = "fastpg_cursor"
+"""Execution option of fastpg's own: makes the cursor of a streaming execution."""
 _STREAMING = frozenset({"preserve_rowcount", "stream_results", "yield_per"})
 
 
@@ -53,7 +55,7 @@ class PGExecutionContext_asyncpg(BulkParameters):
 
     def create_server_side_cursor(self) -> Any:
         """Return a cursor whose rows stay on the server, or the one that a COPY has asked for."""
-        make = self.execution_options.get("fastpg_cursor")
+        make = self.execution_options.get(CURSOR_OPTION)
         if make is not None:
             return make(self)
         return self._dbapi_connection.cursor(server_side=True)

@@ -56,6 +56,13 @@ class NoPlan(Exception):
     """The reason why a statement has no plan."""
 
 
+def table_of(statement: Any) -> Table | None:
+    """Return the table that a statement changes, None where it is none of a metadata's."""
+    table = statement.table
+    table = table._deannotate() if table._annotations else table
+    return table if isinstance(table, Table) else None
+
+
 def check_key(column: Any, bound: Any, dialect: Any) -> None:
     """Raise NoPlan unless equality of the column's values is that of Python's numbers and dates.
 

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Column, PrimaryKeyConstraint, Table, UniqueConstraint
 from sqlalchemy.sql import elements
 
-from .perrow import NoPlan, check_expression, check_key
+from .perrow import NoPlan, check_expression, check_key, table_of
 
 _UNKNOWN_TARGET = "a conflict target other than columns"
 _UNBOUND_TARGET = "a conflict target that is not bound"
@@ -22,10 +22,8 @@ def target_of(compiled: Any, clause: Any) -> list[int]:
 
     Raises NoPlan where rows may meet, or nobody can tell.
     """
-    statement = compiled.compile_state.statement
-    table = statement.table
-    table = table._deannotate() if table._annotations else table
-    if not isinstance(table, Table):
+    table = table_of(compiled.compile_state.statement)
+    if table is None:
         raise NoPlan(_UNKNOWN_TARGET)
     target = _columns(table, clause)
     changes = clause.update_values_to_set  # a list in SQLAlchemy 2.0
