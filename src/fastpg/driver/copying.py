@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 import asyncpg
 
-from .. import _impl
 from .capability import is_private
+from .execution import receiver_of
 
 _FAILED = ord("E")
 _NO_TIMEOUT = 1e9
@@ -38,10 +38,10 @@ class CopyTarget(NamedTuple):
     """asyncpg's prepared statement that selects the columns."""
 
 
-def _copies(connection: Any) -> bool:
+def _copies(connection: Any, way: str = "copy_in") -> bool:
     """Tell whether asyncpg's protocol can be told the statement and the types itself."""
     protocol = getattr(connection, "_protocol", None) if is_private() else None
-    return hasattr(protocol, "copy_in")
+    return hasattr(protocol, way)
 
 
 async def has_binary_form(connection: Any, target: CopyTarget) -> bool:
@@ -202,8 +202,7 @@ class CopyWatch:
         self._holding = False
         self._connection = connection
         self._transport = getattr(connection, "_transport", None) if is_private() else None
-        stands = None if self._transport is None else self._transport.get_protocol()
-        self._receiver = stands if isinstance(stands, _impl.receiving.Receiver) else None
+        self._receiver = receiver_of(connection)
 
     def __enter__(self) -> CopyWatch:
         transport = self._transport
@@ -273,7 +272,7 @@ async def copy_out(
     ``options`` are ``csv``, ``text`` or ``binary``, and after a blank ``header`` where wanted.
     """
     kind, _, header = options.partition(" ")
-    if hasattr(getattr(connection, "_protocol", None) if is_private() else None, "copy_out"):
+    if _copies(connection, "copy_out"):
         more = ", HEADER" if header else ""
         statement = f"COPY ({query}) TO STDOUT (FORMAT {kind}{more})"
         await _told_of_loss(connection, connection._protocol.copy_out(statement, sink, _NO_TIMEOUT))

@@ -88,3 +88,10 @@ def receive_in_bulk(connection: Any) -> None:
         transport, protocol = connection._transport, connection._protocol
         if transport is not None and transport.get_protocol() is protocol:
             transport.set_protocol(_impl.receiving.Receiver(protocol))
+
+
+def receiver_of(connection: Any) -> Any:
+    """Return what :func:`receive_in_bulk` has put before asyncpg's protocol, None without it."""
+    transport = getattr(connection, "_transport", None) if is_private() else None
+    stands = None if transport is None else transport.get_protocol()
+    return stands if isinstance(stands, _impl.receiving.Receiver) else None

@@ -7,7 +7,7 @@ from collections.abc import Generator
 from typing import Any
 
 from .. import _impl
-from .capability import is_private
+from .execution import receiver_of
 
 
 async def executemany(connection: Any, statement: str, rows: Any) -> int:
@@ -17,7 +17,7 @@ async def executemany(connection: Any, statement: str, rows: Any) -> int:
     on a connection that is not asyncpg's own, behind a notification of which a part has come; and
     for commands whose tags have no number.  Raises asyncpg's errors.
     """
-    receiver = _receiver_of(connection)
+    receiver = receiver_of(connection)
     if receiver is None or not receiver.whole:
         await Cancellable(connection, connection.executemany(statement, rows))
         return -1
@@ -28,13 +28,6 @@ async def executemany(connection: Any, statement: str, rows: Any) -> int:
     finally:
         receiver.overhear = None
     return tally.total
-
-
-def _receiver_of(connection: Any) -> Any:
-    """Return what stands before asyncpg's protocol, None where nothing of ours does."""
-    transport = getattr(connection, "_transport", None) if is_private() else None
-    stands = None if transport is None else transport.get_protocol()
-    return stands if isinstance(stands, _impl.receiving.Receiver) else None
 
 
 class Cancellable:

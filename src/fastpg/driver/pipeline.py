@@ -11,9 +11,9 @@ from typing import Any
 
 from asyncpg import exceptions as driver_errors
 
-from .. import _impl
 from .capability import is_private, pipelines
 from .ends import Ends, TransactionState
+from .execution import receiver_of
 from .preamble import Preamble, begin_text, statement_messages
 
 _PORTAL_CLOSED = b"3\0\0\0\x04Z\0\0\0\x05"  # and the status of the transaction
@@ -153,6 +153,4 @@ def open_pipeline(connection: Any, preamble: Preamble | None) -> Pipeline | None
     """Return a new pipeline of asyncpg's connection, None where this asyncpg cannot have one."""
     if preamble is None or not pipelines(connection):
         return None
-    stands = connection._transport.get_protocol()
-    receiver = stands if isinstance(stands, _impl.receiving.Receiver) else None
-    return Pipeline(connection, preamble, receiver)
+    return Pipeline(connection, preamble, receiver_of(connection))
