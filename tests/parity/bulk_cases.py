@@ -9,7 +9,9 @@ from itertools import count
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy import event
 from sqlalchemy.dialects import postgresql as pg
+from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.types import TypeDecorator
 
 
@@ -168,3 +170,14 @@ BULK: dict[str, tuple[Any, Any]] = {
         [{"all": [0]}, {"all": [1]}],
     ),
 }
+
+
+def executions_of(engine: AsyncEngine) -> list[Any]:
+    """Return a list to which each execution's text, parameters and kind are added from now on."""
+    seen: list[Any] = []
+
+    def before(conn: Any, cur: Any, text: str, given: Any, context: Any, many: bool) -> None:
+        seen.append([text, given, many])
+
+    event.listen(engine.sync_engine, "before_cursor_execute", before)
+    return seen

@@ -20,6 +20,7 @@ from fastpg import bulk
 from tests.fixtures.engines import Dialect
 from tests.fixtures.outcome import Both, attempt, refused
 from tests.fixtures.tasks import run
+from tests.parity.bulk_cases import executions_of
 from tests.parity.scratch import apart, scratch
 
 
@@ -166,15 +167,7 @@ def test_arrays_do_the_same(both: Both, name: str, watched: bool, page: int) -> 
     statement, given, changed = TAKEN[name]
 
     async def work(engine: AsyncEngine) -> Any:
-        seen: list[Any] = []
-        if watched:
-
-            def before(
-                conn: Any, cur: Any, text: str, given: Any, context: Any, many: bool
-            ) -> None:
-                seen.append([text, given, many])
-
-            event.listen(engine.sync_engine, "before_cursor_execute", before)
+        seen = executions_of(engine) if watched else []
         async with scratch(engine, metadata) as connection:
             await fill(connection)
             seen.clear()

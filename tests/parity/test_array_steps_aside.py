@@ -19,6 +19,7 @@ from fastpg import bulk
 from tests.fixtures.engines import Dialect
 from tests.fixtures.outcome import Both, attempt, refused
 from tests.fixtures.tasks import run
+from tests.parity.bulk_cases import executions_of
 from tests.parity.scratch import apart, scratch
 
 
@@ -162,15 +163,7 @@ def test_the_usual_way_is_taken_and_its_reason_counted(
     statement, parameters, reason = CASES[name]
 
     async def work(engine: AsyncEngine) -> Any:
-        seen: list[Any] = []
-        if watched:
-
-            def before(
-                conn: Any, cur: Any, text: str, given: Any, context: Any, many: bool
-            ) -> None:
-                seen.append([text, given, many])
-
-            event.listen(engine.sync_engine, "before_cursor_execute", before)
+        seen = executions_of(engine) if watched else []
         async with scratch(engine, metadata) as connection:
             sent = [
                 await apart(connection, partial(_sent, connection, statement, parameters))

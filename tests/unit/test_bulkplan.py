@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
 from fastpg.bulkplan import ArrayInsert, plan_of
-from fastpg.dialect import PGDialect_asyncpg
+from tests.unit.compiled_for_many import compiled_for_many
 
 metadata = sa.MetaData()
 table = sa.Table(
@@ -37,15 +37,7 @@ text_bind: Any = sa.bindparam("x", type_=sa.Text)
 def plan(
     statement: Any, columns: list[str], translation: Any = None
 ) -> tuple[ArrayInsert | str, Any]:
-    compiled = statement.compile(
-        dialect=PGDialect_asyncpg(),
-        column_keys=columns,
-        for_executemany=True,
-        schema_translate_map=translation,
-    )
-    text = compiled.string
-    if translation is not None:
-        text = compiled.preparer._render_schema_translates(text, translation)
+    compiled, text = compiled_for_many(statement, columns, translation)
     return plan_of(compiled, text, translation), compiled
 
 

@@ -11,7 +11,7 @@ from sqlalchemy.types import TypeDecorator
 
 from fastpg import bulkplan, dmlplan
 from fastpg.bulkplan import ArrayChange, ArrayInsert
-from fastpg.dialect import PGDialect_asyncpg
+from tests.unit.compiled_for_many import compiled_for_many
 
 
 class Doubled(TypeDecorator[int]):
@@ -95,15 +95,7 @@ insert = pg.insert(table)
 def plan(
     statement: Any, columns: list[str], translation: Any = None
 ) -> tuple[ArrayInsert | str, Any]:
-    compiled = statement.compile(
-        dialect=PGDialect_asyncpg(),
-        column_keys=columns,
-        for_executemany=True,
-        schema_translate_map=translation,
-    )
-    text = compiled.string
-    if translation is not None:
-        text = compiled.preparer._render_schema_translates(text, translation)
+    compiled, text = compiled_for_many(statement, columns, translation)
     if compiled.isinsert:
         return bulkplan.plan_of(compiled, text, translation, upserts=True), compiled
     return dmlplan.plan_of(compiled, text, translation), compiled
