@@ -25,6 +25,7 @@ POOL_SIZE = 5
 STATEMENT_CACHE = 8
 
 _kept: list[object] = []
+_TO_MALLOC = 2_000  # bytes; Python asks malloc() for what is larger than 512
 
 
 async def main(options: argparse.Namespace) -> None:
@@ -71,6 +72,7 @@ async def in_one_engine(
             await perform(engine, number)
             if leak:
                 _kept.append(str(number) * 10)
+                _kept.append(bytes(_TO_MALLOC))
 
     await gather(worker)
 
@@ -85,6 +87,7 @@ async def in_many_engines(
         await own.dispose()
         if leak:
             _kept.append(own)
+            _kept.append(bytes(_TO_MALLOC))
 
 
 async def gather(worker: Callable[[], Awaitable[None]]) -> None:

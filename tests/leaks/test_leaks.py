@@ -16,11 +16,13 @@ from tests.leaks.program import POOL_SIZE, STATEMENT_CACHE
 
 UNITS = 10_000
 ENGINES = 400
-# Over all units after warm-up: room for the allocator and for caches that still fill, and far
-# below one object or one hundred bytes per unit.
+# Over all units after warm-up: room for caches that still fill, and far below one object or one
+# hundred bytes per unit. Resident memory swings by megabytes while nothing more is allocated; its
+# bound is there for what neither Python nor malloc() knows of, such as a mapped page per unit.
 MOST_OBJECTS_OF_A_CLASS = 100
 MOST_BLOCKS = 1_000
-MOST_KILOBYTES = 2_000
+MOST_ALLOCATED_KB = 500
+MOST_RESIDENT_KB = 20_000
 _SECONDS = 900
 
 
@@ -38,6 +40,11 @@ class Run:
         first, last = self.snapshots[0].objects, self.snapshots[-1].objects
         more = {name: count - first.get(name, 0) for name, count in last.items()}
         return {name: count for name, count in more.items() if count > MOST_OBJECTS_OF_A_CLASS}
+
+    @property
+    def tells_allocated(self) -> bool:
+        """Say whether this C library counts what it has given out."""
+        return self.snapshots[0].allocated_kb is not None
 
     def more(self, name: str) -> int:
         """Return the growth of one count between warm-up and the end."""
@@ -76,20 +83,22 @@ def assert_level(run: Run, implementation: str) -> None:
         assert taken.prepared <= 2 * STATEMENT_CACHE  # ours and asyncpg's own
     assert run.grown == {}
     assert run.more("blocks") < MOST_BLOCKS, run.snapshots
-    assert run.more("resident_kb") < MOST_KILOBYTES, run.snapshots
+    if run.tells_allocated:
+        assert run.more("allocated_kb") < MOST_ALLOCATED_KB, run.snapshots
+    assert run.more("resident_kb") < MOST_RESIDENT_KB, run.snapshots
 
 
 @pytest.mark.parametrize("implementation", ["compiled", "python"])
 def test_units_of_work_level_off(implementation: str, server: Server) -> None:
     run = start(server, "units", UNITS, implementation)
-    print([(taken.blocks, taken.resident_kb) for taken in run.snapshots])
+    print([(taken.blocks, taken.allocated_kb, taken.resident_kb) for taken in run.snapshots])
     assert_level(run, implementation)
 
 
 @pytest.mark.parametrize("implementation", ["compiled", "python"])
 def test_engines_made_and_disposed_level_off(implementation: str, server: Server) -> None:
     run = start(server, "engines", ENGINES, implementation, parts=1)
-    print([(taken.blocks, taken.resident_kb) for taken in run.snapshots])
+    print([(taken.blocks, taken.allocated_kb, taken.resident_kb) for taken in run.snapshots])
     assert_level(run, implementation)
 
 
@@ -99,3 +108,5 @@ def test_a_leak_is_found(kind: str, count: int, server: Server) -> None:
     with pytest.raises(AssertionError):
         assert_level(run, "compiled")
     assert run.more("blocks") >= min(count, MOST_BLOCKS)
+    if run.tells_allocated:
+        assert run.more("allocated_kb") >= count  # each leaves more than a kilobyte
