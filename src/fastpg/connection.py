@@ -246,19 +246,20 @@ class AsyncAdapt_asyncpg_connection(TransactionalConnection):
     def terminate(self) -> None:
         """Close without fail: gracefully within two seconds, else by dropping the socket."""
         if not self._can_wait():
-            self._drop()
+            self.drop()
             return
         try:
             self.await_(self._close_gracefully())
         except Exception:
-            self._drop()
+            self.drop()
         except asyncio.CancelledError:
-            self._drop()
+            self.drop()
             raise
         else:
             self._transaction = None
 
-    def _drop(self) -> None:
+    def drop(self) -> None:
+        """Close without a farewell and without waiting."""
         driver.drop(self._connection)
         self._transaction = None
 

@@ -29,7 +29,7 @@ from .initialize import InitializingDialect
 from .inlists import InListDialect
 from .isolation import ISOLATION_LEVELS as ISOLATION_LEVELS
 from .isolation import IsolationDialect
-from .liveness import refuse_lost, was_used_recently
+from .liveness import close_unfit, refuse_lost, was_used_recently
 from .server_side import AsyncAdapt_asyncpg_ss_cursor as AsyncAdapt_asyncpg_ss_cursor
 from .statements import SchemaGeneration
 from .statistics import EngineCounters
@@ -228,7 +228,7 @@ class PGDialect_asyncpg(InitializingDialect, BulkDialect, InListDialect, Isolati
 
     def do_terminate(self, dbapi_connection: Any) -> None:
         """Close a connection that may be broken."""
-        dbapi_connection.terminate()
+        close_unfit(dbapi_connection)
 
     def is_disconnect(self, e: Any, connection: Any, cursor: Any) -> bool:
         """Tell whether an error means that the connection, and so the pool, is of no more use.

@@ -1,12 +1,13 @@
 """Whether a pooled connection still lives, found out without a round trip where that is possible.
 
-The dialect has the pool call :func:`refuse_lost` at each checkout, and asks
-:func:`was_used_recently` before it pings.
+The dialect has the pool call :func:`refuse_lost` at each checkout, asks
+:func:`was_used_recently` before it pings, and has :func:`close_unfit` close what was refused.
 """
 
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable
 from time import monotonic
 from typing import Any
@@ -30,6 +31,19 @@ def refuse_lost(dbapi_connection: Any, record: Any, proxy: Any) -> None:
     """
     if isinstance(dbapi_connection, AsyncAdapt_asyncpg_connection) and _is_lost(dbapi_connection):
         raise DisconnectionError("the connection was closed while it was not in use")
+
+
+def close_unfit(dbapi_connection: Any) -> None:
+    """Terminate a connection; without a farewell if the pool has just refused it at a checkout.
+
+    A task that is cancelled while SQLAlchemy's pool waits there keeps the connection's place in
+    the pool until garbage is collected.
+    """
+    refused = isinstance(sys.exc_info()[1], DisconnectionError)
+    if refused and isinstance(dbapi_connection, AsyncAdapt_asyncpg_connection):
+        dbapi_connection.drop()
+    else:
+        dbapi_connection.terminate()
 
 
 def was_used_recently(adapted: Any) -> bool:

@@ -58,6 +58,10 @@ class AsyncAdaptFallback_asyncpg_connection(AsyncAdapt_asyncpg_connection):
             self._left = True
             self._loop_thread.abandon(self._connection)
 
-    def _drop(self) -> None:
-        self._loop_thread.call(partial(driver.drop, self._connection))
-        self._transaction = None
+    def drop(self) -> None:
+        """Close without a farewell and without waiting, from any thread."""
+        try:
+            self._loop_thread.call(partial(driver.drop, self._connection))
+            self._transaction = None
+        finally:
+            self._leave()

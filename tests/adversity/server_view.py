@@ -17,6 +17,8 @@ from tests.fixtures.server import Server
 SETTLE_SECONDS = 30.0  # for a machine that stands still now and then
 _POLL_SECONDS = 0.005
 
+_UNSYNCED = ("active", "ClientRead")
+_WAITS = "SELECT state, wait_event FROM pg_stat_activity WHERE pid = $1"
 _ONE = "SELECT state FROM pg_stat_activity WHERE pid = $1"
 _ALL = (
     "SELECT pid, state, backend_xid::text, query, wait_event FROM pg_stat_activity"
@@ -49,6 +51,11 @@ class View:
         state: str | None = await self.connection.fetchval(_ONE, pid)
         return state
 
+    async def waits_for_client(self, pid: int) -> bool:
+        """Tell whether a backend says that it is active, and waits for its client."""
+        found = await self.connection.fetchrow(_WAITS, pid)
+        return found is not None and tuple(found) == _UNSYNCED
+
     async def settled(self, pid: int, seconds: float = SETTLE_SECONDS) -> str | None:
         """Return the state of a backend, once it is no longer "active".
 
@@ -77,8 +84,7 @@ class View:
             busy = [
                 tuple(s)
                 for s in await self.sessions(application)
-                if s["state"] != "idle"
-                and (s["state"], s["wait_event"]) != ("active", "ClientRead")
+                if s["state"] != "idle" and (s["state"], s["wait_event"]) != _UNSYNCED
             ]
             if not busy or asyncio.get_running_loop().time() > end:
                 return busy
@@ -110,10 +116,14 @@ async def check_flag(adapted: Any, view: View, seconds: float = SETTLE_SECONDS) 
     """Compare what a connection believes of its transaction with what the server says.
 
     An end whose answer nobody waits for may still be on its way: they have `seconds` to agree.
+    A session that was asked for a description, and waits for more, is given a Sync to say where it
+    stands: that is how asyncpg leaves it when a program's own use of it is cancelled.
     """
     driver = adapted._connection  # asking by its public name marks it as in foreign hands
     end = asyncio.get_running_loop().time() + seconds
     while True:
+        if await view.waits_for_client(driver.get_server_pid()):
+            await driver.execute(";")
         state = await view.settled(driver.get_server_pid())
         believed = (adapted._transaction is not None, driver.is_in_transaction())
         if believed == (state != "idle", state != "idle"):
