@@ -245,7 +245,8 @@ class AsyncAdapt_asyncpg_connection(TransactionalConnection):
 
     def terminate(self) -> None:
         """Close without fail: gracefully within two seconds, else by dropping the socket."""
-        if not self._can_wait():
+        # compared with True: an object in asyncpg's place may answer with anything
+        if not self._can_wait() or self._connection.is_closed() is True:
             self.drop()
             return
         try:

@@ -34,13 +34,14 @@ def refuse_lost(dbapi_connection: Any, record: Any, proxy: Any) -> None:
 
 
 def close_unfit(dbapi_connection: Any) -> None:
-    """Terminate a connection; without a farewell if the pool has just refused it at a checkout.
+    """Terminate a connection; without a farewell if that is because of an error.
 
-    A task that is cancelled while SQLAlchemy's pool waits there keeps the connection's place in
-    the pool until garbage is collected.
+    SQLAlchemy's pool closes so what a checkout has refused, or what could not be reset.  A task
+    that is cancelled while it waits there keeps the connection's place in the pool until garbage
+    is collected.
     """
-    refused = isinstance(sys.exc_info()[1], DisconnectionError)
-    if refused and isinstance(dbapi_connection, AsyncAdapt_asyncpg_connection):
+    because_of_error = isinstance(sys.exc_info()[1], Exception)
+    if because_of_error and isinstance(dbapi_connection, AsyncAdapt_asyncpg_connection):
         dbapi_connection.drop()
     else:
         dbapi_connection.terminate()

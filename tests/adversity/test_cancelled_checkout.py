@@ -1,4 +1,4 @@
-"""A checkout that finds a connection unfit and is cancelled right then gives its place back.
+"""Cancelled just when a checkout or a reset finds a connection unfit, a task gives its place back.
 
 SQLAlchemy's pool does not expect to be cancelled while it closes the unfit connection: its place
 in the pool would be taken until the garbage collector comes by.
@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 import pytest
 from sqlalchemy import event, text
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.util import greenlet_spawn
 
 from tests.adversity.server_view import pool_of
 from tests.fixtures.engines import Dialect
@@ -30,8 +31,10 @@ def no_garbage_collection() -> Iterator[None]:
     gc.enable()
 
 
-async def cancelled_when_refused(engine: AsyncEngine) -> None:
-    """Check a connection out, and be cancelled at the first await after it was found unfit."""
+async def cancelled_when_unfit(
+    engine: AsyncEngine, work: Callable[[AsyncEngine], Coroutine[Any, Any, Any]]
+) -> None:
+    """Do something, and be cancelled at the first await after a connection was found unfit."""
     invalidated: list[Any] = []
 
     @event.listens_for(engine.sync_engine, "invalidate")
@@ -40,10 +43,10 @@ async def cancelled_when_refused(engine: AsyncEngine) -> None:
             task.cancel()
         invalidated.append(args)
 
-    task = asyncio.ensure_future(pid_of(engine))
+    task = asyncio.ensure_future(work(engine))
     await asyncio.wait({task})
     assert invalidated
-    assert task.cancelled()
+    assert task.cancelled() or not task.exception()
 
 
 def refuse_once(engine: AsyncEngine) -> None:
@@ -79,7 +82,7 @@ def test_the_place_is_given_back(fastpg_dialect: Dialect, unfit: str) -> None:
         engine = fastpg_dialect.engine(pool_size=1, max_overflow=0, pool_timeout=1, **options)
         await pid_of(engine)
         make_unfit(engine)
-        await cancelled_when_refused(engine)
+        await cancelled_when_unfit(engine, pid_of)
         assert pool_of(engine).checkedout() == 0
         assert await pid_of(engine)
 
@@ -94,7 +97,33 @@ def test_a_ping_that_is_not_answered(fastpg_dialect: Dialect, proxy: Proxy) -> N
         async with engine.connect() as connection:
             await connection.execute(text("SELECT 1"))
         proxy.reset()
-        await cancelled_when_refused(engine)
+        await cancelled_when_unfit(engine, pid_of)
+        assert pool_of(engine).checkedout() == 0
+        assert await pid_of(engine)
+
+    asyncio.run(work())
+
+
+async def close_unshielded(engine: AsyncEngine) -> None:
+    """Read, and close as a session does in its commit(), where a cancellation comes through."""
+    connection = await engine.connect()
+    await connection.execute(text("SELECT 1"))
+    sync: Any = connection.sync_connection
+    await greenlet_spawn(sync.close)
+
+
+@pytest.mark.usefixtures("no_garbage_collection")
+def test_a_reset_that_fails(fastpg_dialect: Dialect) -> None:
+    async def work() -> None:
+        engine = fastpg_dialect.engine(pool_size=1, max_overflow=0, pool_timeout=1)
+        failures = [TimeoutError("the reset took too long")]
+
+        @event.listens_for(engine.sync_engine, "reset")
+        def fail(*args: Any) -> None:
+            if failures:
+                raise failures.pop()
+
+        await cancelled_when_unfit(engine, close_unshielded)
         assert pool_of(engine).checkedout() == 0
         assert await pid_of(engine)
 

@@ -14,8 +14,11 @@ async def neutral_sync(connection: Any) -> None:
 
     Closes the unnamed portal, which nothing of ours needs, and syncs: one write and one wait,
     no query, no transaction.  Works in an aborted transaction, too.  asyncpg's ``command_timeout``
-    holds.  Level ``private`` only.
+    holds.  Level ``private`` only.  Raises asyncpg's errors, of a closed connection InterfaceError.
     """
+    if connection.is_closed():
+        # asyncpg 0.30 would miss its protocol
+        raise asyncpg.InterfaceError("connection is closed")
     await connection._protocol.close_portal("", None)
 
 
