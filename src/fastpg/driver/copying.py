@@ -241,6 +241,8 @@ class CopyWatch:
     def _go_on(self) -> None:
         self._holding = False
         transport: Any = self._transport
+        if not _copies(self._connection):
+            return  # dropped meanwhile, and nobody waits any more
         if (
             transport.is_closing()
             or transport.get_write_buffer_size() <= transport.get_write_buffer_limits()[1]
