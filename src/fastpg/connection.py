@@ -245,8 +245,7 @@ class AsyncAdapt_asyncpg_connection(TransactionalConnection):
 
     def terminate(self) -> None:
         """Close without fail: gracefully within two seconds, else by dropping the socket."""
-        # compared with True: an object in asyncpg's place may answer with anything
-        if not self._can_wait() or self._connection.is_closed() is True:
+        if not self._can_wait():
             self.drop()
             return
         try:

@@ -34,14 +34,15 @@ def refuse_lost(dbapi_connection: Any, record: Any, proxy: Any) -> None:
 
 
 def close_unfit(dbapi_connection: Any) -> None:
-    """Terminate a connection; without a farewell if that is because of an error.
+    """Terminate a connection; without a farewell if that is because of an error, or closed already.
 
     SQLAlchemy's pool closes so what a checkout has refused, or what could not be reset.  A task
     that is cancelled while it waits there keeps the connection's place in the pool until garbage
     is collected.
     """
-    because_of_error = isinstance(sys.exc_info()[1], Exception)
-    if because_of_error and isinstance(dbapi_connection, AsyncAdapt_asyncpg_connection):
+    if isinstance(dbapi_connection, AsyncAdapt_asyncpg_connection) and (
+        isinstance(sys.exc_info()[1], Exception) or dbapi_connection._connection.is_closed() is True
+    ):
         dbapi_connection.drop()
     else:
         dbapi_connection.terminate()
