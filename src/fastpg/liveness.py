@@ -41,11 +41,18 @@ def close_unfit(dbapi_connection: Any) -> None:
     is collected.
     """
     if isinstance(dbapi_connection, AsyncAdapt_asyncpg_connection) and (
-        isinstance(sys.exc_info()[1], Exception) or dbapi_connection._connection.is_closed() is True
+        _is_unfit(sys.exc_info()[1]) or dbapi_connection._connection.is_closed() is True
     ):
         dbapi_connection.drop()
     else:
         dbapi_connection.terminate()
+
+
+def _is_unfit(error: BaseException | None) -> bool:
+    # at level public asyncpg may be waiting for the cancellation of a statement that took too
+    # long: dropped then, it leaves an error that nobody retrieves
+    kind = Exception if driver.can_pipeline() else DisconnectionError
+    return isinstance(error, kind)
 
 
 def was_used_recently(adapted: Any) -> bool:

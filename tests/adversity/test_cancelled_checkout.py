@@ -17,6 +17,7 @@ from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import greenlet_spawn
 
+from fastpg import driver
 from tests.adversity.server_view import pool_of
 from tests.fixtures.engines import Dialect
 from tests.fixtures.proxy import Proxy
@@ -112,6 +113,7 @@ async def close_unshielded(engine: AsyncEngine) -> None:
     await greenlet_spawn(sync.close)
 
 
+@pytest.mark.skipif(not driver.can_pipeline(), reason="level public waits for the farewell")
 @pytest.mark.usefixtures("no_garbage_collection")
 def test_a_reset_that_fails(fastpg_dialect: Dialect) -> None:
     async def work() -> None:
