@@ -35,9 +35,13 @@ class Patience:
         try:
             yield patience
         finally:
-            patience._asking.cancel()
-            await asyncio.wait({patience._asking})
+            await patience.end()
             connection.terminate()
+
+    async def end(self) -> None:
+        """Ask no more."""
+        self._asking.cancel()
+        await asyncio.wait({self._asking})
 
     async def _ask(self) -> None:
         while True:

@@ -18,8 +18,7 @@ SETTLE_SECONDS = 30.0  # for a machine that stands still now and then
 _POLL_SECONDS = 0.005
 
 _UNSYNCED = ("active", "ClientRead")
-_WAITS = "SELECT state, wait_event FROM pg_stat_activity WHERE pid = $1"
-_ONE = "SELECT state FROM pg_stat_activity WHERE pid = $1"
+_ONE = "SELECT state, wait_event FROM pg_stat_activity WHERE pid = $1"
 _ALL = (
     "SELECT pid, state, backend_xid::text, query, wait_event FROM pg_stat_activity"
     " WHERE application_name = $1"
@@ -48,13 +47,15 @@ class View:
 
     async def state(self, pid: int) -> str | None:
         """Return the state of a backend; None when it is gone."""
-        state: str | None = await self.connection.fetchval(_ONE, pid)
-        return state
+        return (await self._one(pid))[0]
 
     async def waits_for_client(self, pid: int) -> bool:
         """Tell whether a backend says that it is active, and waits for its client."""
-        found = await self.connection.fetchrow(_WAITS, pid)
-        return found is not None and tuple(found) == _UNSYNCED
+        return await self._one(pid) == _UNSYNCED
+
+    async def _one(self, pid: int) -> tuple[str | None, str | None]:
+        state, wait_event = await self.connection.fetchrow(_ONE, pid) or (None, None)
+        return state, wait_event
 
     async def settled(self, pid: int, seconds: float = SETTLE_SECONDS) -> str | None:
         """Return the state of a backend, once it is no longer "active".
@@ -142,3 +143,8 @@ class Connections:
     def alive(self) -> list[Any]:
         """Return the adapted connections that are not closed."""
         return [a for a in self._opened if not a._connection.is_closed()]
+
+    def terminate(self) -> None:
+        """Close them all behind the engine's back."""
+        for adapted in self.alive():
+            adapted._connection.terminate()

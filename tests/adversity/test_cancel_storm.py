@@ -223,8 +223,7 @@ async def storm(dialect: Dialect, options: dict[str, Any], arguments: dict[str, 
             print(summary(running.outcomes))
             await check(running, opened, view, steady, application)
     except BaseException:
-        for adapted in opened.alive():
-            adapted._connection.terminate()  # locks must not keep the tables from being dropped
+        opened.terminate()  # locks must not keep the tables from being dropped
         raise
     finally:
         await storm_units.drop(steady)

@@ -13,18 +13,18 @@ from typing import Any
 
 import pytest
 from sqlalchemy import event, text
-from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import greenlet_spawn
 
 from fastpg import driver
-from tests.adversity.server_view import pool_of
+from tests.adversity.server_view import Connections, pool_of
 from tests.fixtures.engines import Dialect
 from tests.fixtures.proxy import Proxy
 from tests.parity.test_disconnects import pid_of
+from tests.parity.test_liveness import refuse_once
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def no_garbage_collection() -> Iterator[None]:
     gc.collect()
     gc.disable()
@@ -32,10 +32,10 @@ def no_garbage_collection() -> Iterator[None]:
     gc.enable()
 
 
-async def cancelled_when_unfit(
+async def gives_its_place_back(
     engine: AsyncEngine, work: Callable[[AsyncEngine], Coroutine[Any, Any, Any]]
 ) -> None:
-    """Do something, and be cancelled at the first await after a connection was found unfit."""
+    """Do something, and be cancelled at the first await after its connection was found unfit."""
     invalidated: list[Any] = []
 
     @event.listens_for(engine.sync_engine, "invalidate")
@@ -48,49 +48,32 @@ async def cancelled_when_unfit(
     await asyncio.wait({task})
     assert invalidated
     assert task.cancelled() or not task.exception()
-
-
-def refuse_once(engine: AsyncEngine) -> None:
-    """Have a listener of the program refuse the next connection."""
-    refusals = [DisconnectionError("not this one")]
-
-    @event.listens_for(engine.sync_engine, "checkout")
-    def refuse(*args: Any) -> None:
-        if refusals:
-            raise refusals.pop()
-
-
-def closed_by_the_program(engine: AsyncEngine) -> None:
-    """Close every connection of the pool behind its back."""
-    for record in list(pool_of(engine)._pool._queue._queue):  # type: ignore[attr-defined]
-        record.dbapi_connection._connection.terminate()
+    assert pool_of(engine).checkedout() == 0
+    assert await pid_of(engine)
 
 
 PINGED = {"pool_pre_ping": True, "ping_bypass_window": 0}
-UNFIT: dict[str, tuple[dict[str, Any], Callable[[AsyncEngine], None]]] = {
-    "lost": ({}, closed_by_the_program),
-    "refused": ({}, refuse_once),
-    "lost, pinged": (PINGED, closed_by_the_program),
+UNFIT: dict[str, tuple[dict[str, Any], Callable[[AsyncEngine, Connections], None]]] = {
+    "lost": ({}, lambda engine, opened: opened.terminate()),
+    "refused": ({}, lambda engine, opened: refuse_once(engine)),
+    "lost, pinged": (PINGED, lambda engine, opened: opened.terminate()),
 }
 
 
-@pytest.mark.usefixtures("no_garbage_collection")
 @pytest.mark.parametrize("unfit", UNFIT)
 def test_the_place_is_given_back(fastpg_dialect: Dialect, unfit: str) -> None:
     options, make_unfit = UNFIT[unfit]
 
     async def work() -> None:
         engine = fastpg_dialect.engine(pool_size=1, max_overflow=0, pool_timeout=1, **options)
+        opened = Connections(engine)
         await pid_of(engine)
-        make_unfit(engine)
-        await cancelled_when_unfit(engine, pid_of)
-        assert pool_of(engine).checkedout() == 0
-        assert await pid_of(engine)
+        make_unfit(engine, opened)
+        await gives_its_place_back(engine, pid_of)
 
     asyncio.run(work())
 
 
-@pytest.mark.usefixtures("no_garbage_collection")
 def test_a_ping_that_is_not_answered(fastpg_dialect: Dialect, proxy: Proxy) -> None:
     async def work() -> None:
         pool: dict[str, Any] = {"pool_size": 1, "max_overflow": 0, "pool_timeout": 1, **PINGED}
@@ -98,9 +81,7 @@ def test_a_ping_that_is_not_answered(fastpg_dialect: Dialect, proxy: Proxy) -> N
         async with engine.connect() as connection:
             await connection.execute(text("SELECT 1"))
         proxy.reset()
-        await cancelled_when_unfit(engine, pid_of)
-        assert pool_of(engine).checkedout() == 0
-        assert await pid_of(engine)
+        await gives_its_place_back(engine, pid_of)
 
     asyncio.run(work())
 
@@ -114,7 +95,6 @@ async def close_unshielded(engine: AsyncEngine) -> None:
 
 
 @pytest.mark.skipif(not driver.can_pipeline(), reason="level public waits for the farewell")
-@pytest.mark.usefixtures("no_garbage_collection")
 def test_a_reset_that_fails(fastpg_dialect: Dialect) -> None:
     async def work() -> None:
         engine = fastpg_dialect.engine(pool_size=1, max_overflow=0, pool_timeout=1)
@@ -125,8 +105,6 @@ def test_a_reset_that_fails(fastpg_dialect: Dialect) -> None:
             if failures:
                 raise failures.pop()
 
-        await cancelled_when_unfit(engine, close_unshielded)
-        assert pool_of(engine).checkedout() == 0
-        assert await pid_of(engine)
+        await gives_its_place_back(engine, close_unshielded)
 
     asyncio.run(work())

@@ -209,8 +209,7 @@ async def cancelled(
             await engine.dispose()
             assert await view.gone(APPLICATION) == []
     except BaseException:
-        for adapted in connections.alive():
-            adapted._connection.terminate()  # locks must not keep the tables from being dropped
+        connections.terminate()  # locks must not keep the tables from being dropped
         raise
     finally:
         await storm_units.drop(steady)

@@ -71,8 +71,7 @@ async def in_one_engine(
         for number in numbers:
             await perform(engine, number)
             if leak:
-                _kept.append(str(number) * 10)
-                _kept.append(bytes(_TO_MALLOC))
+                keep(str(number) * 10)
 
     await gather(worker)
 
@@ -86,8 +85,12 @@ async def in_many_engines(
         await perform(own, number)
         await own.dispose()
         if leak:
-            _kept.append(own)
-            _kept.append(bytes(_TO_MALLOC))
+            keep(own)
+
+
+def keep(left: object) -> None:
+    """Leak what a unit of work leaves, and memory of malloc()'s beside it."""
+    _kept.extend((left, bytes(_TO_MALLOC)))
 
 
 async def gather(worker: Callable[[], Awaitable[None]]) -> None:

@@ -310,17 +310,21 @@ def test_a_listener_sees_the_living_connection_only(fastpg_dialect: Dialect, pro
     asyncio.run(work())
 
 
+def refuse_once(engine: AsyncEngine) -> None:
+    """Have a listener of the program refuse the next connection."""
+    refusals = [sqlalchemy.exc.DisconnectionError("not this one")]
+
+    @event.listens_for(engine.sync_engine, "checkout")
+    def refuse(*args: Any) -> None:
+        if refusals:
+            raise refusals.pop()
+
+
 def test_a_listener_that_refuses_connections(dialect: Dialect) -> None:
     async def work() -> None:
         engine = dialect.engine(pool_size=1, max_overflow=0)
         pid = await pid_of(engine)
-        refusals = [sqlalchemy.exc.DisconnectionError("not this one")]
-
-        @event.listens_for(engine.sync_engine, "checkout")
-        def refuse(*args: Any) -> None:
-            if refusals:
-                raise refusals.pop()
-
+        refuse_once(engine)
         assert await pid_of(engine) != pid
 
     asyncio.run(work())

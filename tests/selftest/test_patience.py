@@ -24,18 +24,13 @@ class Answering:
         return 1
 
 
-async def _ended(patience: Patience) -> None:
-    patience._asking.cancel()
-    await asyncio.wait({patience._asking})
-
-
 def test_what_never_ends_is_given_up() -> None:
     async def work() -> None:
         connection: Any = Answering()
         patience = Patience(connection)
         never: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         assert await patience.wait({never}, SECONDS) == set()
-        await _ended(patience)
+        await patience.end()
 
     asyncio.run(work())
 
@@ -47,7 +42,7 @@ def test_what_ends_is_returned_though_the_server_stood_still() -> None:
         connection.answers.clear()
         late = asyncio.ensure_future(asyncio.sleep(5 * SECONDS))
         assert await patience.wait({late}, SECONDS) == {late}
-        await _ended(patience)
+        await patience.end()
 
     asyncio.run(work())
 

@@ -220,7 +220,10 @@ class CopyWatch:
             self._transport.__dict__.pop("write", None)
 
     def _lost(self, _connection: Any) -> None:
-        if _copies(self._connection):
+        self._resume()
+
+    def _resume(self) -> None:
+        if _copies(self._connection):  # not dropped meanwhile
             self._connection._protocol.resume_writing()
 
     @property
@@ -241,13 +244,11 @@ class CopyWatch:
     def _go_on(self) -> None:
         self._holding = False
         transport: Any = self._transport
-        if not _copies(self._connection):
-            return  # dropped meanwhile, and nobody waits any more
         if (
             transport.is_closing()
             or transport.get_write_buffer_size() <= transport.get_write_buffer_limits()[1]
         ):
-            self._connection._protocol.resume_writing()
+            self._resume()
         # else it is full indeed, and says when it is not any more
 
     def _count(self, data: Any) -> None:
