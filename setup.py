@@ -1,9 +1,9 @@
-"""List the extensions and packages of fastpg; everything else stands in pyproject.toml.
+"""List the extensions and packages of pgflight; everything else stands in pyproject.toml.
 
 Two environment switches, each empty, 0 or 1:
 
-FASTPG_NO_EXTENSIONS=1       build pure Python on purpose
-FASTPG_REQUIRE_EXTENSIONS=1  fail when an extension cannot be built
+PGFLIGHT_NO_EXTENSIONS=1       build pure Python on purpose
+PGFLIGHT_REQUIRE_EXTENSIONS=1  fail when an extension cannot be built
 
 With neither, a machine without a C compiler installs the Python form.
 """
@@ -57,7 +57,7 @@ def own_build_ext(build_ext: type) -> type:
                 if ext.optional:
                     raise  # setuptools prints it as a warning
                 raise SystemExit(
-                    f"FASTPG_REQUIRE_EXTENSIONS=1, but {ext.name} cannot be compiled ({error}): "
+                    f"PGFLIGHT_REQUIRE_EXTENSIONS=1, but {ext.name} cannot be compiled ({error}): "
                     "install a C compiler and Python's headers, or unset the switch"
                 ) from error
 
@@ -73,11 +73,12 @@ def own_build_ext(build_ext: type) -> type:
 
 def extension_arguments() -> dict[str, object]:
     """Return the arguments of setup() that concern the extensions, as the switches ask."""
-    forbidden = switch("FASTPG_NO_EXTENSIONS")
-    required = switch("FASTPG_REQUIRE_EXTENSIONS")
+    forbidden = switch("PGFLIGHT_NO_EXTENSIONS")
+    required = switch("PGFLIGHT_REQUIRE_EXTENSIONS")
     if forbidden and required:
         raise SystemExit(
-            "FASTPG_NO_EXTENSIONS=1 and FASTPG_REQUIRE_EXTENSIONS=1 exclude each other: unset one"
+            "PGFLIGHT_NO_EXTENSIONS=1 and PGFLIGHT_REQUIRE_EXTENSIONS=1 exclude each other: "
+            "unset one"
         )
     if forbidden:
         return {}
@@ -95,12 +96,12 @@ def extension_arguments() -> dict[str, object]:
             obstacle = f"Cython cannot be imported ({error}): install cython>=3.1"
     if obstacle is not None:
         if required:
-            raise SystemExit(f"FASTPG_REQUIRE_EXTENSIONS=1, but {obstacle}; or unset the switch")
+            raise SystemExit(f"PGFLIGHT_REQUIRE_EXTENSIONS=1, but {obstacle}; or unset the switch")
         return {}
     return {
         "ext_modules": [
             CythonExtension(
-                f"fastpg._speedups.{name}_c",
+                f"pgflight._speedups.{name}_c",
                 [source(name)],
                 cython_directives={"language_level": "3"},
                 cython_c_in_temp=True,
@@ -113,7 +114,7 @@ def extension_arguments() -> dict[str, object]:
 
 
 setup(
-    packages=["fastpg", "fastpg.cli", "fastpg.driver", "fastpg._speedups"],
-    package_dir={"": "src", "fastpg._speedups": "src/_speedups"},
+    packages=["pgflight", "pgflight.cli", "pgflight.driver", "pgflight._speedups"],
+    package_dir={"": "src", "pgflight._speedups": "src/_speedups"},
     **extension_arguments(),
 )

@@ -305,7 +305,7 @@ class Arena:
 def tables(server: Server) -> Iterator[tuple[URL, str]]:
     """Make the tables; yield the URL for the workers and the schema; drop it at the end."""
     # Two runs on one server do not meet.
-    name = f"fastpg_bench_{os.getpid()}"
+    name = f"pgflight_bench_{os.getpid()}"
     server.execute(schema.drop(name), *schema.make(name))
     try:
         yield _nearest(server), name

@@ -2,12 +2,12 @@
 
     pytest bench --benchmark-only                          all of them, in less than ten minutes
     pytest bench --benchmark-only -k one_row               a part of them
-    pytest bench --benchmark-only --fastpg-report=docs     writes docs/benchmarks.{json,md,svg},
+    pytest bench --benchmark-only --pgflight-report=docs     writes docs/benchmarks.{json,md,svg},
                                                            docs/waits.svg, README.md's figures
     pytest bench --benchmark-disable                       only whether they run and agree
 
-`FASTPG_BENCH_GATES` names another file of gates. `FASTPG_BENCH_SLACK=0.9` multiplies the floors of
-time for a machine that is shared with others; the ceilings of memory and calls stay.
+`PGFLIGHT_BENCH_GATES` names another file of gates. `PGFLIGHT_BENCH_SLACK=0.9` multiplies the floors
+of time for a machine that is shared with others; the ceilings of memory and calls stay.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from tests.fixtures.impl import impl as impl
 
 _GATES = pytest.StashKey[Mapping[str, list[gates.Gate]]]()
 _REPORT = pytest.StashKey[Report]()
-_OPTION = "--fastpg-report"
+_OPTION = "--pgflight-report"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the option that names the directory of the report."""
-    parser.getgroup("fastpg").addoption(
+    parser.getgroup("pgflight").addoption(
         _OPTION,
         metavar="DIR",
         type=Path,

@@ -1,7 +1,7 @@
 """The gates of bench/gates.toml: read, checked against the catalogue, and applied to figures.
 
-bench/arena.py asks here after each benchmark. `FASTPG_BENCH_GATES` names another file,
-`FASTPG_BENCH_SLACK` lowers the floors of time on a machine that others use as well.
+bench/arena.py asks here after each benchmark. `PGFLIGHT_BENCH_GATES` names another file,
+`PGFLIGHT_BENCH_SLACK` lowers the floors of time on a machine that others use as well.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ else:
     import tomli as tomllib  # pytest brings it along on 3.10
 
 FILE = Path(__file__).with_name("gates.toml")
-FILE_VARIABLE = "FASTPG_BENCH_GATES"
-SLACK_VARIABLE = "FASTPG_BENCH_SLACK"
+FILE_VARIABLE = "PGFLIGHT_BENCH_GATES"
+SLACK_VARIABLE = "PGFLIGHT_BENCH_SLACK"
 EVERY = "every"
 MEASURES: dict[Kind, tuple[str, ...]] = {
     "time": ("cpu", "wall"),
@@ -88,7 +88,7 @@ class Gate:
 
 
 def slack() -> float:
-    """Return the factor of FASTPG_BENCH_SLACK, 1.0 when unset; GateError unless 0 < it <= 1."""
+    """Return the factor of PGFLIGHT_BENCH_SLACK, 1.0 when unset; GateError unless 0 < it <= 1."""
     given = os.environ.get(SLACK_VARIABLE, "")
     if not given:
         return 1.0

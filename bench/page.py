@@ -24,8 +24,8 @@ _NOISE = 0.05
 _BIAS = """\
 # Benchmarks
 
-**Read this first.** These figures come from the authors of fastpg, and the workloads are the ones
-that fastpg was made for: many rows, JSON, many parameters, over an open connection to a server on
+**Read this first.** These figures come from the authors of pgflight, and the workloads are the ones
+that pgflight was made for: many rows, JSON, many parameters, over an open connection to a server on
 the same machine. There, client processor time is compared, since the server would drown the
 difference; a program that waits for a network or for a slow query will notice much less of it.
 What such a program gains stands under units of work, which are compared by the time of day.
@@ -58,7 +58,7 @@ units on one connection without a pause.
 The rows, the statements and the bounds: `bench/e2e`, `bench/gates.toml`.
 
 ```
-pytest bench --benchmark-only --fastpg-report=docs
+pytest bench --benchmark-only --pgflight-report=docs
 ```
 
 writes `benchmarks.json` with every round's figures, and from it this page, the picture and the
@@ -115,7 +115,7 @@ def _times(benchmarks: list[Document]) -> Iterator[str]:
     yield "## Time\n"
     yield (
         "Microseconds per statement or document, client processor time unless it says wall; then"
-        " how many times as fast fastpg is (with an asterisk: measured once more, because the"
+        " how many times as fast pgflight is (with an asterisk: measured once more, because the"
         " first reading missed its gate).\n"
     )
     yield from _compared(timed)
@@ -128,7 +128,7 @@ def _units(benchmarks: list[Document]) -> Iterator[str]:
     yield "## Units of work\n"
     yield (
         "Microseconds on the wall that a program spends in one unit, from the pool and back; then"
-        " how many times as fast fastpg is (asterisk as above).\n"
+        " how many times as fast pgflight is (asterisk as above).\n"
     )
     yield from _compared(timed)
 
@@ -200,7 +200,7 @@ def _others(benchmarks: list[Document]) -> Iterator[str]:
 
 
 def _not_won(benchmarks: list[Document]) -> Iterator[str]:
-    yield "## Where fastpg does not win\n"
+    yield "## Where pgflight does not win\n"
     lines = []
     for benchmark in benchmarks:
         for gate in benchmark["gates"]:

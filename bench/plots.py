@@ -23,8 +23,8 @@ Document = dict[str, Any]
 
 # Label of a lane -> name in the legend, colour.
 _SHOWN = {
-    "compiled": ("fastpg, compiled", "#0969da"),
-    "python": ("fastpg, Python", "#80bfff"),
+    "compiled": ("pgflight, compiled", "#0969da"),
+    "python": ("pgflight, Python", "#80bfff"),
     "psycopg": ("psycopg, async", "#bf8700"),
 }
 _TEXT = "#1f2328"

@@ -1,6 +1,6 @@
 """What a run has measured: kept while it lasts, then written as benchmarks.json.
 
-The arena adds entries; bench/conftest.py prints the table and, with `--fastpg-report=DIR`, writes
+The arena adds entries; bench/conftest.py prints the table and, with `--pgflight-report=DIR`, writes
 the JSON, the page of bench/page.py and the pictures of bench/plots.py and bench/waits.py from it.
 """
 
@@ -20,7 +20,7 @@ from bench.catalogue import BENCHMARKS, Benchmark
 from bench.gates import Figures
 from bench.peers.spec import PEERS
 from bench.verdicts import Reading, Verdict
-from fastpg.cli.environment import cpu_name
+from pgflight.cli.environment import cpu_name
 
 FORMAT = 1
 NAME = "benchmarks"

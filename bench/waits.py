@@ -22,8 +22,8 @@ from bench.report import WAITS_NAME
 # Label of a lane -> name in the legend, colour; the order of the bars.
 _SHOWN = {
     "builtin": ("built-in", "#8c959f"),
-    "compiled": ("fastpg, compiled", "#0969da"),
-    "python": ("fastpg, Python", "#80bfff"),
+    "compiled": ("pgflight, compiled", "#0969da"),
+    "python": ("pgflight, Python", "#80bfff"),
     "psycopg": ("psycopg, async", "#bf8700"),
     "asyncpg": ("asyncpg by hand", "#1a7f37"),
 }

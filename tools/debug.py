@@ -43,7 +43,7 @@ def main() -> int:
         tree = Path(scratch, "tree")
         build(tree, python)
         return test(
-            tree, [python, "-X", "dev"], sys.argv[1:], environment(tree, FASTPG_IMPL="compiled")
+            tree, [python, "-X", "dev"], sys.argv[1:], environment(tree, PGFLIGHT_IMPL="compiled")
         )
 
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Run the demonstration on a machine that has Python and nothing else: python3 tools/demo.py
 
-Makes the virtual environment .venv beside the sources, installs fastpg with what the
-demonstration needs, and runs `python -m fastpg demo` with the options given here. Later runs
+Makes the virtual environment .venv beside the sources, installs pgflight with what the
+demonstration needs, and runs `python -m pgflight demo` with the options given here. Later runs
 install again only when the sources changed. Needs the standard library only.
 """
 
@@ -17,7 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENT = ROOT / ".venv"
-STAMP = ENVIRONMENT / "fastpg-demo-installed"
+STAMP = ENVIRONMENT / "pgflight-demo-installed"
 OLDEST = (3, 10)
 
 
@@ -25,7 +25,7 @@ def main(options: list[str]) -> int:
     """Set up what is missing and run the demonstration; return its exit code."""
     if sys.version_info < OLDEST:
         found = ".".join(map(str, sys.version_info[:3]))
-        print(f"error: fastpg needs Python 3.10 or newer, and this is {found}", file=sys.stderr)
+        print(f"error: pgflight needs Python 3.10 or newer, and this is {found}", file=sys.stderr)
         return 2
     python = environment_python()
     state = fingerprint()
@@ -35,7 +35,7 @@ def main(options: list[str]) -> int:
             print(f"error: {problem}", file=sys.stderr)
             return 2
         STAMP.write_text(state, "utf-8")
-    command = [str(python), "-m", "fastpg", "demo", *options]
+    command = [str(python), "-m", "pgflight", "demo", *options]
     if os.name == "posix":
         os.execv(command[0], command)  # so that Ctrl-C reaches the demonstration alone
     return subprocess.call(command)
@@ -50,7 +50,7 @@ def set_up(python: Path) -> str:
                 f"{sys.executable} cannot make a virtual environment (see above); on Debian and "
                 "Ubuntu: apt install python3-venv"
             )
-    print("Installing fastpg and what the demonstration needs (a minute) ...", flush=True)
+    print("Installing pgflight and what the demonstration needs (a minute) ...", flush=True)
     install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", f"{ROOT}[demo]"]
     if subprocess.call([str(python), *install]):
         return "the installation failed (see above); it needs the network once"
@@ -75,7 +75,7 @@ def sources() -> Iterator[Path]:
     """Yield the files that an installation is made of, in a fixed order."""
     for name in ("pyproject.toml", "setup.py"):
         yield ROOT / name
-    for package in ("fastpg", "_speedups"):
+    for package in ("pgflight", "_speedups"):
         yield from sorted((ROOT / "src" / package).rglob("*.py"))
 
 

@@ -35,13 +35,13 @@ def build(tree: Path, python: str, **switches: str) -> None:
         shutil.copytree(ROOT / name, tree / name, symlinks=True, ignore=_BUILT)
     for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md"):
         shutil.copy(ROOT / name, tree / name)
-    link = tree / "src" / "fastpg" / "_speedups"
+    link = tree / "src" / "pgflight" / "_speedups"
     if not link.exists():
         link.symlink_to(Path("..") / "_speedups")
     subprocess.run(
         [python, "setup.py", "-q", "build_ext", "--inplace", "--force", "--parallel", "2"],
         cwd=tree,
-        env=environment(tree, FASTPG_REQUIRE_EXTENSIONS="1", **switches),
+        env=environment(tree, PGFLIGHT_REQUIRE_EXTENSIONS="1", **switches),
         check=True,
     )
 
@@ -49,10 +49,10 @@ def build(tree: Path, python: str, **switches: str) -> None:
 def environment(tree: Path, **more: str) -> dict[str, str]:
     """Return the environment in which an interpreter finds the copy, then our packages.
 
-    FASTPG_TEST_DOCUMENTS is taken from the caller's environment where it is set there.
+    PGFLIGHT_TEST_DOCUMENTS is taken from the caller's environment where it is set there.
     """
     path = os.pathsep.join([str(tree / "src"), str(tree), *PACKAGES])
-    return {"FASTPG_TEST_DOCUMENTS": DOCUMENTS, **os.environ, "PYTHONPATH": path, **more}
+    return {"PGFLIGHT_TEST_DOCUMENTS": DOCUMENTS, **os.environ, "PYTHONPATH": path, **more}
 
 
 def test(

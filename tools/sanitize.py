@@ -43,7 +43,7 @@ def main() -> int:
             ASAN_OPTIONS="detect_leaks=0:abort_on_error=1",
             UBSAN_OPTIONS="print_stacktrace=1",
             PYTHONMALLOC="malloc",
-            FASTPG_IMPL="compiled",
+            PGFLIGHT_IMPL="compiled",
         )
         return test(tree, [sys.executable], sys.argv[1:], env)
 

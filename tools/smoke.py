@@ -1,4 +1,4 @@
-"""Prove that an installed fastpg does real work: python smoke.py URL compiled|python.
+"""Prove that an installed pgflight does real work: python smoke.py URL compiled|python.
 
 tools/wheels.py and the workflows run it in environments that hold the wheel and its dependencies
 and nothing else. It leaves nothing behind in the database.
@@ -16,13 +16,13 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import create_async_engine
 
-import fastpg
+import pgflight
 
 ROWS = 500
 FIRST = datetime(1999, 12, 31, 23, 59, 59, 999_999, timezone.utc)
 
 measures = sa.Table(
-    "fastpg_smoke",
+    "pgflight_smoke",
     sa.MetaData(),
     sa.Column("id", sa.Integer, primary_key=True),
     sa.Column("key", sa.Uuid),
@@ -37,7 +37,7 @@ measures = sa.Table(
 async def work(url: str) -> None:
     """Write rows, read them back and compare; raise SystemExit where something differs."""
     engine = create_async_engine(url)
-    if type(engine.dialect).__module__ != "fastpg.dialect":
+    if type(engine.dialect).__module__ != "pgflight.dialect":
         raise SystemExit(f"{url.partition(':')[0]} is served by {type(engine.dialect)!r}")
     wanted = []
     for number in range(ROWS):
@@ -71,13 +71,13 @@ def main() -> None:
     if len(sys.argv) != 3 or sys.argv[2] not in ("compiled", "python"):
         raise SystemExit(__doc__)
     url, expected = sys.argv[1:]
-    chosen = fastpg.implementation()
+    chosen = pgflight.implementation()
     if chosen.name != expected:
         raise SystemExit(f"expected the {expected} form, but it is {chosen.name}: {chosen.reason}")
-    fastpg.install()
+    pgflight.install()
     asyncio.run(work(url))
     python = ".".join(map(str, sys.version_info[:3]))
-    print(f"fastpg {fastpg.__version__} {chosen.name}, Python {python}: {ROWS} rows, all right")
+    print(f"pgflight {pgflight.__version__} {chosen.name}, Python {python}: {ROWS} rows, all right")
 
 
 if __name__ == "__main__":

@@ -23,8 +23,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 SMOKE = ROOT / "tools" / "smoke.py"
-REQUIRED = {"FASTPG_REQUIRE_EXTENSIONS": "1"}
-PURE = {"FASTPG_NO_EXTENSIONS": "1"}
+REQUIRED = {"PGFLIGHT_REQUIRE_EXTENSIONS": "1"}
+PURE = {"PGFLIGHT_NO_EXTENSIONS": "1"}
 
 
 def run(
@@ -37,7 +37,7 @@ def run(
     inherited = {
         name: value
         for name, value in os.environ.items()
-        if name != "PYTHONPATH" and not name.startswith("FASTPG_")
+        if name != "PYTHONPATH" and not name.startswith("PGFLIGHT_")
     }
     started = time.perf_counter()
     ran = subprocess.run(

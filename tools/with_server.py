@@ -2,7 +2,7 @@
 
     python tools/with_server.py local -- python tools/wheels.py --url {url} python3.12
 
-The server is the newest installed here (local) or the one from PyPI (embedded). Needs fastpg in
+The server is the newest installed here (local) or the one from PyPI (embedded). Needs pgflight in
 the running interpreter; `.ci/run` uses it. The exit status is the command's.
 """
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import subprocess
 
-from fastpg.cli.cluster import TempCluster, embedded_binaries, find_binaries
+from pgflight.cli.cluster import TempCluster, embedded_binaries, find_binaries
 
 
 def main() -> int:

@@ -191,14 +191,14 @@ class Flush(OnSession):
 
 
 class Copy(Inserts):
-    """Copies the rows, which only fastpg does."""
+    """Copies the rows, which only pgflight does."""
 
     def __init__(self, url: URL, table: Table, sizes: Sizes) -> None:
         super().__init__(url, insert(table), sizes)
         self._table = table
 
     async def step(self) -> Any:
-        from fastpg import copy_in
+        from pgflight import copy_in
 
         await copy_in(self.connection, self._table, self.chosen())
 

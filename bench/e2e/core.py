@@ -20,13 +20,13 @@ class OnConnection(Workload):
 
     connection: AsyncConnection
     own: Mapping[str, Any] = {}
-    """Arguments of `create_async_engine` that only fastpg knows."""
+    """Arguments of `create_async_engine` that only pgflight knows."""
 
     def __init__(self, url: URL, **options: str) -> None:
         self.url = url.update_query_dict(options)
 
     async def open(self) -> None:
-        own = self.own if self.url.drivername.endswith("+fastpg") else {}
+        own = self.own if self.url.drivername.endswith("+pgflight") else {}
         self._engine: AsyncEngine = create_async_engine(self.url, **own)
         self.connection = await self._engine.connect()
 

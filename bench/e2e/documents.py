@@ -1,7 +1,7 @@
 """The JSON workloads: documents to values and back, without a server.
 
 The peer `builtin` does what the built-in dialect does, with json.loads and json.dumps; ours do
-what the codec of fastpg does in their form. `_ours` is the one place that knows the pieces.
+what the codec of pgflight does in their form. `_ours` is the one place that knows the pieces.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ def _decode_standard(data: bytes) -> Any:
 
 
 def _ours(action: str) -> Callable[[Any], Any]:
-    """Return fastpg's function in the form of this process (FASTPG_IMPL)."""
-    from fastpg import _impl
+    """Return pgflight's function in the form of this process (PGFLIGHT_IMPL)."""
+    from pgflight import _impl
 
     if action == "decode":
         return _impl.jsondecode.json_decoder(None, takes_bytes=False, prefix=1)
@@ -38,7 +38,7 @@ def _ours(action: str) -> Callable[[Any], Any]:
 
 
 class Document(Workload):
-    """Converts one document over and over; `ours` chooses fastpg's functions."""
+    """Converts one document over and over; `ours` chooses pgflight's functions."""
 
     def __init__(self, action: str, document: Any, *, ours: bool) -> None:
         standard: Callable[[Any], Any] = _decode_standard if action == "decode" else json.dumps

@@ -19,7 +19,7 @@ from bench.peers.spec import PEERS
 ROOT = Path(__file__).parents[2]
 _ANSWER_SECONDS = 120.0
 _STOP_SECONDS = 20.0
-_OURS = ("FASTPG_IMPL", "FASTPG_DRIVER")
+_OURS = ("PGFLIGHT_IMPL", "PGFLIGHT_DRIVER")
 
 P = TypeVar("P", bound="Process")
 

@@ -8,8 +8,8 @@ from typing import NamedTuple
 class Peer(NamedTuple):
     """A competitor that gets a process of its own; `driver` is None for asyncpg by hand.
 
-    `form` and `level` are what FASTPG_IMPL and FASTPG_DRIVER have to be, None where fastpg is not
-    used.
+    `form` and `level` are what PGFLIGHT_IMPL and PGFLIGHT_DRIVER have to be, None where pgflight is
+    not used.
     """
 
     title: str
@@ -19,23 +19,25 @@ class Peer(NamedTuple):
 
     @property
     def ours(self) -> bool:
-        """Whether this is fastpg."""
+        """Whether this is pgflight."""
         return self.form is not None
 
     def environment(self) -> dict[str, str]:
         """Return the variables to set for the process."""
-        wanted = {"FASTPG_IMPL": self.form, "FASTPG_DRIVER": self.level}
+        wanted = {"PGFLIGHT_IMPL": self.form, "PGFLIGHT_DRIVER": self.level}
         return {name: value for name, value in wanted.items() if value is not None}
 
 
-_FASTPG = "postgresql+fastpg"
+_PGFLIGHT = "postgresql+pgflight"
 
 PEERS = {
     "builtin": Peer("SQLAlchemy's postgresql+asyncpg", "postgresql+asyncpg"),
-    "compiled": Peer("fastpg, compiled", _FASTPG, "compiled", "private"),
-    "python": Peer("fastpg, Python", _FASTPG, "python", "private"),
+    "compiled": Peer("pgflight, compiled", _PGFLIGHT, "compiled", "private"),
+    "python": Peer("pgflight, Python", _PGFLIGHT, "python", "private"),
     "psycopg": Peer("SQLAlchemy's postgresql+psycopg, async", "postgresql+psycopg_async"),
     "asyncpg": Peer("asyncpg by hand", None),
-    "compiled_public": Peer("fastpg, compiled, documented asyncpg", _FASTPG, "compiled", "public"),
-    "python_public": Peer("fastpg, Python, documented asyncpg", _FASTPG, "python", "public"),
+    "compiled_public": Peer(
+        "pgflight, compiled, documented asyncpg", _PGFLIGHT, "compiled", "public"
+    ),
+    "python_public": Peer("pgflight, Python, documented asyncpg", _PGFLIGHT, "python", "public"),
 }

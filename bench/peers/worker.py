@@ -50,14 +50,14 @@ class Worker:
             except importlib.metadata.PackageNotFoundError:
                 continue
         if self._peer.ours:
-            from fastpg import __version__, implementation
-            from fastpg.driver import capabilities
+            from pgflight import __version__, implementation
+            from pgflight.driver import capabilities
 
-            registry.register("postgresql.fastpg", "fastpg.dialect", "PGDialect_asyncpg")
+            registry.register("postgresql.pgflight", "pgflight.dialect", "PGDialect_asyncpg")
             found = implementation().name, capabilities().level
             if found != (self._peer.form, self._peer.level):
                 raise RuntimeError(f"{self._peer.title} runs as {found}")
-            versions["fastpg"] = __version__
+            versions["pgflight"] = __version__
         return versions
 
     def address(self, url: str, schema: str) -> None:

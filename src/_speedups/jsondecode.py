@@ -1,6 +1,6 @@
 """JSON text to values: what json.loads does, by the standard library's own scanner.
 
-codecs.py builds a decoder per type and connection, through fastpg._impl. The compiled form
+codecs.py builds a decoder per type and connection, through pgflight._impl. The compiled form
 (jsondecode_c.pyx) is a parser of its own.
 """
 

@@ -51,28 +51,28 @@ cdef extern from *:
     #include <stdint.h>
     #include <string.h>
 
-    #define FASTPG_ONES  UINT64_C(0x0101010101010101)
-    #define FASTPG_HIGHS UINT64_C(0x8080808080808080)
+    #define PGFLIGHT_ONES  UINT64_C(0x0101010101010101)
+    #define PGFLIGHT_HIGHS UINT64_C(0x8080808080808080)
 
     /* The high bit of each byte that ends a run of plain text: '"', '\\\\', a control character,
        a byte of 0x80 or more. Exact up to the first such byte; borrows may mark later ones. */
-    static inline uint64_t fastpg_marks(const unsigned char *at) {
+    static inline uint64_t pgflight_marks(const unsigned char *at) {
         uint64_t word;
         memcpy(&word, at, 8);
-        return (((word ^ 0x22 * FASTPG_ONES) - FASTPG_ONES)
-                | ((word ^ 0x5c * FASTPG_ONES) - FASTPG_ONES)
-                | (word - 0x20 * FASTPG_ONES) | word) & FASTPG_HIGHS;
+        return (((word ^ 0x22 * PGFLIGHT_ONES) - PGFLIGHT_ONES)
+                | ((word ^ 0x5c * PGFLIGHT_ONES) - PGFLIGHT_ONES)
+                | (word - 0x20 * PGFLIGHT_ONES) | word) & PGFLIGHT_HIGHS;
     }
 
     /* Bytes in front of the first mark; 0 where the machine cannot tell quickly. */
     #if defined(__GNUC__) && defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    #define fastpg_before(marks) (__builtin_ctzll(marks) >> 3)
+    #define pgflight_before(marks) (__builtin_ctzll(marks) >> 3)
     #else
-    #define fastpg_before(marks) 0
+    #define pgflight_before(marks) 0
     #endif
 
     /* digits * 10**exponent, correctly rounded (half to even); 0 when it is not for us. */
-    static int fastpg_scaled(uint64_t digits, int exponent, double *result) {
+    static int pgflight_scaled(uint64_t digits, int exponent, double *result) {
     #if defined(FLT_EVAL_METHOD) && FLT_EVAL_METHOD == 0
         /* Both are exact doubles, so the one operation rounds once, and to double. */
         static const double tens[] = {1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10,
@@ -125,9 +125,9 @@ cdef extern from *:
     #endif
     }
     """
-    uint64_t fastpg_marks(Bytes) noexcept
-    int fastpg_before(uint64_t) noexcept
-    int fastpg_scaled(uint64_t, int, double*) noexcept
+    uint64_t pgflight_marks(Bytes) noexcept
+    int pgflight_before(uint64_t) noexcept
+    int pgflight_scaled(uint64_t, int, double*) noexcept
 
 cdef enum:
     DEEPEST = 200  # json.loads has its own limit, somewhere beyond
@@ -165,9 +165,9 @@ cdef inline Bytes _plain(Bytes at, Bytes end) noexcept:
     """Return the first byte from `at` on that ends a run of plain text, or `end`."""
     cdef uint64_t marks
     while end - at >= 8:
-        marks = fastpg_marks(at)
+        marks = pgflight_marks(at)
         if marks:
-            at += fastpg_before(marks)
+            at += pgflight_before(marks)
             break
         at += 8
     while at < end and at[0] >= 0x20 and at[0] < 0x80 and at[0] != c'"' and at[0] != c'\\':
@@ -500,7 +500,7 @@ cdef inline Bytes _number(Bytes at, Bytes end, PyObject** out) noexcept:
     if count > 19:
         return _long_number(start, at, False, out)
     exponent -= <int>places
-    if not fastpg_scaled(digits, exponent, &value):
+    if not pgflight_scaled(digits, exponent, &value):
         return _long_number(start, at, False, out)
     out[0] = PyFloat_FromDouble(-value if negative else value)
     return _unless_lost(out[0], at)

@@ -1,6 +1,6 @@
 """Values to JSON text: what json.dumps does, by the standard library's own encoder.
 
-types.py binds json and jsonb parameters with it and codecs.py sends them, through fastpg._impl.
+types.py binds json and jsonb parameters with it and codecs.py sends them, through pgflight._impl.
 The compiled form (jsonencode_c.pyx) is an encoder of its own.
 """
 

@@ -60,29 +60,29 @@ cdef extern from *:
     #include <stdint.h>
     #include <string.h>
 
-    #define FASTPG_ONES  UINT64_C(0x0101010101010101)
-    #define FASTPG_HIGHS UINT64_C(0x8080808080808080)
+    #define PGFLIGHT_ONES  UINT64_C(0x0101010101010101)
+    #define PGFLIGHT_HIGHS UINT64_C(0x8080808080808080)
 
     /* The high bit of each byte that json.dumps escapes: '"', '\\\\', control characters, 0x7f.
        For ASCII; exact up to the first such byte, borrows may mark later ones. */
-    static inline uint64_t fastpg_marks(uint64_t word) {
-        return (((word ^ 0x22 * FASTPG_ONES) - FASTPG_ONES)
-                | ((word ^ 0x5c * FASTPG_ONES) - FASTPG_ONES)
-                | (word - 0x20 * FASTPG_ONES) | (word + FASTPG_ONES)) & FASTPG_HIGHS;
+    static inline uint64_t pgflight_marks(uint64_t word) {
+        return (((word ^ 0x22 * PGFLIGHT_ONES) - PGFLIGHT_ONES)
+                | ((word ^ 0x5c * PGFLIGHT_ONES) - PGFLIGHT_ONES)
+                | (word - 0x20 * PGFLIGHT_ONES) | (word + PGFLIGHT_ONES)) & PGFLIGHT_HIGHS;
     }
 
     /* Bytes in front of the first mark; 0 where the machine cannot tell quickly. */
     #if defined(__GNUC__) && defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    #define fastpg_before(marks) (__builtin_ctzll(marks) >> 3)
+    #define pgflight_before(marks) (__builtin_ctzll(marks) >> 3)
     #else
-    #define fastpg_before(marks) 0
+    #define pgflight_before(marks) 0
     #endif
 
     /* Strings made by interfaces that CPython 3.12 removed may not be in their final form. */
     #if PY_VERSION_HEX >= 0x030C0000
-    #define fastpg_ready(text) 1
+    #define pgflight_ready(text) 1
     #else
-    #define fastpg_ready(text) PyUnicode_IS_READY(text)
+    #define pgflight_ready(text) PyUnicode_IS_READY(text)
     #endif
 
     /* The text of `value` as repr() has it: its decimal places, and its digits without the point
@@ -94,7 +94,7 @@ cdef extern from *:
        At most 15 digits never stand for two doubles; if they do not do, the nearest text of 16
        or 17 is the one, unless it is as near as another. (Below a power of two doubles are twice
        as close, but those powers that come here, 2**-1 to 2**-13, have 10 digits at most.) */
-    static int fastpg_shortest(double value, uint64_t *digits) {
+    static int pgflight_shortest(double value, uint64_t *digits) {
     #ifdef __SIZEOF_INT128__
         static const uint64_t tens[] = {
             UINT64_C(1), UINT64_C(10), UINT64_C(100), UINT64_C(1000), UINT64_C(10000),
@@ -134,10 +134,10 @@ cdef extern from *:
         return -1;
     }
     """
-    uint64_t fastpg_marks(uint64_t) noexcept
-    int fastpg_before(uint64_t) noexcept
-    bint fastpg_ready(PyObject*) noexcept
-    int fastpg_shortest(double, uint64_t*) noexcept
+    uint64_t pgflight_marks(uint64_t) noexcept
+    int pgflight_before(uint64_t) noexcept
+    bint pgflight_ready(PyObject*) noexcept
+    int pgflight_shortest(double, uint64_t*) noexcept
 
 cdef enum:
     DEEPEST = 200  # json.dumps has its own limit, somewhere beyond
@@ -247,9 +247,9 @@ cdef bint _ascii(Text* out, const char* data, Py_ssize_t size) noexcept:
         while size - i >= 8:
             memcpy(&word, data + i, 8)
             memcpy(at, &word, 8)
-            marks = fastpg_marks(word)
+            marks = pgflight_marks(word)
             if marks:
-                run = fastpg_before(marks)
+                run = pgflight_before(marks)
                 at += run
                 i += run
                 break
@@ -299,7 +299,7 @@ cdef bint _wide(Text* out, PyObject* text) noexcept:
 
 cdef inline bint _string(Text* out, PyObject* text) noexcept:
     """Write a string with its quotes."""
-    if not fastpg_ready(text) or not _put(out, b'"', 1):
+    if not pgflight_ready(text) or not _put(out, b'"', 1):
         return False
     if PyUnicode_IS_ASCII(text):
         return _ascii(out, <const char*>PyUnicode_DATA(text), PyUnicode_GET_LENGTH(text))
@@ -351,7 +351,7 @@ cdef bint _float(Text* out, double value) noexcept:
         return _put(out, b"NaN", 3)
     if value - value != 0.0:
         return _put(out, b"Infinity", 8) if value > 0 else _put(out, b"-Infinity", 9)
-    places = fastpg_shortest(-value if value < 0 else value, &digits)
+    places = pgflight_shortest(-value if value < 0 else value, &digits)
     if places < 0:
         slow = PyOS_double_to_string(value, c'r', 0, Py_DTSF_ADD_DOT_0, NULL)
         if slow == NULL:
@@ -556,7 +556,7 @@ def json_encoder(prefix):
         cdef PyObject* start = <PyObject*>front
         cdef Py_ssize_t before = PyBytes_GET_SIZE(start)
         cdef Py_ssize_t size
-        if PyUnicode_CheckExact(text) and fastpg_ready(text) and PyUnicode_IS_ASCII(text):
+        if PyUnicode_CheckExact(text) and pgflight_ready(text) and PyUnicode_IS_ASCII(text):
             size = PyUnicode_GET_LENGTH(text)
             data = PyBytes_FromStringAndSize(NULL, before + size)
             memcpy(PyBytes_AS_STRING(<PyObject*>data), PyBytes_AS_STRING(start), before)

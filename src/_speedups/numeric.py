@@ -1,6 +1,6 @@
 """Codec of numeric: the Python form.
 
-codecs.py registers it where `FASTER` names it, through fastpg._impl. The encoder takes what
+codecs.py registers it where `FASTER` names it, through pgflight._impl. The encoder takes what
 asyncpg's own takes and returns the same bytes, the decoder returns a Decimal of the same digits
 and exponent; both raise the same errors. Bytes that are no numeric are a TypeError, ValueError.
 The compiled form is numeric_c.pyx.

@@ -1,7 +1,7 @@
 """Bound parameters: parameter sets by name become positional tuples.
 
 The execution context keeps one plan per compiled statement and calls it for every execution; the
-compiler joins the tuples of many rows into one. Both go through fastpg._impl.
+compiler joins the tuples of many rows into one. Both go through pgflight._impl.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from itertools import chain
 from operator import itemgetter
 from typing import Any
 
-from fastpg._speedups import _pure as cython
+from pgflight._speedups import _pure as cython
 
 if cython.compiled:  # never at run time; the compiler has to see the import to know the types
     import cython  # type: ignore[no-redef]

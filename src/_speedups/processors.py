@@ -1,6 +1,6 @@
 """Processors of single values that SQLAlchemy's types ask for, without Python frames in between.
 
-fastpg.types makes them, through fastpg._impl; the row factories and parameter plans call them.
+pgflight.types makes them, through pgflight._impl; the row factories and parameter plans call them.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from fastpg._speedups import _pure as cython
+from pgflight._speedups import _pure as cython
 
 if cython.compiled:  # never at run time; the compiler has to see the import to know the types
     import cython  # type: ignore[no-redef]

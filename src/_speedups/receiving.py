@@ -1,6 +1,7 @@
 """What stands between a transport and asyncpg's protocol.
 
-fastpg.driver puts one before the protocol of each connection, through fastpg._impl, for three ends.
+pgflight.driver puts one before the protocol of each connection, through pgflight._impl, for three
+ends.
 
 Each row makes containers for the garbage collector to look at, and a result of 100,000 rows has it
 look at all of a program's objects again and again: more than half of the time that such a result

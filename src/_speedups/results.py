@@ -1,6 +1,7 @@
 """Rows, mappings and scalars of a result.
 
-fastpg.result makes a factory per result, through fastpg._impl. The compiled form is results_c.pyx.
+pgflight.result makes a factory per result, through pgflight._impl. The compiled form is
+results_c.pyx.
 """
 
 from __future__ import annotations

@@ -41,11 +41,11 @@ cdef extern from "Python.h":
 cdef extern from *:
     """
     /* The functions themselves, as pointers to compare. */
-    #define fastpg_tp_new(type) ((void *)((PyTypeObject *)(type))->tp_new)
-    #define fastpg_tp_init(type) ((void *)((PyTypeObject *)(type))->tp_init)
+    #define pgflight_tp_new(type) ((void *)((PyTypeObject *)(type))->tp_new)
+    #define pgflight_tp_init(type) ((void *)((PyTypeObject *)(type))->tp_init)
     """
-    void *fastpg_tp_new(object)
-    void *fastpg_tp_init(object)
+    void *pgflight_tp_new(object)
+    void *pgflight_tp_init(object)
 
 OWN_ROWS = True
 """Whether many() is worth calling: the loops of SQLAlchemy are compiled, too."""
@@ -159,13 +159,13 @@ cdef class Layout:
     cdef bint _is_plain(self):
         """Tell whether to make an instance is to make SQLAlchemy's base class, and no more."""
         cls = self.row_class
-        self._new = fastpg_tp_new(cls)
-        self._init = fastpg_tp_init(cls)
+        self._new = pgflight_tp_new(cls)
+        self._init = pgflight_tp_init(cls)
         return (
             issubclass(cls, BaseRow)
             and cls.__init__ is BaseRow.__init__
             and cls.__new__ is BaseRow.__new__
-            and fastpg_tp_new(BaseRow) == self._new
+            and pgflight_tp_new(BaseRow) == self._new
             and cls.__basicsize__ == BaseRow.__basicsize__
             and not cls.__itemsize__
             and not cls.__dictoffset__
@@ -176,8 +176,8 @@ cdef class Layout:
         """Tell whether instances can be filled: nobody has given the class a constructor since."""
         return (
             self.found
-            and fastpg_tp_new(self.row_class) == self._new
-            and fastpg_tp_init(self.row_class) == self._init
+            and pgflight_tp_new(self.row_class) == self._new
+            and pgflight_tp_init(self.row_class) == self._init
         )
 
     cdef bint _look(self):

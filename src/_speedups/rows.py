@@ -1,6 +1,6 @@
 """Results of an execution: records become tuples, a command tag becomes a row count.
 
-The cursor calls both functions once for every statement, through fastpg._impl.
+The cursor calls both functions once for every statement, through pgflight._impl.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import Any
 
 from asyncpg import Record
 
-from fastpg._speedups import _pure as cython
+from pgflight._speedups import _pure as cython
 
 if cython.compiled:  # never at run time; the compiler has to see the import to know the types
     import cython  # type: ignore[no-redef]

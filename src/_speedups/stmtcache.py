@@ -1,6 +1,6 @@
 """The least-recently-used cache of one connection's prepared statements.
 
-statements.py owns one per DBAPI connection, through fastpg._impl. Dropping an entry is all the
+statements.py owns one per DBAPI connection, through pgflight._impl. Dropping an entry is all the
 cache does; what a dropped statement means to the server is its owner's business.
 """
 
@@ -10,7 +10,7 @@ import sys
 from collections import OrderedDict
 from typing import Any
 
-from fastpg._speedups import _pure as cython
+from pgflight._speedups import _pure as cython
 
 if cython.compiled:  # never at run time; the compiler has to see the import to know the types
     import cython  # type: ignore[no-redef]

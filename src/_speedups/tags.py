@@ -1,7 +1,7 @@
 """The sum of the row counts in the command tags of a stream of messages.
 
-fastpg.driver makes a tally for each ``executemany()``, whose tags asyncpg throws away, and has it
-see what the server answers, through fastpg._impl.
+pgflight.driver makes a tally for each ``executemany()``, whose tags asyncpg throws away, and has it
+see what the server answers, through pgflight._impl.
 
 Layout: the documentation of PostgreSQL, "Message Formats": one byte for the kind of a message, four
 for its length without that byte, and what the message says.
@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 import sys
 
-from fastpg._speedups import _pure as cython
+from pgflight._speedups import _pure as cython
 
 if cython.compiled:  # never at run time; the compiler has to see the import to know the types
     import cython  # type: ignore[no-redef]

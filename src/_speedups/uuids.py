@@ -1,4 +1,4 @@
-"""Text of UUIDs: the Python form; types.py uses it for `as_uuid=False`, through fastpg._impl.
+"""Text of UUIDs: the Python form; types.py uses it for `as_uuid=False`, through pgflight._impl.
 
 The compiled form is uuids_c.pyx.
 """

@@ -1,7 +1,7 @@
-"""fastpg: SQLAlchemy's ``postgresql+asyncpg`` dialect, faster and with fewer round trips.
+"""pgflight: SQLAlchemy's ``postgresql+asyncpg`` dialect, faster and with fewer round trips.
 
-``fastpg.install()`` makes ``postgresql+asyncpg://`` URLs use it in this process;
-``postgresql+fastpg://`` uses it without being installed.
+``pgflight.install()`` makes ``postgresql+asyncpg://`` URLs use it in this process;
+``postgresql+pgflight://`` uses it without being installed.
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ __all__ = [
 def implementation() -> Implementation:
     """Return which form of the hot paths this process uses, ``compiled`` or ``python``, and why.
 
-    Raises ImportError when ``FASTPG_IMPL=compiled`` cannot be served, ValueError when
-    ``FASTPG_IMPL`` has a value that does not exist.
+    Raises ImportError when ``PGFLIGHT_IMPL=compiled`` cannot be served, ValueError when
+    ``PGFLIGHT_IMPL`` has a value that does not exist.
     """
     from . import _impl
 
@@ -74,7 +74,7 @@ def stats(engine: Engine | AsyncEngine) -> Statistics:
     """Return what the connections of ``engine`` have done so far, closed ones included.
 
     A snapshot: a named tuple of whole numbers.  Raises TypeError for what is no engine, or one
-    that fastpg does not serve.
+    that pgflight does not serve.
     """
     from . import statistics
 
@@ -128,7 +128,7 @@ def copy_in(
     A wrong row raises SQLAlchemy's error for it, which names row (the first is 1) and column where
     they are known; nothing is stored then, and the transaction is aborted, as by an INSERT that
     the server refused.  Errors of ``rows`` are raised as they are.  Raises ArgumentError for what
-    COPY cannot do, TypeError for a connection that fastpg does not serve, asyncio.TimeoutError.
+    COPY cannot do, TypeError for a connection that pgflight does not serve, asyncio.TimeoutError.
     """
     from . import copying
 

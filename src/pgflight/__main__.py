@@ -1,4 +1,4 @@
-"""The command line: `python -m fastpg <command>`, also installed as `fastpg`.
+"""The command line: `python -m pgflight <command>`, also installed as `pgflight`.
 
 Each command's module is imported when that command runs, so that `status` works where the
 packages of the demonstration are absent.
@@ -11,16 +11,16 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 
-from fastpg.cli.target import CommandError
+from pgflight.cli.target import CommandError
 
 COMMANDS = {
-    "demo": ("demo", "run the same work on the built-in dialect and on fastpg, and compare"),
+    "demo": ("demo", "run the same work on the built-in dialect and on pgflight, and compare"),
     "doctor": ("doctor", "print versions and capabilities; with --url, try a server"),
-    "enable": ("hook", "let fastpg serve postgresql+asyncpg in this whole environment"),
+    "enable": ("hook", "let pgflight serve postgresql+asyncpg in this whole environment"),
     "disable": ("hook", "undo `enable`"),
     "status": ("hook", "say what serves postgresql+asyncpg in this environment, and why"),
 }
-"""Command -> (module of fastpg.cli, help). The module's function of that name takes the parsed
+"""Command -> (module of pgflight.cli, help). The module's function of that name takes the parsed
 arguments and returns the exit code."""
 WITH_OPTIONS = ("demo", "doctor")
 """Commands whose module offers `add_<command>_arguments(parser)`."""
@@ -29,14 +29,14 @@ WITH_OPTIONS = ("demo", "doctor")
 def build_parser(selected: str | None = None) -> argparse.ArgumentParser:
     """Return the parser; only the `selected` command's own options are loaded."""
     parser = argparse.ArgumentParser(
-        prog="python -m fastpg",
-        description="fastpg: a drop-in replacement for SQLAlchemy's postgresql+asyncpg dialect.",
+        prog="python -m pgflight",
+        description="pgflight: a drop-in replacement for SQLAlchemy's postgresql+asyncpg dialect.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="<command>")
     for name, (module, text) in COMMANDS.items():
         command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
         if name == selected and name in WITH_OPTIONS:
-            getattr(import_module(f"fastpg.cli.{module}"), f"add_{name}_arguments")(command)
+            getattr(import_module(f"pgflight.cli.{module}"), f"add_{name}_arguments")(command)
     return parser
 
 
@@ -46,7 +46,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     selected = words[0] if words and words[0] in COMMANDS else None
     arguments = build_parser(selected).parse_args(words)
     run: Callable[[argparse.Namespace], int]
-    run = getattr(import_module(f"fastpg.cli.{COMMANDS[arguments.command][0]}"), arguments.command)
+    run = getattr(
+        import_module(f"pgflight.cli.{COMMANDS[arguments.command][0]}"), arguments.command
+    )
     try:
         return run(arguments)
     except CommandError as error:

@@ -1,7 +1,7 @@
-"""The start-up hook: registers fastpg when, and only when, a program imports SQLAlchemy.
+"""The start-up hook: registers pgflight when, and only when, a program imports SQLAlchemy.
 
-`python -m fastpg enable` copies this file into site-packages as `_fastpg_enable.py` and has the
-interpreter call start(). The copy stands alone: it needs fastpg neither at interpreter start
+`python -m pgflight enable` copies this file into site-packages as `_pgflight_enable.py` and has the
+interpreter call start(). The copy stands alone: it needs pgflight neither at interpreter start
 (whose path may not be complete yet) nor at all (it may have been uninstalled meanwhile).
 
 It runs in every process of the environment, hence no import but sys, and no annotations that
@@ -55,16 +55,16 @@ class DialectsFinder:
 
 
 def register(dialects: "ModuleType") -> None:
-    """Do in `dialects`, the module WATCHED, what fastpg.install() does, without importing fastpg.
+    """Do in `dialects`, the module WATCHED, what install() does, without importing pgflight.
 
-    fastpg itself may be what imports SQLAlchemy at this moment, and is then half initialised.
+    pgflight itself may be what imports SQLAlchemy at this moment, and is then half initialised.
     """
     from importlib.util import find_spec
 
-    spec = find_spec("fastpg")
+    spec = find_spec("pgflight")
     # Uninstalled meanwhile (a directory that is left over has no origin): nothing changes.
     if spec is not None and spec.origin is not None:
-        dialects.registry.register("postgresql.asyncpg", "fastpg.dialect", "PGDialect_asyncpg")
+        dialects.registry.register("postgresql.asyncpg", "pgflight.dialect", "PGDialect_asyncpg")
 
 
 def start() -> None:

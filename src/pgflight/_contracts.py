@@ -1,6 +1,6 @@
 """What both forms of every compiled piece offer, as Protocols.
 
-fastpg._impl types its modules with them; mypy checks every caller against them, and one test
+pgflight._impl types its modules with them; mypy checks every caller against them, and one test
 checks both forms.
 """
 

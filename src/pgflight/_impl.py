@@ -1,6 +1,6 @@
 """The one place that chooses between the compiled and the Python form of the hot paths.
 
-The rooms above import the pieces from here, such as `_impl.rows`; fastpg itself
+The rooms above import the pieces from here, such as `_impl.rows`; pgflight itself
 re-exports implementation(). The choice is made once, at import, for all pieces together.
 """
 
@@ -11,7 +11,7 @@ import os
 from types import ModuleType
 from typing import Any, Literal, NamedTuple, cast
 
-from fastpg._contracts import (
+from pgflight._contracts import (
     JsonDecode,
     JsonEncode,
     Params,
@@ -25,7 +25,7 @@ from fastpg._contracts import (
     ValueCodecs,
 )
 
-VARIABLE = "FASTPG_IMPL"
+VARIABLE = "PGFLIGHT_IMPL"
 PIECES = (
     "rows",
     "results",
@@ -51,11 +51,13 @@ class Implementation(NamedTuple):
 
 def _load(suffix: str) -> dict[str, ModuleType]:
     """Import all pieces in one form: suffix "_c" is compiled, "" is Python."""
-    return {piece: importlib.import_module(f"fastpg._speedups.{piece}{suffix}") for piece in PIECES}
+    return {
+        piece: importlib.import_module(f"pgflight._speedups.{piece}{suffix}") for piece in PIECES
+    }
 
 
 def _choose(wanted: str) -> tuple[dict[str, ModuleType], Implementation]:
-    """Return the modules and the choice for the value of FASTPG_IMPL.
+    """Return the modules and the choice for the value of PGFLIGHT_IMPL.
 
     ImportError when `wanted` is "compiled" and a module is missing, ValueError when it is none of
     the three values.
@@ -70,7 +72,7 @@ def _choose(wanted: str) -> tuple[dict[str, ModuleType], Implementation]:
         if wanted == "compiled":
             raise ImportError(
                 f"{VARIABLE}=compiled, but an extension cannot be imported: {error}; install a "
-                f"fastpg wheel for this interpreter, or set {VARIABLE}=auto",
+                f"pgflight wheel for this interpreter, or set {VARIABLE}=auto",
                 name=error.name,
                 path=error.path,
             ) from error

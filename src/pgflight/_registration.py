@@ -12,11 +12,11 @@ from typing import Any
 from sqlalchemy.dialects import registry
 
 NAME = "postgresql.asyncpg"
-MODULE = "fastpg.dialect"
+MODULE = "pgflight.dialect"
 CLASS = "PGDialect_asyncpg"
 
 # the entry point does the same; it is missing where the package runs without its metadata
-registry.register("postgresql.fastpg", MODULE, CLASS)
+registry.register("postgresql.pgflight", MODULE, CLASS)
 
 
 def _entries() -> dict[str, Any]:
@@ -27,11 +27,11 @@ def _entries() -> dict[str, Any]:
 def install() -> None:
     """Serve ``postgresql+asyncpg://`` by this dialect in engines made from now on.
 
-    Raises ImportError or ValueError when ``FASTPG_IMPL`` or ``FASTPG_DRIVER`` asks for what
+    Raises ImportError or ValueError when ``PGFLIGHT_IMPL`` or ``PGFLIGHT_DRIVER`` asks for what
     cannot be had, here rather than in the first engine.
     """
-    importlib.import_module("fastpg._impl")
-    importlib.import_module("fastpg.driver")
+    importlib.import_module("pgflight._impl")
+    importlib.import_module("pgflight.driver")
     registry.register(NAME, MODULE, CLASS)
 
 

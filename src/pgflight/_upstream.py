@@ -1,5 +1,5 @@
-"""Whether SQLAlchemy's code for making a context is the one that :mod:`fastpg.parameters` knows,
-and that for lists of an execution the one that :mod:`fastpg.inlists` knows.
+"""Whether SQLAlchemy's code for making a context is the one that :mod:`pgflight.parameters` knows,
+and that for lists of an execution the one that :mod:`pgflight.inlists` knows.
 
 A release that touches anything new there uses a name that is not listed here; its own code then
 serves, slower and just as right.

@@ -1,4 +1,4 @@
-"""Installs the dialect when it is imported: ``import fastpg.auto`` or ``pytest -p fastpg.auto``."""
+"""Installs the dialect on import: ``import pgflight.auto`` or ``pytest -p pgflight.auto``."""
 
 from __future__ import annotations
 

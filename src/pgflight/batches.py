@@ -18,7 +18,7 @@ from . import _impl
 from .columnwise import ColumnRows
 from .parameters import UnreadSets
 
-_LAYOUTS = "_fastpg_batch_layouts"
+_LAYOUTS = "_pgflight_batch_layouts"
 _FIELDS = frozenset(
     """
     replaced_statement replaced_parameters processed_setinputsizes batch sentinel_values

@@ -1,7 +1,7 @@
 """The begin of one adapted connection's transactions.
 
 asyncpg is always in autocommit; the transaction that PEP 249 expects is begun with the first
-statement: in its flight, unless ``pipeline`` is off.  The end is in :mod:`fastpg.transaction`.
+statement: in its flight, unless ``pipeline`` is off.  The end is in :mod:`pgflight.transaction`.
 """
 
 from __future__ import annotations

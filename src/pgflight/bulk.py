@@ -4,7 +4,7 @@ With RETURNING the batches of SQLAlchemy's "insertmanyvalues" are sent so; witho
 asks ``executemany()`` for, UPDATE and DELETE by key (``array_dml``) included: programs, their event
 hooks and their logs see the statement and the rows that SQLAlchemy has made. Where arrays would not
 do the same, or not as fast, the usual way is taken, and counted with its reason in
-:func:`fastpg.stats`.
+:func:`pgflight.stats`.
 """
 
 from __future__ import annotations

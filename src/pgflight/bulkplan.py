@@ -1,7 +1,7 @@
 """How an INSERT of many rows is written for one array per column, or the reason why it is not.
 
 Made once per compiled statement (and text, which a ``schema_translate_map`` changes) and kept with
-it; :mod:`fastpg.bulk` sends what the plan says.  ``VALUES ($1::INTEGER, $2::VARCHAR)`` becomes
+it; :mod:`pgflight.bulk` sends what the plan says.  ``VALUES ($1::INTEGER, $2::VARCHAR)`` becomes
 ``SELECT unnest($1::INTEGER[]), unnest($2::VARCHAR[])``: numbers and everything around stay as
 SQLAlchemy has written them.  A text that is not understood to the last character is no plan.
 """
@@ -18,7 +18,7 @@ from .arraytypes import array_type, why_not
 from .perrow import PER_ROW, NoPlan
 from .upserts import target_of
 
-_PLANS = "_fastpg_array_inserts"
+_PLANS = "_pgflight_array_inserts"
 _PLANS_KEPT = 3
 
 _ROWS = "imp_u"  # beside SQLAlchemy's own imp_sen

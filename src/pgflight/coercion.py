@@ -1,7 +1,7 @@
-"""What an option's value may look like: one small kind per type, used by :mod:`fastpg.options`.
+"""What an option's value may look like: one small kind per type, used by :mod:`pgflight.options`.
 
 A kind turns what a person wrote (text in a URL, any object in ``connect_args``) into the value
-that the rest of fastpg works with.  A value that is already right comes back unchanged, so that
+that the rest of pgflight works with.  A value that is already right comes back unchanged, so that
 a value may pass through its kind twice.
 """
 

@@ -1,8 +1,8 @@
 """Parameters of many rows column by column, which become rows only where somebody looks at them.
 
-A statement that goes through arrays (:mod:`fastpg.bulk`) needs no row at all: neither the
+A statement that goes through arrays (:mod:`pgflight.bulk`) needs no row at all: neither the
 positional tuples nor their concatenation. The second half of an execution context's parameters: the
-first, and what everybody else gets, is :mod:`fastpg.parameters`.
+first, and what everybody else gets, is :mod:`pgflight.parameters`.
 """
 
 from __future__ import annotations

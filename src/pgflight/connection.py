@@ -1,7 +1,7 @@
 """The adapted connection: asyncpg's connection behind PEP 249's synchronous face.
 
-Made by the DBAPI.  Statements live in :mod:`fastpg.statements`, transactions in
-:mod:`fastpg.transaction`, cursors in :mod:`fastpg.cursor`.
+Made by the DBAPI.  Statements live in :mod:`pgflight.statements`, transactions in
+:mod:`pgflight.transaction`, cursors in :mod:`pgflight.cursor`.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class AsyncAdapt_asyncpg_connection(TransactionalConnection):
     ``prepared_statement_cache_size`` statements are kept prepared, 0 for none;
     ``prepared_statement_name_func`` returns the name of each new one as a string; ``pipeline``,
     ``ping_bypass_window`` (seconds), ``array_insert`` and ``array_dml`` (whether INSERTs of many
-    rows, and other changes, may go through arrays) are the options of :mod:`fastpg.options`.
+    rows, and other changes, may go through arrays) are the options of :mod:`pgflight.options`.
     Methods that wait run inside SQLAlchemy's greenlet. Two tasks that use one connection queue.
     """
 

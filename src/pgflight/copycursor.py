@@ -1,6 +1,6 @@
 """The cursor that sends a COPY: the transaction, the types, the rows, and whose fault it was.
 
-Made by the execution context of :func:`fastpg.copy_in`, so that events, echo, autobegin and
+Made by the execution context of :func:`pgflight.copy_in`, so that events, echo, autobegin and
 SQLAlchemy's handling of errors and lost connections are those of every other statement.
 """
 

@@ -1,6 +1,6 @@
 """The rows of one COPY on their way: pages out of the program's iterable, progress, failures.
 
-Iterated by asyncpg by way of :mod:`fastpg.copycursor`.
+Iterated by asyncpg by way of :mod:`pgflight.copycursor`.
 """
 
 from __future__ import annotations

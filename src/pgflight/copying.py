@@ -1,6 +1,6 @@
-"""Rows into a table by COPY: :func:`fastpg.copy_in`.
+"""Rows into a table by COPY: :func:`pgflight.copy_in`.
 
-Takes SQLAlchemy's connections and sessions; the work is done by :mod:`fastpg.copycursor`.
+Takes SQLAlchemy's connections and sessions; the work is done by :mod:`pgflight.copycursor`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def copy_in(
     progress: Progress | None = None,
     timeout: float | None = None,
 ) -> Any:
-    """Copy rows into a table: see :func:`fastpg.copy_in`."""
+    """Copy rows into a table: see :func:`pgflight.copy_in`."""
 
     def work(synchronous: Any) -> int:
         source = CopyTable(table)
@@ -65,7 +65,7 @@ def sync_connection(target: Connection | Session, clause: Any, mapper: Any = Non
     """Return the connection of a session, flushed where it flushes by itself, or ``target``.
 
     A session with several engines is asked for the one of ``mapper``, or else of ``clause``.
-    Raises TypeError where fastpg does not serve it.
+    Raises TypeError where pgflight does not serve it.
     """
     if isinstance(target, Session):
         if target.autoflush:
@@ -74,8 +74,8 @@ def sync_connection(target: Connection | Session, clause: Any, mapper: Any = Non
         target = target.connection(bind_arguments=bind)
     if not isinstance(getattr(target.dialect, "_counters", None), EngineCounters):
         raise TypeError(
-            "COPY needs a connection that fastpg serves; this one is served by "
-            f"{type(target.dialect).__module__}: call fastpg.install() before the engine is made"
+            "COPY needs a connection that pgflight serves; this one is served by "
+            f"{type(target.dialect).__module__}: call pgflight.install() before the engine is made"
         )
     return target
 

@@ -1,4 +1,4 @@
-"""Rows, or the server's own output of them, out of a table or a select: :func:`fastpg.copy_out`.
+"""Rows, or the server's own output of them, out of a table or a select: :func:`pgflight.copy_out`.
 
 Rows come through a portal: decoding them costs more than COPY saves, and whoever stops reading a
 portal has lost nothing.  CSV, text and binary come by COPY.
@@ -62,7 +62,7 @@ def copy_out(
     header: bool = False,
     batch: int = 1000,
 ) -> Any:
-    """Read a table or a select: see :func:`fastpg.copy_out`."""
+    """Read a table or a select: see :func:`pgflight.copy_out`."""
     if format is not None and format not in FORMATS:
         raise exc.ArgumentError(f"format is one of {', '.join(FORMATS)} or None, not {format!r}")
     if header and format not in ("csv", "text"):

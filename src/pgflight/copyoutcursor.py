@@ -1,6 +1,6 @@
 """The cursor of a COPY TO: what the server sends, as rows of one value, bytes.
 
-Made by the execution context of :func:`fastpg.copy_out`.  asyncpg pushes what has come; a task of
+Made by the execution context of :func:`pgflight.copy_out`.  asyncpg pushes what has come; a task of
 its own takes it and waits until it is asked for, so that no more than two pieces are in memory.
 """
 

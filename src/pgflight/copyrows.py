@@ -1,7 +1,7 @@
 """Rows for COPY: dictionaries or sequences -> tuples of what asyncpg takes, page by page.
 
-Called by :mod:`fastpg.copycursor`.  What an INSERT of the same table does to a value is done here:
-bind processors, and the defaults that are made in Python.
+Called by :mod:`pgflight.copycursor`.  What an INSERT of the same table does to a value is done
+here: bind processors, and the defaults that are made in Python.
 """
 
 from __future__ import annotations

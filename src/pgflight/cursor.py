@@ -28,7 +28,7 @@ def _text(status: str | bytes | None) -> str | None:
 class AsyncAdapt_asyncpg_cursor:
     """A PEP 249 cursor over one asyncpg connection that holds its rows in memory.
 
-    Raises the errors of :mod:`fastpg.errors`.  Rows are tuples or asyncpg records of shape
+    Raises the errors of :mod:`pgflight.errors`.  Rows are tuples or asyncpg records of shape
     ``(number of columns,)``; ``rowcount`` is -1 where the command tag carries no number.
     """
 

@@ -86,7 +86,7 @@ class AsyncAdapt_asyncpg_dbapi(dbapi_module_base):  # type: ignore[misc]
     def connect(self, *args: Any, **kwargs: Any) -> AsyncAdapt_asyncpg_connection:
         """Connect and return an adapted connection.
 
-        Takes asyncpg's arguments and the options of :mod:`fastpg.url`, among them
+        Takes asyncpg's arguments and the options of :mod:`pgflight.url`, among them
         ``prepared_statement_cache_size``, ``prepared_statement_name_func``,
         ``async_creator_fn`` (an async callable used in place of ``asyncpg.connect``),
         ``async_fallback``, ``pipeline``, ``ping_bypass_window``, ``array_insert`` and

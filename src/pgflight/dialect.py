@@ -1,6 +1,6 @@
 """The dialect: capabilities, isolation, connection set-up, disconnects.
 
-SQLAlchemy loads it for ``postgresql+fastpg://`` and, once installed, for
+SQLAlchemy loads it for ``postgresql+pgflight://`` and, once installed, for
 ``postgresql+asyncpg://``.  Everything that the built-in dialect's documentation names can be
 imported from here; most of it lives in rooms of its own.
 """

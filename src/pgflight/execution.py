@@ -1,4 +1,4 @@
-"""The execution context: result out (:mod:`fastpg.bulk`, :mod:`fastpg.parameters`: parameters in).
+"""The execution context, which makes results (what goes in: :mod:`pgflight.parameters`).
 
 Made by SQLAlchemy's engine for each execution, by way of ``PGDialect_asyncpg.execution_ctx_cls``.
 """
@@ -10,11 +10,11 @@ from typing import Any
 from . import _impl
 from ._sqlalchemy import default_fetch
 from .bulk import BulkParameters
-from .result import FastpgCursorResult
+from .result import PgflightCursorResult
 
 _OWN_ROWS = _impl.results.OWN_ROWS
-CURSOR_OPTION = "fastpg_cursor"
-"""Execution option of fastpg's own: makes the cursor of a streaming execution."""
+CURSOR_OPTION = "pgflight_cursor"
+"""Execution option of pgflight's own: makes the cursor of a streaming execution."""
 _STREAMING = frozenset({"preserve_rowcount", "stream_results", "yield_per"})
 
 
@@ -39,12 +39,12 @@ class PGExecutionContext_asyncpg(BulkParameters):
             or (options and not _STREAMING.isdisjoint(options))
             or compiled.has_out_parameters
         ):
-            return FastpgCursorResult.adopt(super()._setup_result_proxy())  # type: ignore[no-untyped-call]
+            return PgflightCursorResult.adopt(super()._setup_result_proxy())  # type: ignore[no-untyped-call]
         description: Any = self.cursor.description
         if description is None:
             return super()._setup_result_proxy()  # type: ignore[no-untyped-call]
         self._soft_closed = False
-        return FastpgCursorResult(self, default_fetch, description)
+        return PgflightCursorResult(self, default_fetch, description)
 
     def post_exec(self) -> None:
         """Invalidate the engine's caches after DDL, whatever the server calls it."""

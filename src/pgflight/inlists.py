@@ -26,9 +26,9 @@ from .arraytypes import array_type
 from .inplan import ARRAY, ExpandedList, InLists, Wording, dummies, processors_of
 from .url import coerced_argument
 
-_SEEN = "_fastpg_in_seen"
-_LISTS = "_fastpg_in_lists"
-_ARRAYS = "_fastpg_in_arrays"
+_SEEN = "_pgflight_in_seen"
+_LISTS = "_pgflight_in_lists"
+_ARRAYS = "_pgflight_in_arrays"
 _UNPLANNED: Any = None
 _NOT_GIVEN: Any = object()
 

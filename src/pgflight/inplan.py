@@ -2,7 +2,7 @@
 
 A list of less than ``limit`` elements is written as SQLAlchemy writes it, with a parameter for
 each element; a longer one is one parameter, an array, so that all lengths share a text.  Made by
-the compiler (:mod:`fastpg.inlists`), used by it and by :mod:`fastpg.parameters`.
+the compiler (:mod:`pgflight.inlists`), used by it and by :mod:`pgflight.parameters`.
 """
 
 from __future__ import annotations

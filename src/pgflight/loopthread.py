@@ -1,6 +1,6 @@
 """A private event loop in a thread of its own, for callers that have none.
 
-One per DBAPI face; synchronous connections (:mod:`fastpg.sync`) live in it.
+One per DBAPI face; synchronous connections (:mod:`pgflight.sync`) live in it.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class LoopThread:
                 self._thread = threading.Thread(
                     target=self._serve,
                     args=(loop, self._alive),
-                    name="fastpg-async-fallback",
+                    name="pgflight-async-fallback",
                     daemon=True,
                 )
                 self._thread.start()
@@ -97,7 +97,7 @@ class LoopThread:
             if asyncio.iscoroutine(awaitable):
                 awaitable.close()
             raise RuntimeError(
-                "a synchronous fastpg connection was used inside its own event loop's thread; "
+                "a synchronous pgflight connection was used inside its own event loop's thread; "
                 "use it from the program's threads"
             )
         loop = self._use()

@@ -1,6 +1,7 @@
 """The table of every connect option: what it is called, what it may be and where it goes.
 
-:mod:`fastpg.url` reads the table; :mod:`fastpg.service` and :mod:`fastpg.unknown` look names up.
+:mod:`pgflight.url` reads the table, :mod:`pgflight.service` and :mod:`pgflight.unknown` look up
+names.
 The names are those of libpq (its documentation's section "Parameter Key Words"), of
 ``asyncpg.connect`` and of SQLAlchemy's built-in dialect.
 """
@@ -25,10 +26,10 @@ class Target(Enum):
     ADDRESS = "asyncpg's host and port"
     SERVICE = "other options, read from a connection service file"
     SETTING = "asyncpg's server_settings"
-    TLS = "asyncpg's ssl and direct_tls, see fastpg.tls"
+    TLS = "asyncpg's ssl and direct_tls, see pgflight.tls"
     SOCKET = "the TCP socket, once connected"
-    DIALECT = "fastpg itself"
-    ENGINE = "fastpg's dialect, for all connections of an engine: not in connect_args"
+    DIALECT = "pgflight itself"
+    ENGINE = "pgflight's dialect, for all connections of an engine: not in connect_args"
     CHECK = "nowhere: asyncpg does this and nothing else, other values are refused"
 
 
@@ -180,15 +181,15 @@ def _table() -> Iterator[Option]:
                  "SQLAlchemy", from_url=False)
     yield option("async_fallback", kinds.FLAG, to.DIALECT, "synchronous use", "SQLAlchemy 2.0")
     yield option("pipeline", choice("auto", "begin", "off"), to.DIALECT,
-                 "which waits of a unit of work are saved", "fastpg")
+                 "which waits of a unit of work are saved", "pgflight")
     yield option("ping_bypass_window", kinds.WINDOW, to.DIALECT,
-                 "seconds after its last use in which a connection is not pinged", "fastpg")
+                 "seconds after its last use in which a connection is not pinged", "pgflight")
     yield option("in_array_threshold", kinds.THRESHOLD, to.ENGINE,
-                 "elements from which on an IN list is sent as one array", "fastpg")
+                 "elements from which on an IN list is sent as one array", "pgflight")
     yield option("array_insert", kinds.FLAG, to.DIALECT,
-                 "whether INSERTs of many rows go through arrays", "fastpg")
+                 "whether INSERTs of many rows go through arrays", "pgflight")
     yield option("array_dml", kinds.FLAG, to.DIALECT,
-                 "whether upserts, UPDATEs and DELETEs of many rows do", "fastpg")
+                 "whether upserts, UPDATEs and DELETEs of many rows do", "pgflight")
 
     check = to.CHECK
     yield option("channel_binding", choice("prefer", "disable", refused={"require": _NO_BINDING}),

@@ -1,8 +1,8 @@
 """From a program's parameter sets to positional tuples, without a dictionary per set in between.
 
-The first half of an execution context: :mod:`fastpg.execution` derives its class from the one
+The first half of an execution context: :mod:`pgflight.execution` derives its class from the one
 here.  SQLAlchemy's own code serves a statement with parameters that are rendered for each execution
-or expanded in a way that :mod:`fastpg.inplan` does not know, a statement that is executed once
+or expanded in a way that :mod:`pgflight.inplan` does not know, a statement that is executed once
 only, and a SQLAlchemy whose code is not known.
 """
 
@@ -18,11 +18,11 @@ from sqlalchemy.engine.interfaces import CacheStats, ExecuteStyle
 from . import _impl, _upstream
 from .inplan import ExpandedSets, are_planned
 
-_PLAN = "_fastpg_param_plan"
+_PLAN = "_pgflight_param_plan"
 _UNPLANNED: Any = None
 _SETS = "compiled_parameters"
-_PENDING = "_fastpg_pending_sets"
-_SHOW_UNREAD = "_fastpg_show_unread_sets"
+_PENDING = "_pgflight_pending_sets"
+_SHOW_UNREAD = "_pgflight_show_unread_sets"
 
 _KNOWN = _upstream.context_is_known()
 

@@ -1,6 +1,6 @@
-"""The engine plugin: `?plugin=fastpg` in a URL, or `plugins=["fastpg"]` in create_async_engine().
+"""The engine plugin: `?plugin=pgflight` in a URL, `plugins=["pgflight"]` in create_async_engine().
 
-SQLAlchemy finds it by the entry point `fastpg` in group `sqlalchemy.plugins` and calls it while
+SQLAlchemy finds it by the entry point `pgflight` in group `sqlalchemy.plugins` and calls it while
 it creates an engine. It concerns that one engine; nothing is registered for the process.
 """
 
@@ -9,23 +9,23 @@ from __future__ import annotations
 from sqlalchemy.engine import URL, CreateEnginePlugin
 from sqlalchemy.exc import ArgumentError
 
-_OURS = "postgresql+fastpg"
+_OURS = "postgresql+pgflight"
 _SERVED = ("postgresql+asyncpg", _OURS)
 
 
-class FastpgPlugin(CreateEnginePlugin):
-    """Rewrite the driver of one engine's URL to `postgresql+fastpg`."""
+class PgflightPlugin(CreateEnginePlugin):
+    """Rewrite the driver of one engine's URL to `postgresql+pgflight`."""
 
     def update_url(self, url: URL) -> URL:
         """Return `url` with our driver; everything else in it stays.
 
-        The engine's `url` then reads `postgresql+fastpg://...`, so that an engine created again
-        from it is served by fastpg as well. Raises ArgumentError when the URL names another
+        The engine's `url` then reads `postgresql+pgflight://...`, so that an engine created again
+        from it is served by pgflight as well. Raises ArgumentError when the URL names another
         driver.
         """
         if url.drivername not in _SERVED:
             raise ArgumentError(
-                f"the fastpg plugin serves {_SERVED[0]} URLs, and this URL names "
+                f"the pgflight plugin serves {_SERVED[0]} URLs, and this URL names "
                 f"{url.drivername!r}: write {_SERVED[0]}://... or remove the plugin"
             )
         return url.set(drivername=_OURS)

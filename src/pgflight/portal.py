@@ -162,7 +162,7 @@ async def open_portal(
 async def _declare(
     adapted: AsyncAdapt_asyncpg_connection, operation: str, parameters: Sequence[Any]
 ) -> HeldCursor | None:
-    name = f"fastpg_held_{next(_names)}"
+    name = f"pgflight_held_{next(_names)}"
     adapted._held.add(name)  # before it exists: a cancelled DECLARE may yet have been executed
     try:
         entry = await adapted._statements.prepare_once(

@@ -1,6 +1,6 @@
 """The names that a plain SELECT may call: built-in functions that change nothing and lock nothing.
 
-Read by :mod:`fastpg.plain` only.  A test asks a real server that each function exists and that
+Read by :mod:`pgflight.plain` only.  A test asks a real server that each function exists and that
 none is volatile but those of :data:`VOLATILE`.  What is missing here costs a wait and no more:
 left out on purpose are ``nextval``, ``setval``, ``setseed``, ``set_config``, ``pg_notify``,
 advisory locks, large objects, ``pg_sleep``, ``pg_export_snapshot``, what assigns a transaction id

@@ -17,11 +17,11 @@ from .cursor import AsyncAdapt_asyncpg_cursor
 
 _RowFactory = _impl.results.RowFactory
 _OWN_ROWS = _impl.results.OWN_ROWS
-_FACTORY = "_fastpg_factory"
+_FACTORY = "_pgflight_factory"
 _ROW_GETTER = frozenset({"_row_getter"})
 
 
-class FastpgCursorResult(CursorResult[Any]):
+class PgflightCursorResult(CursorResult[Any]):
     """A cursor's result with getters of our own."""
 
     __slots__ = ()
@@ -137,14 +137,14 @@ class FastpgCursorResult(CursorResult[Any]):
 
     def scalars(self, index: Any = 0) -> ScalarResult[Any]:
         """Return a result of one column's values; see SQLAlchemy's method."""
-        return FastpgScalarResult(self, index)
+        return PgflightScalarResult(self, index)
 
     def mappings(self) -> MappingResult:
         """Return a result of mappings by column name; see SQLAlchemy's method."""
-        return FastpgMappingResult(self)
+        return PgflightMappingResult(self)
 
 
-class FastpgScalarResult(ScalarResult[Any]):
+class PgflightScalarResult(ScalarResult[Any]):
     """One column of a result."""
 
     __slots__ = ()
@@ -158,7 +158,7 @@ class FastpgScalarResult(ScalarResult[Any]):
         return factory.column(real._take(), metadata._translated_indexes[0])
 
 
-class FastpgMappingResult(MappingResult):
+class PgflightMappingResult(MappingResult):
     """Mappings by column name."""
 
     __slots__ = ()

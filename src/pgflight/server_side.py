@@ -1,4 +1,4 @@
-"""The server-side cursor of an adapted connection; see :mod:`fastpg.portal` for its rows."""
+"""The server-side cursor of an adapted connection; see :mod:`pgflight.portal` for its rows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _tuples = _impl.rows.tuples
 class AsyncAdapt_asyncpg_ss_cursor(AsyncAdapt_asyncpg_cursor):
     """A cursor whose rows stay on the server until they are fetched (``stream()``, ``yield_per``).
 
-    Works in AUTOCOMMIT, too: see :mod:`fastpg.portal`.  Once closed, it raises InterfaceError
+    Works in AUTOCOMMIT, too: see :mod:`pgflight.portal`.  Once closed, it raises InterfaceError
     where a buffered cursor has no more rows.
     """
 

@@ -1,8 +1,8 @@
 """Connection service files: options kept under a name outside of the program.
 
-:mod:`fastpg.url` calls :func:`service_options`.  asyncpg reads such a file only when it is also
+:mod:`pgflight.url` calls :func:`service_options`.  asyncpg reads such a file only when it is also
 given a DSN (found in 0.31 and 0.32: ``asyncpg.connect(service="x")`` ignores it), drops the
-options that it does not know, and 0.30 has no support at all; so fastpg reads it itself.
+options that it does not know, and 0.30 has no support at all; so pgflight reads it itself.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The server's run-time settings of a connection: asyncpg's ``server_settings``.
 
-:mod:`fastpg.url` hands over the options whose target is SETTING.
+:mod:`pgflight.url` hands over the options whose target is SETTING.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What an engine has done so far, in numbers: ``fastpg.stats(engine)``.
+"""What an engine has done so far, in numbers: ``pgflight.stats(engine)``.
 
 Connections count for themselves as they go; the sum is taken when somebody asks for it.
 """
@@ -116,7 +116,7 @@ def _added(one: Any, other: Any) -> Any:
 
 
 def stats(engine: Any) -> Statistics:
-    """Return the numbers of ``engine``: see :func:`fastpg.stats`."""
+    """Return the numbers of ``engine``: see :func:`pgflight.stats`."""
     from sqlalchemy.engine import Engine
     from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -124,12 +124,12 @@ def stats(engine: Any) -> Statistics:
         engine = engine.sync_engine
     if not isinstance(engine, Engine):
         raise TypeError(
-            f"fastpg.stats() takes an Engine or an AsyncEngine, not {type(engine).__name__}"
+            f"pgflight.stats() takes an Engine or an AsyncEngine, not {type(engine).__name__}"
         )
     counters = getattr(engine.dialect, "_counters", None)
     if not isinstance(counters, EngineCounters):
         raise TypeError(
-            f"fastpg.stats() takes an engine that fastpg serves; {engine.url!r} is served by "
-            f"{type(engine.dialect).__module__}: call fastpg.install() before the engine is made"
+            f"pgflight.stats() takes an engine that pgflight serves; {engine.url!r} is served by "
+            f"{type(engine.dialect).__module__}: call pgflight.install() before the engine is made"
         )
     return counters.snapshot()

@@ -1,6 +1,6 @@
 """TLS as libpq does it: from the ``ssl*`` options to asyncpg's ``ssl`` and ``direct_tls``.
 
-:mod:`fastpg.url` calls :func:`check_tls` when an engine is made and :func:`tls_arguments` for
+:mod:`pgflight.url` calls :func:`check_tls` when an engine is made and :func:`tls_arguments` for
 each connection.  The meaning is that of libpq's documentation, section "SSL Support":
 
 =========== =================== ===================

@@ -1,6 +1,6 @@
 """Reading certificates, keys and revocation lists, with libpq's defaults and its checks.
 
-Only :mod:`fastpg.tls` calls this.
+Only :mod:`pgflight.tls` calls this.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The unit of work of one adapted connection: COMMIT and ROLLBACK, awaited or not.
 
 A base of the adapted connection, which adds statements and cursors.  Transactions begin in
-:mod:`fastpg.begin`.
+:mod:`pgflight.begin`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The SQL types of the dialect; :mod:`fastpg.typemap` maps SQLAlchemy's types to them.
+"""The SQL types of the dialect; :mod:`pgflight.typemap` maps SQLAlchemy's types to them.
 
 Most only ask for a cast: asyncpg sends parameters in binary form, so the server has to be told
 each one's type in the statement itself (``$1::INTEGER``).  Value conversions live in
-:mod:`fastpg.conversions`.
+:mod:`pgflight.conversions`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What an adapted connection knows of its unit of work; a base of :mod:`fastpg.begin`."""
+"""What an adapted connection knows of its unit of work; a base of :mod:`pgflight.begin`."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class UnitOfWorkConnection(AdaptedConnection):
     readonly: bool
     deferrable: bool
     pipeline: str
-    """The waits that are saved: ``auto``, ``begin`` or ``off``, see :mod:`fastpg.options`."""
+    """The waits that are saved: ``auto``, ``begin`` or ``off``, see :mod:`pgflight.options`."""
     ping_bypass_window: float
     _preamble: driver.Preamble | None
     _pipeline: driver.Pipeline | None

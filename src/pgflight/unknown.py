@@ -1,6 +1,6 @@
 """What to say about an option that does not exist.
 
-Raised by :mod:`fastpg.url` and :mod:`fastpg.service`.
+Raised by :mod:`pgflight.url` and :mod:`pgflight.service`.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def nearest_option(name: str) -> str | None:
 
 
 def unknown_option(name: str, place: str) -> ArgumentError:
-    """Return the error for the option ``name`` that ``place`` has and fastpg does not know."""
+    """Return the error for the option ``name`` that ``place`` has and pgflight does not know."""
     start = f"Unknown option {name!r} {place}"
     if name in ELSEWHERE:
         return ArgumentError(f"{start}: {ELSEWHERE[name]}")

@@ -1,7 +1,7 @@
 """Which ON CONFLICT DO UPDATE does to many rows at once what it does to one after the other.
 
 That is so if no row meets another of the same statement: their values for the conflict's target
-are different, and stay so.  Asked by :mod:`fastpg.bulkplan`.
+are different, and stay so.  Asked by :mod:`pgflight.bulkplan`.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
 ``AsyncAdapt_asyncpg_dbapi.connect`` calls :func:`prepare_connect_kwargs` for each connection.
 Between the two the options keep the names they have in the URL, so that ``connect_args`` and
 ``do_connect`` handlers replace them one by one.  What each option means is in
-:mod:`fastpg.options`.
+:mod:`pgflight.options`.
 """
 
 from __future__ import annotations

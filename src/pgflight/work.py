@@ -1,6 +1,6 @@
 """What one connection has been through, in numbers: units of work, round trips, waits saved.
 
-Held by the adapted connection, which counts as it goes; :mod:`fastpg.statistics` takes the sum.
+Held by the adapted connection, which counts as it goes; :mod:`pgflight.statistics` takes the sum.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from .statistics import NOTHING, Statistics
 class Work:
     """The counters of one connection; they go on after it, in the engine's sum.
 
-    Whoever makes a round trip that :func:`fastpg.driver.operations` does not count adds it to
+    Whoever makes a round trip that :func:`pgflight.driver.operations` does not count adds it to
     ``trips``: a Parse with Describe is counted with the statements, a Bind alone and a Close are
     to be added.
     """

@@ -1,6 +1,6 @@
 """2,000 random cancellations and timeouts over mixed work: nothing half done, stuck or leaked.
 
-The seed is printed; `FASTPG_TEST_SEED` repeats it.
+The seed is printed; `PGFLIGHT_TEST_SEED` repeats it.
 """
 
 from __future__ import annotations
@@ -53,10 +53,10 @@ EXPECTED = (asyncio.CancelledError, asyncio.TimeoutError, TimeoutError)
 # With a command_timeout the built-in dialect now and then leaves a closed connection in its pool.
 VARIANTS = {
     "builtin": ("builtin", {}, {}),
-    "auto": ("fastpg", {"pipeline": "auto"}, {}),
-    "begin": ("fastpg", {"pipeline": "begin"}, {}),
-    "off": ("fastpg", {"pipeline": "off"}, {}),
-    "command_timeout": ("fastpg", {}, {"command_timeout": 0.02}),
+    "auto": ("pgflight", {"pipeline": "auto"}, {}),
+    "begin": ("pgflight", {"pipeline": "begin"}, {}),
+    "off": ("pgflight", {"pipeline": "off"}, {}),
+    "command_timeout": ("pgflight", {}, {"command_timeout": 0.02}),
 }
 
 
@@ -70,8 +70,8 @@ class Storm:
         works: tuple[storm_units.Work, ...],
         patience: Patience,
     ) -> None:
-        seed = int(os.environ.get("FASTPG_TEST_SEED") or random.randrange(1 << 32))
-        print(f"FASTPG_TEST_SEED={seed}")
+        seed = int(os.environ.get("PGFLIGHT_TEST_SEED") or random.randrange(1 << 32))
+        print(f"PGFLIGHT_TEST_SEED={seed}")
         self.random = random.Random(seed)
         self.engine = engine
         self.left = units
@@ -231,7 +231,7 @@ async def storm(dialect: Dialect, options: dict[str, Any], arguments: dict[str, 
 
 def serving(request: pytest.FixtureRequest, name: str) -> Dialect:
     """Return the dialect of a variant."""
-    fixture = "builtin" if name == "builtin" else "fastpg_dialect"
+    fixture = "builtin" if name == "builtin" else "pgflight_dialect"
     dialect: Dialect = request.getfixturevalue(fixture)
     return dialect
 
@@ -243,7 +243,7 @@ def test_2000_units_cancelled_at_random(request: pytest.FixtureRequest, variant:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="uvloop does not exist for Windows")
-@pytest.mark.parametrize("name", ["builtin", "fastpg"])
+@pytest.mark.parametrize("name", ["builtin", "pgflight"])
 def test_2000_units_in_uvloop(request: pytest.FixtureRequest, name: str) -> None:
     import uvloop
 

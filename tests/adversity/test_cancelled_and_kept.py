@@ -18,7 +18,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import greenlet_spawn
 
-from fastpg import driver
+from pgflight import driver
 from tests.adversity.server_view import View, check_flag
 from tests.fixtures.engines import Dialect
 
@@ -102,10 +102,10 @@ WORKS: tuple[Callable[[Any, int], None], ...] = (
 
 
 @pytest.mark.parametrize("mode", ["auto", "begin", "off"])
-def test_what_it_believes_is_what_the_server_says(fastpg_dialect: Dialect, mode: str) -> None:
-    seed = int(os.environ.get("FASTPG_TEST_SEED") or random.randrange(1 << 32))
-    print(f"FASTPG_TEST_SEED={seed}")
-    asyncio.run(kept(fastpg_dialect, mode, random.Random(seed)))
+def test_what_it_believes_is_what_the_server_says(pgflight_dialect: Dialect, mode: str) -> None:
+    seed = int(os.environ.get("PGFLIGHT_TEST_SEED") or random.randrange(1 << 32))
+    print(f"PGFLIGHT_TEST_SEED={seed}")
+    asyncio.run(kept(pgflight_dialect, mode, random.Random(seed)))
 
 
 async def kept(dialect: Dialect, mode: str, chance: random.Random) -> None:

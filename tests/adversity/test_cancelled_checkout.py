@@ -16,7 +16,7 @@ from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import greenlet_spawn
 
-from fastpg import driver
+from pgflight import driver
 from tests.adversity.server_view import Connections, pool_of
 from tests.fixtures.engines import Dialect
 from tests.fixtures.proxy import Proxy
@@ -61,11 +61,11 @@ UNFIT: dict[str, tuple[dict[str, Any], Callable[[AsyncEngine, Connections], None
 
 
 @pytest.mark.parametrize("unfit", UNFIT)
-def test_the_place_is_given_back(fastpg_dialect: Dialect, unfit: str) -> None:
+def test_the_place_is_given_back(pgflight_dialect: Dialect, unfit: str) -> None:
     options, make_unfit = UNFIT[unfit]
 
     async def work() -> None:
-        engine = fastpg_dialect.engine(pool_size=1, max_overflow=0, pool_timeout=1, **options)
+        engine = pgflight_dialect.engine(pool_size=1, max_overflow=0, pool_timeout=1, **options)
         opened = Connections(engine)
         await pid_of(engine)
         make_unfit(engine, opened)
@@ -74,10 +74,10 @@ def test_the_place_is_given_back(fastpg_dialect: Dialect, unfit: str) -> None:
     asyncio.run(work())
 
 
-def test_a_ping_that_is_not_answered(fastpg_dialect: Dialect, proxy: Proxy) -> None:
+def test_a_ping_that_is_not_answered(pgflight_dialect: Dialect, proxy: Proxy) -> None:
     async def work() -> None:
         pool: dict[str, Any] = {"pool_size": 1, "max_overflow": 0, "pool_timeout": 1, **PINGED}
-        engine = fastpg_dialect.engine(via=proxy, **pool)
+        engine = pgflight_dialect.engine(via=proxy, **pool)
         async with engine.connect() as connection:
             await connection.execute(text("SELECT 1"))
         proxy.reset()
@@ -95,9 +95,9 @@ async def close_unshielded(engine: AsyncEngine) -> None:
 
 
 @pytest.mark.skipif(not driver.can_pipeline(), reason="level public waits for the farewell")
-def test_a_reset_that_fails(fastpg_dialect: Dialect) -> None:
+def test_a_reset_that_fails(pgflight_dialect: Dialect) -> None:
     async def work() -> None:
-        engine = fastpg_dialect.engine(pool_size=1, max_overflow=0, pool_timeout=1)
+        engine = pgflight_dialect.engine(pool_size=1, max_overflow=0, pool_timeout=1)
         failures = [TimeoutError("the reset took too long")]
 
         @event.listens_for(engine.sync_engine, "reset")

@@ -17,7 +17,7 @@ from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.util import greenlet_spawn
 
-import fastpg
+import pgflight
 from tests.fixtures.engines import Dialect
 from tests.parity.scratch import committed, own
 
@@ -73,12 +73,12 @@ async def gone(engine: AsyncEngine) -> None:
 @TABLES
 @pytest.mark.parametrize("isolation", [None, "AUTOCOMMIT"])
 def test_cancelled_at_any_moment(
-    fastpg_dialect: Dialect, table: sa.Table, isolation: str | None
+    pgflight_dialect: Dialect, table: sa.Table, isolation: str | None
 ) -> None:
     chance = random.Random(5)
 
     async def run() -> None:
-        engine = fastpg_dialect.engine(pool_size=2, max_overflow=0)
+        engine = pgflight_dialect.engine(pool_size=2, max_overflow=0)
         using = engine if isolation is None else engine.execution_options(isolation_level=isolation)
         async with committed(engine, table.metadata):
             for number in range(ROUNDS):
@@ -96,24 +96,24 @@ def test_cancelled_at_any_moment(
 
 
 async def _copied(connection: AsyncConnection, table: sa.Table, rows: Any) -> int:
-    copied: int = await fastpg.copy_in(connection, table, rows, ["n", "s"])
+    copied: int = await pgflight.copy_in(connection, table, rows, ["n", "s"])
     return copied
 
 
 @TABLES
 @pytest.mark.parametrize("rows", [endless, partial(hanging, 1), partial(hanging, 2500)])
-def test_a_timeout(fastpg_dialect: Dialect, table: sa.Table, rows: Any) -> None:
+def test_a_timeout(pgflight_dialect: Dialect, table: sa.Table, rows: Any) -> None:
     async def run() -> Any:
-        engine = fastpg_dialect.engine(pool_size=1, max_overflow=0)
+        engine = pgflight_dialect.engine(pool_size=1, max_overflow=0)
         async with committed(engine, table.metadata):
             async with engine.connect() as connection:
                 with pytest.raises(asyncio.TimeoutError):
-                    copying = fastpg.copy_in(connection, table, rows(), ["n", "s"], timeout=0.2)
+                    copying = pgflight.copy_in(connection, table, rows(), ["n", "s"], timeout=0.2)
                     await asyncio.wait_for(copying, HANG_SECONDS)
                 # SQLAlchemy replaces a connection whose statement has timed out
                 await connection.rollback()
                 assert await connection.scalar(sa.text("SELECT 42")) == 42
-                assert await fastpg.copy_in(connection, table, [(1, "a")], ["n", "s"]) == 1
+                assert await pgflight.copy_in(connection, table, [(1, "a")], ["n", "s"]) == 1
                 await connection.commit()
             return await stored(engine, table)
 
@@ -121,13 +121,13 @@ def test_a_timeout(fastpg_dialect: Dialect, table: sa.Table, rows: Any) -> None:
 
 
 @TABLES
-def test_a_timeout_behind_a_lock(fastpg_dialect: Dialect, table: sa.Table) -> None:
+def test_a_timeout_behind_a_lock(pgflight_dialect: Dialect, table: sa.Table) -> None:
     async def run() -> Any:
-        engine = fastpg_dialect.engine()
+        engine = pgflight_dialect.engine()
         async with committed(engine, table.metadata):
             async with engine.connect() as holder, engine.connect() as connection:
                 await connection.execute(sa.text("SELECT 1"))
-                await fastpg.copy_in(connection, table, [(1, "a")], ["n", "s"])
+                await pgflight.copy_in(connection, table, [(1, "a")], ["n", "s"])
                 await connection.commit()
                 await holder.execute(sa.text(f"CREATE UNIQUE INDEX ON {table.name} (n)"))
                 await holder.commit()
@@ -135,7 +135,7 @@ def test_a_timeout_behind_a_lock(fastpg_dialect: Dialect, table: sa.Table) -> No
                 # waits for the holder's row, while more rows than the socket holds are sent
                 with pytest.raises(asyncio.TimeoutError):
                     rows = ((7 + n, PADDING) for n in range(200_000))
-                    copying = fastpg.copy_in(connection, table, rows, ["n", "s"], timeout=0.3)
+                    copying = pgflight.copy_in(connection, table, rows, ["n", "s"], timeout=0.3)
                     await asyncio.wait_for(copying, HANG_SECONDS)
                 await connection.rollback()
                 await holder.rollback()
@@ -145,9 +145,9 @@ def test_a_timeout_behind_a_lock(fastpg_dialect: Dialect, table: sa.Table) -> No
 
 
 @TABLES
-def test_a_connection_that_is_lost(fastpg_dialect: Dialect, table: sa.Table) -> None:
+def test_a_connection_that_is_lost(pgflight_dialect: Dialect, table: sa.Table) -> None:
     async def run() -> None:
-        engine = fastpg_dialect.engine(pool_size=2, max_overflow=0)
+        engine = pgflight_dialect.engine(pool_size=2, max_overflow=0)
         async with committed(engine, table.metadata):
             async with engine.connect() as connection, engine.connect() as killer:
                 pid = await connection.scalar(sa.text("SELECT pg_backend_pid()"))
@@ -163,9 +163,9 @@ def test_a_connection_that_is_lost(fastpg_dialect: Dialect, table: sa.Table) -> 
     asyncio.run(run())
 
 
-def test_somebody_elses_statement_waits_its_turn(fastpg_dialect: Dialect) -> None:
+def test_somebody_elses_statement_waits_its_turn(pgflight_dialect: Dialect) -> None:
     async def run() -> Any:
-        engine = fastpg_dialect.engine()
+        engine = pgflight_dialect.engine()
         async with committed(engine, binary.metadata):
             async with engine.connect() as connection:
                 adapted: Any = (await connection.get_raw_connection()).dbapi_connection

@@ -18,8 +18,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-import fastpg
-from fastpg import driver
+import pgflight
+from pgflight import driver
 from tests.adversity.server_view import View, pool_of
 from tests.adversity.test_cancel_storm import CONNECT_CANCELLED, OLD_ASYNCPG
 from tests.fixtures.engines import Dialect
@@ -141,13 +141,13 @@ class Storm:
     async def copy_in(self, connection: AsyncConnection, number: int, fate: str) -> None:
         make: Any = self.chance.choice((rows_of, slow_rows))
         rows = make(number, ROWS, broken=fate == "break")
-        copied = await fastpg.copy_in(connection, TABLES[number % 2], rows, ["unit", "s"])
+        copied = await pgflight.copy_in(connection, TABLES[number % 2], rows, ["unit", "s"])
         assert copied == ROWS
 
     async def copy_out(self, connection: AsyncConnection) -> None:
         form: Any = self.chance.choice((None, "csv", "binary"))
         leave = self.chance.choice((1, 3, 10**6))
-        async with fastpg.copy_out(connection, SOURCE, format=form) as reading:
+        async with pgflight.copy_out(connection, SOURCE, format=form) as reading:
             async for _ in reading:
                 leave -= 1
                 if not leave:
@@ -163,7 +163,7 @@ class Storm:
     OLD_ASYNCPG, reason="whoever is cancelled while asyncpg < 0.32 cancels leaves it unusable"
 )
 @pytest.mark.parametrize("pipeline", ["auto", "begin", "off"])
-def test_a_storm_of_copies(fastpg_dialect: Dialect, pipeline: str) -> None:
+def test_a_storm_of_copies(pgflight_dialect: Dialect, pipeline: str) -> None:
     application = own("storm_of_copies")
 
     unhandled: list[str] = []
@@ -180,20 +180,20 @@ def test_a_storm_of_copies(fastpg_dialect: Dialect, pipeline: str) -> None:
 
     async def run() -> Counter[str]:
         asyncio.get_running_loop().set_exception_handler(record)
-        engine = fastpg_dialect.engine(
+        engine = pgflight_dialect.engine(
             pool_size=CLIENTS,
             max_overflow=0,
             pipeline=pipeline,
             connect_args={"server_settings": {"application_name": application}},
         )
-        plain = fastpg_dialect.engine()
+        plain = pgflight_dialect.engine()
         numbers = iter(range(1, UNITS + 1))
-        async with committed(plain, metadata), View.of(fastpg_dialect.server) as view:
+        async with committed(plain, metadata), View.of(pgflight_dialect.server) as view:
             storm = Storm(engine, view, seed=len(pipeline))
             views = [view]
 
             async def worker() -> None:
-                async with View.of(fastpg_dialect.server) as mine:
+                async with View.of(pgflight_dialect.server) as mine:
                     views.append(mine)
                     own_storm = Storm(engine, mine, seed=len(views) * 7 + len(pipeline))
                     for number in numbers:
@@ -210,7 +210,7 @@ def test_a_storm_of_copies(fastpg_dialect: Dialect, pipeline: str) -> None:
                         assert found == (ROWS if unit > 0 else 1), unit
             for _ in range(CLIENTS):  # every connection of the pool is fit for use
                 async with engine.connect() as connection:
-                    assert await fastpg.copy_in(connection, TABLES[0], [(0, "x")]) == 1
+                    assert await pgflight.copy_in(connection, TABLES[0], [(0, "x")]) == 1
             await engine.dispose()
             return storm.ends
 

@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 from sqlalchemy import text
 
-from fastpg import driver
+from pgflight import driver
 from tests.fixtures.engines import Dialect
 from tests.fixtures.proxy import Proxy
 from tests.parity.scratch import own
@@ -64,30 +64,30 @@ async def _ended_in_the_middle(dialect: Dialect, proxy: Proxy, end: End) -> tupl
         await other.close()
 
 
-def test_cancelled_by_the_task(fastpg_dialect: Dialect, proxy: Proxy) -> None:
+def test_cancelled_by_the_task(pgflight_dialect: Dialect, proxy: Proxy) -> None:
     async def end(task: Any, other: Any, pid: int) -> None:
         task.cancel()
 
-    outcome, same = asyncio.run(_ended_in_the_middle(fastpg_dialect, proxy, end))
+    outcome, same = asyncio.run(_ended_in_the_middle(pgflight_dialect, proxy, end))
     assert isinstance(outcome, asyncio.CancelledError)
     assert not same
 
 
-def test_cancelled_by_the_server(fastpg_dialect: Dialect, proxy: Proxy) -> None:
+def test_cancelled_by_the_server(pgflight_dialect: Dialect, proxy: Proxy) -> None:
     async def end(task: Any, other: Any, pid: int) -> None:
         assert await other.fetchval("SELECT pg_cancel_backend($1)", pid)
 
-    outcome, same = asyncio.run(_ended_in_the_middle(fastpg_dialect, proxy, end))
+    outcome, same = asyncio.run(_ended_in_the_middle(pgflight_dialect, proxy, end))
     assert outcome.orig.pgcode == "57014"
     assert same
 
 
-def test_the_connection_is_reset(fastpg_dialect: Dialect, proxy: Proxy) -> None:
+def test_the_connection_is_reset(pgflight_dialect: Dialect, proxy: Proxy) -> None:
     async def end(task: Any, other: Any, pid: int) -> None:
         assert proxy.reset()
         # the server learns of it when it wants to answer
         await other.execute("SELECT pg_terminate_backend($1)", pid)
 
-    outcome, same = asyncio.run(_ended_in_the_middle(fastpg_dialect, proxy, end))
+    outcome, same = asyncio.run(_ended_in_the_middle(pgflight_dialect, proxy, end))
     assert outcome.connection_invalidated
     assert not same

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
-from fastpg._sqlalchemy import SQLALCHEMY_2_1
+from pgflight._sqlalchemy import SQLALCHEMY_2_1
 from tests.adversity.server_view import Connections, View, pool_of
 from tests.fixtures.engines import Dialect
 from tests.fixtures.outcome import Both, attempt
@@ -85,17 +85,17 @@ async def by_reset(dialect: Dialect, proxy: Proxy, pids: list[int]) -> None:
 @pytest.mark.parametrize("death", [by_termination, by_reset])
 @pytest.mark.parametrize("mode", ["auto", "begin"])
 def test_all_die_in_the_pool(
-    fastpg_dialect: Dialect, proxy: Proxy, mode: str, death: Any, pre_ping: bool
+    pgflight_dialect: Dialect, proxy: Proxy, mode: str, death: Any, pre_ping: bool
 ) -> None:
     async def work() -> None:
-        engine = fastpg_dialect.engine(
+        engine = pgflight_dialect.engine(
             via=proxy, pool_size=POOL, max_overflow=0, pipeline=mode, pool_pre_ping=pre_ping
         )
         connections = Connections(engine)
         for _ in range(2):
             pids = await filled(engine)
             dying = connections.alive()
-            await death(fastpg_dialect, proxy, pids)
+            await death(pgflight_dialect, proxy, pids)
             await noticed(dying)
             assert not set(await serves(engine)) & set(pids)
             assert pool_of(engine).checkedout() == 0
@@ -123,15 +123,15 @@ def test_the_same_costs_the_builtin_dialect_an_error(builtin: Dialect, proxy: Pr
 
 
 @pytest.mark.parametrize("mode", ["auto", "begin"])
-def test_one_of_several_dies_in_the_pool(fastpg_dialect: Dialect, mode: str) -> None:
+def test_one_of_several_dies_in_the_pool(pgflight_dialect: Dialect, mode: str) -> None:
     """The others stay: one dead socket says nothing about its neighbours."""
 
     async def work() -> None:
-        engine = fastpg_dialect.engine(pool_size=POOL, max_overflow=0, pipeline=mode)
+        engine = pgflight_dialect.engine(pool_size=POOL, max_overflow=0, pipeline=mode)
         connections = Connections(engine)
         pids = await filled(engine)
         one = [a for a in connections.alive() if a._connection.get_server_pid() == pids[1]]
-        await kill(fastpg_dialect.server, pids[1])
+        await kill(pgflight_dialect.server, pids[1])
         await noticed(one)
         after = set(await serves(engine))
         assert pids[1] not in after
@@ -140,9 +140,9 @@ def test_one_of_several_dies_in_the_pool(fastpg_dialect: Dialect, mode: str) -> 
     asyncio.run(work())
 
 
-def test_a_restart_of_the_server(fastpg_dialect: Dialect, standby: Server) -> None:
+def test_a_restart_of_the_server(pgflight_dialect: Dialect, standby: Server) -> None:
     async def work() -> None:
-        engine = fastpg_dialect.engine(standby.url(), pool_size=POOL, max_overflow=0)
+        engine = pgflight_dialect.engine(standby.url(), pool_size=POOL, max_overflow=0)
         connections = Connections(engine)
         for _ in range(2):
             await filled(engine)
@@ -155,11 +155,11 @@ def test_a_restart_of_the_server(fastpg_dialect: Dialect, standby: Server) -> No
     asyncio.run(work())
 
 
-def test_the_check_at_checkout_asks_nobody(fastpg_dialect: Dialect, proxy: Proxy) -> None:
+def test_the_check_at_checkout_asks_nobody(pgflight_dialect: Dialect, proxy: Proxy) -> None:
     """Neither for a connection that lives nor, beyond the new one's own, for one that is dead."""
 
     async def work() -> list[int]:
-        engine = fastpg_dialect.engine(via=proxy, pool_size=1, max_overflow=0)
+        engine = pgflight_dialect.engine(via=proxy, pool_size=1, max_overflow=0)
         connections = Connections(engine)
         seen = []
 
@@ -172,7 +172,7 @@ def test_the_check_at_checkout_asks_nobody(fastpg_dialect: Dialect, proxy: Proxy
         async with engine.connect() as connection:  # the dialect's own first questions
             pid = await connection.scalar(PID)
         await count()
-        await kill(fastpg_dialect.server, pid)
+        await kill(pgflight_dialect.server, pid)
         await noticed(connections.alive())
         await count()
         await count()
@@ -306,15 +306,15 @@ def test_death_in_a_unit_of_work(both: Both, scene: Scene) -> None:
     assert both(body, pool_size=POOL, max_overflow=0)[-2:] == [POOL, 0]
 
 
-def test_death_in_a_stream(fastpg_dialect: Dialect) -> None:
+def test_death_in_a_stream(pgflight_dialect: Dialect) -> None:
     """The built-in dialect lets asyncpg's own error through here, and keeps the connection."""
 
     async def work() -> None:
-        engine = fastpg_dialect.engine(pool_size=POOL, max_overflow=0)
+        engine = pgflight_dialect.engine(pool_size=POOL, max_overflow=0)
         async with engine.connect() as connection:
             result = await connection.stream(text("SELECT n FROM generate_series(1, 5000) AS n"))
             assert await result.fetchone() == (1,)
-            await Victim(connection, fastpg_dialect.server).dies()
+            await Victim(connection, pgflight_dialect.server).dies()
             with pytest.raises(sa.exc.InterfaceError) as caught:
                 await result.fetchall()
             assert caught.value.connection_invalidated
@@ -330,12 +330,12 @@ def test_death_in_a_stream(fastpg_dialect: Dialect) -> None:
 @pytest.mark.parametrize("death", [by_termination, by_reset])
 @pytest.mark.parametrize("waits", [True, False], ids=["seen", "unseen"])
 def test_death_with_an_end_on_its_way(
-    fastpg_dialect: Dialect, proxy: Proxy, death: Any, waits: bool
+    pgflight_dialect: Dialect, proxy: Proxy, death: Any, waits: bool
 ) -> None:
     """The ROLLBACK whose answer nobody waits for is not missed by anybody."""
 
     async def work() -> list[Any]:
-        engine = fastpg_dialect.engine(via=proxy, pool_size=1, max_overflow=0)
+        engine = pgflight_dialect.engine(via=proxy, pool_size=1, max_overflow=0)
         connections = Connections(engine)
         seen = []
         for _ in range(4):
@@ -345,7 +345,7 @@ def test_death_with_an_end_on_its_way(
             async with engine.connect() as connection:
                 assert await connection.scalar(text("SELECT 1")) == 1
             dying = connections.alive()
-            await death(fastpg_dialect, proxy, [pid])
+            await death(pgflight_dialect, proxy, [pid])
             proxy.latency = 0
             if waits:
                 await noticed(dying)

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.util import greenlet_spawn
 
-from fastpg import driver
+from pgflight import driver
 from tests.adversity.server_view import View, check_flag
 from tests.fixtures.engines import Dialect
 
@@ -21,8 +21,8 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.mark.parametrize("end", ["rollback", "commit"])
 @pytest.mark.parametrize("mode", ["auto", "begin"])
-def test_a_refused_end_poisons_nothing(fastpg_dialect: Dialect, mode: str, end: str) -> None:
-    asyncio.run(refused(fastpg_dialect, mode, end))
+def test_a_refused_end_poisons_nothing(pgflight_dialect: Dialect, mode: str, end: str) -> None:
+    asyncio.run(refused(pgflight_dialect, mode, end))
 
 
 async def refused(dialect: Dialect, mode: str, end: str) -> None:
@@ -50,8 +50,8 @@ async def refused(dialect: Dialect, mode: str, end: str) -> None:
         assert await view.settled(adapted._connection.get_server_pid()) == "idle"
 
 
-def test_defaults_changed_behind_our_back(fastpg_dialect: Dialect) -> None:
-    asyncio.run(changed_defaults(fastpg_dialect))
+def test_defaults_changed_behind_our_back(pgflight_dialect: Dialect) -> None:
+    asyncio.run(changed_defaults(pgflight_dialect))
 
 
 async def changed_defaults(dialect: Dialect) -> None:

@@ -236,14 +236,14 @@ def probed(dialect: Dialect, proxy: Proxy, way: str, tries: int, **options: Any)
     assert asyncio.run(work()) == {}
 
 
-def test_the_probe_sees_a_lock_while_it_is_held(fastpg_dialect: Dialect) -> None:
+def test_the_probe_sees_a_lock_while_it_is_held(pgflight_dialect: Dialect) -> None:
     """Every statement takes a lock, and every question sees it."""
 
     async def work() -> list[str]:
-        engine = fastpg_dialect.engine()
-        probe = await fastpg_dialect.server.connect()
+        engine = pgflight_dialect.engine()
+        probe = await pgflight_dialect.server.connect()
         free = []
-        async with tables(fastpg_dialect):
+        async with tables(pgflight_dialect):
             try:
                 for name, statement in STATEMENTS.items():
                     async with engine.connect() as connection:

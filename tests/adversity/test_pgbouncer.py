@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from asyncpg import __version__ as asyncpg_version
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-import fastpg
+import pgflight
 from tests.adversity.server_view import View, pool_of
 from tests.fixtures.engines import Dialect
 from tests.fixtures.pgbouncer import Pgbouncer
@@ -104,11 +104,11 @@ async def streams(connection: AsyncConnection, number: int) -> None:
 async def copies(connection: AsyncConnection, number: int) -> None:
     """COPY two rows in, and out again in the server's form and as rows, commit."""
     rows = [(number, "first"), (number, f"second of {number}")]
-    assert await fastpg.copy_in(connection, entries, rows) == 2
+    assert await pgflight.copy_in(connection, entries, rows) == 2
     mine = sa.select(entries.c.value).where(entries.c.unit == number).order_by(entries.c.value)
-    out = b"".join([piece async for piece in fastpg.copy_out(connection, mine, format="text")])
+    out = b"".join([piece async for piece in pgflight.copy_out(connection, mine, format="text")])
     assert out == f"first\nsecond of {number}\n".encode()
-    assert [row.value async for row in fastpg.copy_out(connection, mine)] == out.decode().split(
+    assert [row.value async for row in pgflight.copy_out(connection, mine)] == out.decode().split(
         "\n"
     )[:2]
     await connection.commit()
@@ -118,11 +118,11 @@ async def copy_fails(connection: AsyncConnection, number: int) -> None:
     """COPY a row that the server refuses, inside a savepoint; the next one commits."""
     with pytest.raises(sa.exc.DBAPIError, match="row 2"):
         async with connection.begin_nested():
-            await fastpg.copy_in(connection, entries, [(number, "never"), (2**40, "no integer")])
-    async for _ in fastpg.copy_out(connection, SERIES_OF_COPY, format="csv"):
+            await pgflight.copy_in(connection, entries, [(number, "never"), (2**40, "no integer")])
+    async for _ in pgflight.copy_out(connection, SERIES_OF_COPY, format="csv"):
         break  # the rest of it must not reach whoever has this server next
     assert await connection.scalar(sa.select(sa.literal(number))) == number
-    await fastpg.copy_in(connection, entries, [(number, "first")])
+    await pgflight.copy_in(connection, entries, [(number, "first")])
     await connection.commit()
 
 
@@ -135,7 +135,7 @@ ROWS_OF: dict[Unit, int] = {writes: 2, writes_many: 2, copies: 2, copy_fails: 1}
 
 VARIANTS = [
     pytest.param(("builtin", {}), id="builtin"),
-    *(pytest.param(("fastpg", {"pipeline": mode}), id=mode) for mode in ("auto", "begin", "off")),
+    *(pytest.param(("pgflight", {"pipeline": mode}), id=mode) for mode in ("auto", "begin", "off")),
 ]
 
 
@@ -144,14 +144,16 @@ def test_5000_units_over_3_servers(
     request: pytest.FixtureRequest, pgbouncer: Pgbouncer, variant: tuple[str, dict[str, Any]]
 ) -> None:
     name, options = variant
-    dialect: Dialect = request.getfixturevalue("builtin" if name == "builtin" else "fastpg_dialect")
+    dialect: Dialect = request.getfixturevalue(
+        "builtin" if name == "builtin" else "pgflight_dialect"
+    )
     asyncio.run(many_units(dialect, pgbouncer, options))
 
 
 @pytest.mark.parametrize("mode", ["auto", "begin", "off"])
-def test_copies_over_3_servers(pgbouncer: Pgbouncer, fastpg_dialect: Dialect, mode: str) -> None:
+def test_copies_over_3_servers(pgbouncer: Pgbouncer, pgflight_dialect: Dialect, mode: str) -> None:
     plan = (copies, reads_once, copy_fails, reads)
-    asyncio.run(many_units(fastpg_dialect, pgbouncer, {"pipeline": mode}, plan, COPY_UNITS))
+    asyncio.run(many_units(pgflight_dialect, pgbouncer, {"pipeline": mode}, plan, COPY_UNITS))
 
 
 async def many_units(

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from fastpg import driver
+from pgflight import driver
 from tests.adversity.server_view import View, pool_of
 from tests.fixtures.engines import Dialect
 from tests.fixtures.outcome import Failure, attempt
@@ -29,7 +29,7 @@ CANCELLED, REFUSED = "57014", "0A000"
 
 PIPELINES = [
     pytest.param(("builtin", {}), id="builtin"),
-    *(pytest.param(("fastpg", {"pipeline": mode}), id=mode) for mode in ("auto", "begin", "off")),
+    *(pytest.param(("pgflight", {"pipeline": mode}), id=mode) for mode in ("auto", "begin", "off")),
 ]
 
 
@@ -37,7 +37,7 @@ PIPELINES = [
 def variant(request: pytest.FixtureRequest) -> tuple[Dialect, dict[str, Any]]:
     """The built-in dialect, and ours in each mode: a dialect and the options of its engine."""
     name, options = request.param
-    fixture = "builtin" if name == "builtin" else "fastpg_dialect"
+    fixture = "builtin" if name == "builtin" else "pgflight_dialect"
     return request.getfixturevalue(fixture), dict(options)
 
 

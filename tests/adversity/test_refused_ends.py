@@ -15,7 +15,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from fastpg import driver
+from pgflight import driver
 from tests.fixtures.engines import Dialect
 from tests.fixtures.sabotage import Sabotage
 
@@ -67,10 +67,10 @@ async def prepared(engine: AsyncEngine) -> int:
 @pytest.mark.parametrize("delay", [0.0, 0.03], ids=["idle", "under-way"])
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.__name__)
 def test_the_next_unit_does_not_suffer(
-    fastpg_dialect: Dialect, sabotage: Sabotage, unit: Unit, delay: float
+    pgflight_dialect: Dialect, sabotage: Sabotage, unit: Unit, delay: float
 ) -> None:
     async def work() -> None:
-        engine = fastpg_dialect.engine(via=sabotage.proxy, pool_size=1, max_overflow=0)
+        engine = pgflight_dialect.engine(via=sabotage.proxy, pool_size=1, max_overflow=0)
         pid = await prepared(engine)
         sabotage.proxy.latency = delay
         sabotage.cancel_next("ROLLBACK")
@@ -91,11 +91,11 @@ def test_the_next_unit_does_not_suffer(
     asyncio.run(work())
 
 
-def test_neither_does_autocommit_later_on(fastpg_dialect: Dialect, sabotage: Sabotage) -> None:
+def test_neither_does_autocommit_later_on(pgflight_dialect: Dialect, sabotage: Sabotage) -> None:
     """What is under way in AUTOCOMMIT is refused by the server; what comes then is not."""
 
     async def work() -> None:
-        engine = fastpg_dialect.engine(via=sabotage.proxy, pool_size=1, max_overflow=0)
+        engine = pgflight_dialect.engine(via=sabotage.proxy, pool_size=1, max_overflow=0)
         pid = await prepared(engine)
         sabotage.proxy.latency = 0.03
         sabotage.cancel_next("ROLLBACK")
@@ -115,12 +115,12 @@ def test_neither_does_autocommit_later_on(fastpg_dialect: Dialect, sabotage: Sab
 
 
 def test_what_the_program_does_by_itself_is_cleared_away(
-    fastpg_dialect: Dialect, sabotage: Sabotage
+    pgflight_dialect: Dialect, sabotage: Sabotage
 ) -> None:
     """It is refused, too; the connection goes back into the pool without a transaction."""
 
     async def work() -> None:
-        engine = fastpg_dialect.engine(via=sabotage.proxy, pool_size=1, max_overflow=0)
+        engine = pgflight_dialect.engine(via=sabotage.proxy, pool_size=1, max_overflow=0)
         pid = await prepared(engine)
         sabotage.proxy.latency = 0.03
         sabotage.cancel_next("ROLLBACK")

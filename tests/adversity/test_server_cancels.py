@@ -18,7 +18,7 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from fastpg._sqlalchemy import SQLALCHEMY_2_1
+from pgflight._sqlalchemy import SQLALCHEMY_2_1
 from tests.adversity import storm_units
 from tests.adversity.server_view import Connections, View, check_flag, pool_of
 from tests.adversity.storm_units import ROWS_PER_UNIT, Unit
@@ -125,26 +125,26 @@ MODES = pytest.mark.parametrize("mode", ["auto", "begin", "off"])
 
 
 def dice() -> random.Random:
-    """Return the storm's chance; the seed is printed, `FASTPG_TEST_SEED` repeats it."""
-    seed = int(os.environ.get("FASTPG_TEST_SEED") or random.randrange(1 << 32))
-    print(f"FASTPG_TEST_SEED={seed}")
+    """Return the storm's chance; the seed is printed, `PGFLIGHT_TEST_SEED` repeats it."""
+    seed = int(os.environ.get("PGFLIGHT_TEST_SEED") or random.randrange(1 << 32))
+    print(f"PGFLIGHT_TEST_SEED={seed}")
     return random.Random(seed)
 
 
 @MODES
-def test_1200_units_under_pg_cancel_backend(fastpg_dialect: Dialect, mode: str) -> None:
-    requests = Canceller(fastpg_dialect, APPLICATION)
-    asyncio.run(cancelled(fastpg_dialect, requests, pipeline=mode))
+def test_1200_units_under_pg_cancel_backend(pgflight_dialect: Dialect, mode: str) -> None:
+    requests = Canceller(pgflight_dialect, APPLICATION)
+    asyncio.run(cancelled(pgflight_dialect, requests, pipeline=mode))
 
 
 @MODES
 def test_1200_units_whose_begins_and_ends_are_cancelled(
-    fastpg_dialect: Dialect, sabotage: Sabotage, mode: str
+    pgflight_dialect: Dialect, sabotage: Sabotage, mode: str
 ) -> None:
     """What a request hits by chance once in a thousand times, here in one of ten."""
     sabotage.proxy.settle = 0
     cut = Cut(sabotage, dice())
-    asyncio.run(cancelled(fastpg_dialect, cut, sabotage.proxy, pipeline=mode))
+    asyncio.run(cancelled(pgflight_dialect, cut, sabotage.proxy, pipeline=mode))
     assert {sql.split()[0].strip(";") for sql in sabotage.done} == set(Cut.VERBS)
 
 

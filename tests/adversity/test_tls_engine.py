@@ -15,7 +15,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from fastpg.driver import capabilities
+from pgflight.driver import capabilities
 from tests.adversity.tls_server import Endpoint, front_endpoint, plain_cluster, settled
 from tests.unit.tls_material import isolate, make_material
 
@@ -35,7 +35,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def url(endpoint: Endpoint, query: dict[str, str], host: str = "localhost") -> URL:
     given = endpoint.arguments()
     return URL.create(
-        "postgresql+fastpg",
+        "postgresql+pgflight",
         given["user"],
         given["password"],
         host,

@@ -14,7 +14,7 @@ import pytest
 from asyncpg import __version__ as asyncpg_version
 from sqlalchemy.util import greenlet_spawn
 
-from fastpg import driver
+from pgflight import driver
 from tests.adversity.server_view import View, check_flag
 from tests.fixtures.engines import Dialect
 
@@ -60,9 +60,9 @@ def insert_and_commit(connection: Any, number: int) -> None:
 @pytest.mark.parametrize("mode", ["auto", "begin", "off"])
 @pytest.mark.parametrize("second", ["statement", "commit", "rollback"])
 def test_in_doubt_until_the_server_has_been_asked(
-    fastpg_dialect: Dialect, mode: str, second: str
+    pgflight_dialect: Dialect, mode: str, second: str
 ) -> None:
-    asyncio.run(in_doubt(fastpg_dialect, mode, second))
+    asyncio.run(in_doubt(pgflight_dialect, mode, second))
 
 
 async def in_doubt(dialect: Dialect, mode: str, second: str) -> None:
@@ -90,8 +90,8 @@ async def in_doubt(dialect: Dialect, mode: str, second: str) -> None:
         await greenlet_spawn(fairy.close)
 
 
-def test_a_refused_statement_whose_recovery_is_cancelled(fastpg_dialect: Dialect) -> None:
-    asyncio.run(refused(fastpg_dialect))
+def test_a_refused_statement_whose_recovery_is_cancelled(pgflight_dialect: Dialect) -> None:
+    asyncio.run(refused(pgflight_dialect))
 
 
 async def refused(dialect: Dialect) -> None:

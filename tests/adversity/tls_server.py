@@ -16,8 +16,8 @@ from typing import Any, TypeVar
 
 import asyncpg
 
-from fastpg.cli.cluster import TempCluster, embedded_binaries, find_binaries
-from fastpg.url import prepare_connect_kwargs
+from pgflight.cli.cluster import TempCluster, embedded_binaries, find_binaries
+from pgflight.url import prepare_connect_kwargs
 from tests.adversity.tls_front import TLSFront
 from tests.unit.tls_material import Material
 
@@ -105,7 +105,7 @@ async def settled(work: Coroutine[Any, Any, _T]) -> _T:
 
 def binaries() -> Path:
     """Return the PostgreSQL of the test run."""
-    local = None if os.environ.get("FASTPG_TEST_SERVER") == "embedded" else find_binaries()
+    local = None if os.environ.get("PGFLIGHT_TEST_SERVER") == "embedded" else find_binaries()
     return local or embedded_binaries()
 
 

@@ -1,7 +1,7 @@
 """A pytest plugin for SQLAlchemy's suite: write one line of JSON per test.
 
 `run.py` loads it by name, from this directory, into a pytest of SQLAlchemy's own. It uses pytest
-and SQLAlchemy only, and fastpg where the run has it already.
+and SQLAlchemy only, and pgflight where the run has it already.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from typing import IO, Any
 
 import pytest
 
-FILE_VARIABLE = "FASTPG_COMPLIANCE_FILE"
-EXTENSIONS_VARIABLE = "FASTPG_COMPLIANCE_EXTENSIONS"
-PIPELINE_VARIABLE = "FASTPG_COMPLIANCE_PIPELINE"
+FILE_VARIABLE = "PGFLIGHT_COMPLIANCE_FILE"
+EXTENSIONS_VARIABLE = "PGFLIGHT_COMPLIANCE_EXTENSIONS"
+PIPELINE_VARIABLE = "PGFLIGHT_COMPLIANCE_PIPELINE"
 """Not an option of the URL: some of SQLAlchemy's tests hand those to asyncpg itself."""
 
 
 def choose_pipeline(mode: str) -> None:
     """Make `mode` the default of every connection."""
-    from fastpg.connection import AsyncAdapt_asyncpg_connection as adapted
+    from pgflight.connection import AsyncAdapt_asyncpg_connection as adapted
 
     make: Any = adapted.__init__
 
@@ -75,10 +75,10 @@ def pytest_sessionstart(session: pytest.Session) -> Iterator[None]:
         session.config.pluginmanager.register(recorder)
         serving = make_url("postgresql+asyncpg://").get_dialect().__module__
         # Not imported here: a run of the built-in dialect must not load ours.
-        fastpg, driver = sys.modules.get("fastpg"), sys.modules.get("fastpg.driver")
+        pgflight, driver = sys.modules.get("pgflight"), sys.modules.get("pgflight.driver")
         recorder.write(
             dialect=serving,
-            implementation=fastpg.implementation().name if fastpg else None,
+            implementation=pgflight.implementation().name if pgflight else None,
             level=driver.capabilities().level if driver else None,
         )
     yield

@@ -2,7 +2,7 @@
 
 `test_compliance.py` calls `run_suite()`. By hand, with arguments for pytest after the dashes:
 
-    python -m tests.compliance.run fastpg -- -k json -x
+    python -m tests.compliance.run pgflight -- -k json -x
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from tests.fixtures.server import Server, prepare, running_server
 
 HERE = Path(__file__).parent
 SELECTION = ("test/dialect/postgresql", "test/dialect/test_suite.py")
-SERVED_BY = {"builtin": "sqlalchemy.dialects.postgresql.asyncpg", "fastpg": "fastpg.dialect"}
+SERVED_BY = {"builtin": "sqlalchemy.dialects.postgresql.asyncpg", "pgflight": "pgflight.dialect"}
 _SUITE_SECONDS = 3600
 _TAIL_CHARACTERS = 4000
 
@@ -59,7 +59,7 @@ def run_suite(
     environment: Mapping[str, str] | None = None,
     arguments: Sequence[str] = (),
 ) -> SuiteRun:
-    """Run the suite on "builtin" or "fastpg" against a database of its own.
+    """Run the suite on "builtin" or "pgflight" against a database of its own.
 
     `environment` is added to ours; `arguments` go to pytest. Raises RuntimeError with the end of
     the output when the session did not come to its end, or another dialect served than asked for.
@@ -72,7 +72,7 @@ def run_suite(
         with log.open("w") as output:
             status = subprocess.run(
                 [sys.executable, "-s", "-m", "pytest", "-p", "outcomes"]
-                + (["-p", "fastpg.auto"] if dialect == "fastpg" else [])
+                + (["-p", "pgflight.auto"] if dialect == "pgflight" else [])
                 # Not their limit on failures, and no traces in a directory that may be shared.
                 + ["--maxfail=0", "-p", "no:cacheprovider", "-r", "", "-q", "-q"]
                 + ["--dburi", server.text(), *(arguments or SELECTION)],
@@ -98,12 +98,12 @@ def run_suite(
 
 @contextmanager
 def fresh_database() -> Iterator[Server]:
-    """Yield a server with an empty prepared database: of its own, or in FASTPG_TEST_URL."""
+    """Yield a server with an empty prepared database: of its own, or in PGFLIGHT_TEST_URL."""
     with running_server() as server:
         if server.cluster is not None:
             yield server
             return
-        name = f"fastpg_compliance_{os.getpid()}_{time.monotonic_ns()}"
+        name = f"pgflight_compliance_{os.getpid()}_{time.monotonic_ns()}"
         server.execute(f"CREATE DATABASE {name} TEMPLATE template0")
         try:
             yield prepare(make_url(server.text(database=name)))
@@ -129,7 +129,9 @@ def main() -> int:
     """Run by hand; print what failed, and the counts."""
     parser = argparse.ArgumentParser(description="Run SQLAlchemy's PostgreSQL tests.")
     parser.add_argument("dialect", choices=sorted(SERVED_BY))
-    parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "fastpg-sdist")
+    parser.add_argument(
+        "--cache", type=Path, default=Path(tempfile.gettempdir()) / "pgflight-sdist"
+    )
     parser.add_argument("arguments", nargs="*", help="for pytest, after --; selects tests as well")
     options = parser.parse_intermixed_args()
     options.cache.mkdir(parents=True, exist_ok=True)

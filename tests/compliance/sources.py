@@ -16,12 +16,12 @@ _DOWNLOAD_SECONDS = 600
 def sqlalchemy_sources(cache: Path) -> Path:
     """Return the unpacked source distribution of the installed SQLAlchemy, kept below `cache`.
 
-    `FASTPG_SA_SDIST` names an archive, or a directory that was unpacked from one, to use instead
+    `PGFLIGHT_SA_SDIST` names an archive, or a directory that was unpacked from one, to use instead
     of a download. Raises RuntimeError for sources of another version, CalledProcessError for a
     download that fails.
     """
     version = sqlalchemy.__version__
-    given = os.environ.get("FASTPG_SA_SDIST", "")
+    given = os.environ.get("PGFLIGHT_SA_SDIST", "")
     if given and Path(given).is_dir():
         return _checked(Path(given), version)
     unpacked = cache / f"sqlalchemy-{version}"
@@ -29,7 +29,7 @@ def sqlalchemy_sources(cache: Path) -> Path:
         archive = Path(given) if given else _download(version, cache)
         if not tarfile.is_tarfile(archive):
             raise RuntimeError(
-                f"FASTPG_SA_SDIST={given!r} is neither a directory nor a tar archive"
+                f"PGFLIGHT_SA_SDIST={given!r} is neither a directory nor a tar archive"
             )
         _unpack(archive, cache)
     return _checked(unpacked, version)
@@ -40,7 +40,7 @@ def _checked(sources: Path, version: str) -> Path:
     if not init.is_file() or f'__version__ = "{version}"' not in init.read_text():
         raise RuntimeError(
             f"{sources} does not hold the sources of the installed SQLAlchemy {version}: "
-            "unset FASTPG_SA_SDIST, or name that version's source distribution"
+            "unset PGFLIGHT_SA_SDIST, or name that version's source distribution"
         )
     return sources
 

@@ -21,12 +21,12 @@ from tests.compliance.sources import sqlalchemy_sources
 
 # What is set for each run of ours; "auto" would hide that the compiled form is not there.
 MODES = {
-    "compiled": {"FASTPG_IMPL": "compiled", "FASTPG_DRIVER": "private"},
-    "python": {"FASTPG_IMPL": "python", "FASTPG_DRIVER": "private"},
-    "public": {"FASTPG_IMPL": "compiled", "FASTPG_DRIVER": "public"},
+    "compiled": {"PGFLIGHT_IMPL": "compiled", "PGFLIGHT_DRIVER": "private"},
+    "python": {"PGFLIGHT_IMPL": "python", "PGFLIGHT_DRIVER": "private"},
+    "public": {"PGFLIGHT_IMPL": "compiled", "PGFLIGHT_DRIVER": "public"},
     "unpiped": {
-        "FASTPG_IMPL": "compiled",
-        "FASTPG_DRIVER": "private",
+        "PGFLIGHT_IMPL": "compiled",
+        "PGFLIGHT_DRIVER": "private",
         PIPELINE_VARIABLE: "off",
     },
 }
@@ -46,7 +46,7 @@ def runs(request: pytest.FixtureRequest) -> Iterator[Runs]:
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         started = {"builtin": pool.submit(run_suite, "builtin", sources)}
         for mode in modes:
-            started[mode] = pool.submit(run_suite, "fastpg", sources, environment=MODES[mode])
+            started[mode] = pool.submit(run_suite, "pgflight", sources, environment=MODES[mode])
         yield started
         pool.shutdown(cancel_futures=True)
 
@@ -60,9 +60,9 @@ def test_the_suite_cannot_tell_ours_from_the_builtin_dialect(mode: str, runs: Ru
     print(f"built-in dialect: {builtin}\nours, {mode}: {ours}")
     assert (builtin.implementation, builtin.level) == (None, None)
     wanted = MODES[mode]
-    assert (ours.implementation, ours.level) == (wanted["FASTPG_IMPL"], wanted["FASTPG_DRIVER"])
+    assert (ours.implementation, ours.level) == (wanted["PGFLIGHT_IMPL"], wanted["PGFLIGHT_DRIVER"])
     assert len(builtin.outcomes) >= FEWEST_TESTS
-    allowed = read_allowed(HERE / "expected.toml", wanted["FASTPG_DRIVER"])
+    allowed = read_allowed(HERE / "expected.toml", wanted["PGFLIGHT_DRIVER"])
     differences = compare(builtin.outcomes, ours.outcomes, allowed)
     print(differences)
     assert differences.acceptable, str(differences)

@@ -1,4 +1,4 @@
-"""Random tables and rows: what `fastpg.copy_in` stores, or refuses, is what an INSERT does.
+"""Random tables and rows: what `pgflight.copy_in` stores, or refuses, is what an INSERT does.
 
 On our own dialect, whose INSERT is compared with the built-in one's elsewhere.
 """
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-import fastpg
+import pgflight
 from tests.fixtures.engines import Dialect
 from tests.parity.scratch import apart
 
@@ -76,17 +76,17 @@ async def _compare(
         return stored
 
     inserted = await outcome(lambda: connection.execute(table.insert(), rows))
-    copied = await outcome(lambda: fastpg.copy_in(connection, table, rows))
+    copied = await outcome(lambda: pgflight.copy_in(connection, table, rows))
     if isinstance(inserted, list) or isinstance(copied, list):
         assert inserted == copied
     else:
         assert inserted.kind == copied.kind
 
 
-def test_copy_stores_what_insert_stores(fastpg_dialect: Dialect) -> None:
+def test_copy_stores_what_insert_stores(pgflight_dialect: Dialect) -> None:
     async def run() -> None:
         loop = asyncio.get_running_loop()
-        async with fastpg_dialect.engine().connect() as connection:
+        async with pgflight_dialect.engine().connect() as connection:
 
             @settings(
                 max_examples=150,

@@ -15,7 +15,7 @@ from tests.differential import randomjson
 from tests.fixtures.impl import load
 
 # Documents and values per seed; fewer where each takes long, under sanitizers for instance.
-COUNT = int(os.environ.get("FASTPG_TEST_DOCUMENTS", "25000"))
+COUNT = int(os.environ.get("PGFLIGHT_TEST_DOCUMENTS", "25000"))
 FORMS = (load("compiled"), load("python"))
 LOADS = [form.jsondecode.loads for form in FORMS]
 DECODERS = [

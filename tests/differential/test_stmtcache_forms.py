@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastpg._contracts import StatementCache
+from pgflight._contracts import StatementCache
 from tests.differential.outcome import outcome
 from tests.fixtures.impl import load
 

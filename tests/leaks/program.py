@@ -14,11 +14,11 @@ from dataclasses import asdict
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-import fastpg
+import pgflight
 from tests.leaks.measure import snapshot
 from tests.leaks.units import clean_up, perform, prepare
 
-APPLICATION = "fastpg-leaks"
+APPLICATION = "pgflight-leaks"
 CONCURRENCY = 5
 POOL_SIZE = 5
 # Small, so that the caches are full at every snapshot and their filling is no growth.
@@ -30,7 +30,7 @@ _TO_MALLOC = 2_000  # bytes; Python asks malloc() for what is larger than 512
 
 async def main(options: argparse.Namespace) -> None:
     """Warm up with a part of the units, then take a snapshot after each of the other parts."""
-    fastpg.install()
+    pgflight.install()
     url = make_url(options.url)
     connect_args = {
         "server_settings": {"application_name": APPLICATION},
@@ -46,7 +46,7 @@ async def main(options: argparse.Namespace) -> None:
     serving = engine()
     show(
         dialect=type(serving.dialect).__module__,
-        implementation=fastpg.implementation().name,
+        implementation=pgflight.implementation().name,
     )
     await prepare(serving)
     rounds = {"units": in_one_engine, "engines": in_many_engines}[options.kind]

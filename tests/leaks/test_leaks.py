@@ -60,7 +60,7 @@ def start(
         [sys.executable, "-W", "error", "-m", "tests.leaks.program", *arguments],
         env={
             **os.environ,
-            "FASTPG_IMPL": implementation,
+            "PGFLIGHT_IMPL": implementation,
             "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
         },
         capture_output=True,
@@ -74,7 +74,7 @@ def start(
 
 def assert_level(run: Run, implementation: str) -> None:
     """Fail for what has grown since warm-up."""
-    assert run.dialect == "fastpg.dialect"
+    assert run.dialect == "pgflight.dialect"
     assert run.implementation == implementation
     for taken in run.snapshots:
         assert (taken.tasks, taken.cursors) == (1, 0)

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-import fastpg
+import pgflight
 
 Unit = Callable[[AsyncEngine, int], Awaitable[None]]
 
@@ -120,7 +120,7 @@ async def copy_in(engine: AsyncEngine, number: int) -> None:
     async with engine.connect() as connection:
         try:
             source = rows() if number % 3 else rows_later()
-            assert await fastpg.copy_in(connection, items, source, progress=_told) == 300
+            assert await pgflight.copy_in(connection, items, source, progress=_told) == 300
         except LookupError:
             assert number % 2
         await connection.rollback()
@@ -135,7 +135,7 @@ async def copy_out(engine: AsyncEngine, number: int) -> None:
     form: Any = (None, "csv", "text", "binary")[number // 2 % 4]
     query = sa.select(items, sa.func.generate_series(1, 20))
     async with engine.connect() as connection:
-        async for _ in fastpg.copy_out(connection, query, format=form):
+        async for _ in pgflight.copy_out(connection, query, format=form):
             if number % 2:
                 break
         assert await connection.scalar(sa.select(sa.literal(number))) == number

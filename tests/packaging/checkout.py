@@ -14,7 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 TOP = ("CHANGELOG.md", "LICENSE", "MANIFEST.in", "README.md", "pyproject.toml", "setup.py")
-SWITCHES = ("FASTPG_IMPL", "FASTPG_NO_EXTENSIONS", "FASTPG_REQUIRE_EXTENSIONS")
+SWITCHES = ("PGFLIGHT_IMPL", "PGFLIGHT_NO_EXTENSIONS", "PGFLIGHT_REQUIRE_EXTENSIONS")
 # Whether it builds is the question here, not how fast what was built is: a third of the time.
 _FLAGS = {"CFLAGS": "-O0"}
 _BUILT = shutil.ignore_patterns("*.so", "*.pyd", "*.c", "__pycache__", "*.egg-info")
@@ -26,8 +26,8 @@ def copy(target: Path) -> Path:
     for name in TOP:
         shutil.copy(ROOT / name, target / name)
     shutil.copytree(ROOT / "src", target / "src", symlinks=True, ignore=_BUILT)
-    # Where the tree is used without an install, a link makes _speedups visible inside fastpg.
-    link = target / "src" / "fastpg" / "_speedups"
+    # Where the tree is used without an install, a link makes _speedups visible inside pgflight.
+    link = target / "src" / "pgflight" / "_speedups"
     if link.is_symlink():
         link.unlink()
     return target

@@ -9,19 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from fastpg._impl import PIECES
+from pgflight._impl import PIECES
 from tests.packaging import checkout
 
 pytestmark = pytest.mark.slow
 
 NO_COMPILER = {"CC": "/bin/false"}
-FORM = "import fastpg; print(fastpg.implementation().name); print(fastpg.__file__)"
+FORM = "import pgflight; print(pgflight.implementation().name); print(pgflight.__file__)"
 WORK = """
-import fastpg
-from fastpg import _impl
-fastpg.install()
+import pgflight
+from pgflight import _impl
+pgflight.install()
 from sqlalchemy.ext.asyncio import create_async_engine
-for driver in ("asyncpg", "fastpg"):
+for driver in ("asyncpg", "pgflight"):
     engine = create_async_engine(f"postgresql+{driver}://somebody@localhost/somewhere")
     print(type(engine.dialect).__module__)
 print(_impl.rows.tuples([[1, "a"]]), _impl.rows.rowcount("INSERT 0 3"))
@@ -32,8 +32,8 @@ cache.put("a", 1); cache.put("b", 2)
 print(cache.keys())
 """
 WORKED = """\
-fastpg.dialect
-fastpg.dialect
+pgflight.dialect
+pgflight.dialect
 [(1, 'a')] 3
 {'a': [1]}
 [()] (2, '1')
@@ -67,13 +67,13 @@ def extensions(target: Path) -> list[str]:
 
 
 def test_with_a_compiler(tree: Path, tmp_path: Path) -> None:
-    ran = checkout.install(tree, tmp_path / "to", {"FASTPG_REQUIRE_EXTENSIONS": "1"})
+    ran = checkout.install(tree, tmp_path / "to", {"PGFLIGHT_REQUIRE_EXTENSIONS": "1"})
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert form(tmp_path / "to") == "compiled"
     assert extensions(tmp_path / "to") == sorted(f"{piece}_c" for piece in PIECES)
     assert checkout.use(tmp_path / "to", WORK) == WORKED
     assert not list(tmp_path.joinpath("to").rglob("*.c"))
-    assert (tmp_path / "to" / "fastpg" / "py.typed").is_file()
+    assert (tmp_path / "to" / "pgflight" / "py.typed").is_file()
 
 
 @pytest.mark.parametrize("compiler", ["/bin/false", "no-such-compiler"])
@@ -93,8 +93,8 @@ def test_without_a_compiler_a_strict_editable_install_works(tree: Path, tmp_path
     assert ran.returncode == 0, ran.stdout + ran.stderr
     (linked,) = (tree / "build").glob("__editable__*")
     assert form(linked) == "python"
-    assert checkout.use(linked, WORK.replace('"asyncpg", "fastpg"', '"asyncpg",')) == (
-        WORKED.replace("fastpg.dialect\n", "", 1)
+    assert checkout.use(linked, WORK.replace('"asyncpg", "pgflight"', '"asyncpg",')) == (
+        WORKED.replace("pgflight.dialect\n", "", 1)
     )
 
 
@@ -108,25 +108,29 @@ def test_strict_editable_install_has_the_extensions(tree: Path, tmp_path: Path) 
 
 
 def test_required_extensions_without_a_compiler(tree: Path, tmp_path: Path) -> None:
-    ran = checkout.install(tree, tmp_path / "to", NO_COMPILER | {"FASTPG_REQUIRE_EXTENSIONS": "1"})
+    ran = checkout.install(
+        tree, tmp_path / "to", NO_COMPILER | {"PGFLIGHT_REQUIRE_EXTENSIONS": "1"}
+    )
     assert ran.returncode != 0
     said = ran.stdout + ran.stderr
-    assert "FASTPG_REQUIRE_EXTENSIONS=1, but fastpg._speedups.jsondecode_c cannot be comp" in said
+    assert (
+        "PGFLIGHT_REQUIRE_EXTENSIONS=1, but pgflight._speedups.jsondecode_c cannot be comp" in said
+    )
     assert "install a C compiler and Python's headers, or unset the switch" in said
     assert not (tmp_path / "to").exists()
 
 
 def test_both_switches_exclude_each_other(tree: Path, tmp_path: Path) -> None:
-    switches = {"FASTPG_NO_EXTENSIONS": "1", "FASTPG_REQUIRE_EXTENSIONS": "1"}
+    switches = {"PGFLIGHT_NO_EXTENSIONS": "1", "PGFLIGHT_REQUIRE_EXTENSIONS": "1"}
     ran = checkout.install(tree, tmp_path / "to", switches)
     assert ran.returncode != 0
     assert (
-        "FASTPG_NO_EXTENSIONS=1 and FASTPG_REQUIRE_EXTENSIONS=1 exclude each other: unset one"
+        "PGFLIGHT_NO_EXTENSIONS=1 and PGFLIGHT_REQUIRE_EXTENSIONS=1 exclude each other: unset one"
         in ran.stdout + ran.stderr
     )
 
 
-@pytest.mark.parametrize("switch", ["FASTPG_NO_EXTENSIONS", "FASTPG_REQUIRE_EXTENSIONS"])
+@pytest.mark.parametrize("switch", ["PGFLIGHT_NO_EXTENSIONS", "PGFLIGHT_REQUIRE_EXTENSIONS"])
 @pytest.mark.parametrize("value", ["yes", "2", "true"])
 def test_another_value_of_a_switch_is_an_error(tree: Path, switch: str, value: str) -> None:
     ran = checkout.run("setup.py", "--version", directory=tree, environment={switch: value})
@@ -138,13 +142,13 @@ def test_another_value_of_a_switch_is_an_error(tree: Path, switch: str, value: s
 
 @pytest.mark.parametrize("off", ["", "0"])
 def test_switches_that_are_off(tree: Path, off: str) -> None:
-    switches = {"FASTPG_NO_EXTENSIONS": off, "FASTPG_REQUIRE_EXTENSIONS": off}
+    switches = {"PGFLIGHT_NO_EXTENSIONS": off, "PGFLIGHT_REQUIRE_EXTENSIONS": off}
     ran = checkout.run("setup.py", "--version", directory=tree, environment=switches)
     assert ran.returncode == 0, ran.stderr
 
 
 def test_pure_wheel(tree: Path, tmp_path: Path) -> None:
-    wheel = checkout.build(tree, "wheel", {"FASTPG_NO_EXTENSIONS": "1"})
+    wheel = checkout.build(tree, "wheel", {"PGFLIGHT_NO_EXTENSIONS": "1"})
     assert wheel.name.endswith("-py3-none-any.whl")
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path / "to")
@@ -159,9 +163,9 @@ def test_sdist_holds_what_a_build_needs_and_no_more(tree: Path, tmp_path: Path) 
         if path.suffix in (".py", ".pyx") or path.name == "py.typed"
     }
     # What a developer's tree has lying about must stay behind.
-    for left_over in ("src/_speedups/rows.c", "src/_speedups/rows_c.so", "src/fastpg/old.pyc"):
+    for left_over in ("src/_speedups/rows.c", "src/_speedups/rows_c.so", "src/pgflight/old.pyc"):
         (tree / left_over).write_bytes(b"")
-    (tree / "src" / "fastpg" / "_speedups").symlink_to(Path("..") / "_speedups")
+    (tree / "src" / "pgflight" / "_speedups").symlink_to(Path("..") / "_speedups")
     sdist = checkout.build(tree, "sdist")
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames() if "/" in name}
@@ -172,7 +176,7 @@ def test_sdist_holds_what_a_build_needs_and_no_more(tree: Path, tmp_path: Path) 
     assert {name for name in surplus if ".egg-info" not in name} == {"setup.cfg"}
 
     (unpacked,) = (tmp_path / "from").iterdir()
-    wheel = checkout.build(unpacked, "wheel", {"FASTPG_REQUIRE_EXTENSIONS": "1"})
+    wheel = checkout.build(unpacked, "wheel", {"PGFLIGHT_REQUIRE_EXTENSIONS": "1"})
     with zipfile.ZipFile(wheel) as archive_of_wheel:
         archive_of_wheel.extractall(tmp_path / "to")
         kinds = {Path(name).suffix for name in archive_of_wheel.namelist()}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-import fastpg
+import pgflight
 from tests.packaging import checkout
 
 pytestmark = pytest.mark.slow
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The text files in the dist-info directory of a pure wheel."""
     tree = checkout.copy(tmp_path_factory.mktemp("metadata") / "tree")
-    made = checkout.build(tree, "wheel", {"FASTPG_NO_EXTENSIONS": "1"})
+    made = checkout.build(tree, "wheel", {"PGFLIGHT_NO_EXTENSIONS": "1"})
     with zipfile.ZipFile(made) as archive:
         return {
             name.partition(".dist-info/")[2]: archive.read(name).decode()
@@ -36,10 +36,10 @@ def metadata(wheel: dict[str, str]) -> Message:
 
 
 def test_name_version_and_license(metadata: Message, wheel: dict[str, str]) -> None:
-    assert metadata["Name"] == "fastpg"
-    assert metadata["Version"] == fastpg.__version__
+    assert metadata["Name"] == "pgflight"
+    assert metadata["Version"] == pgflight.__version__
     assert metadata["License-Expression"] == "MIT"
-    assert "fastpg contributors" in wheel["licenses/LICENSE"]
+    assert "pgflight contributors" in wheel["licenses/LICENSE"]
     assert metadata["Requires-Python"] == ">=3.10"
     assert metadata.get_payload() == (checkout.ROOT / "README.md").read_text()
 
@@ -69,28 +69,30 @@ def test_entry_points(wheel: dict[str, str]) -> None:
         "[console_scripts]",
         "[sqlalchemy.dialects]",
         "[sqlalchemy.plugins]",
-        "fastpg = fastpg.__main__:main",
-        "fastpg = fastpg.plugin:FastpgPlugin",
-        "postgresql.fastpg = fastpg.dialect:PGDialect_asyncpg",
+        "pgflight = pgflight.__main__:main",
+        "pgflight = pgflight.plugin:PgflightPlugin",
+        "postgresql.pgflight = pgflight.dialect:PGDialect_asyncpg",
     ]
 
 
 def test_entry_points_lead_somewhere() -> None:
-    from fastpg.__main__ import main
-    from fastpg.dialect import PGDialect_asyncpg
-    from fastpg.plugin import FastpgPlugin
+    from pgflight.__main__ import main
+    from pgflight.dialect import PGDialect_asyncpg
+    from pgflight.plugin import PgflightPlugin
 
     assert callable(main)
     assert PGDialect_asyncpg.driver == "asyncpg"
-    assert hasattr(FastpgPlugin, "update_url")
+    assert hasattr(PgflightPlugin, "update_url")
 
 
 def test_wheel_lists_every_module(wheel: dict[str, str]) -> None:
     listed = {line.partition(",")[0] for line in wheel["RECORD"].splitlines()}
     source = checkout.ROOT / "src"
     wanted = {
-        Path("fastpg", path.relative_to(source / "fastpg")).as_posix()
-        for path in (source / "fastpg").rglob("*.py")
+        Path("pgflight", path.relative_to(source / "pgflight")).as_posix()
+        for path in (source / "pgflight").rglob("*.py")
         if "_speedups" not in path.parts
-    } | {f"fastpg/_speedups/{path.name}" for path in (source / "_speedups").glob("*.py")}
-    assert wanted | {"fastpg/py.typed"} == {name for name in listed if name.startswith("fastpg/")}
+    } | {f"pgflight/_speedups/{path.name}" for path in (source / "_speedups").glob("*.py")}
+    assert wanted | {"pgflight/py.typed"} == {
+        name for name in listed if name.startswith("pgflight/")
+    }

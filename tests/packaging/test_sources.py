@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-import fastpg
-from fastpg import _impl
+import pgflight
+from pgflight import _impl
 from tests.fixtures.impl import load
 from tests.packaging.checkout import ROOT
 
@@ -47,12 +47,12 @@ def test_every_source_is_compiled_and_chosen() -> None:
 
 
 def test_every_package_is_listed() -> None:
-    packages = {"fastpg._speedups"}
-    for path in (ROOT / "src" / "fastpg").rglob("__init__.py"):
+    packages = {"pgflight._speedups"}
+    for path in (ROOT / "src" / "pgflight").rglob("__init__.py"):
         package = ".".join(path.parent.relative_to(ROOT / "src").parts)
         packages.add(package)
     assert set(argument("packages")) == packages
-    assert argument("package_dir") == {"": "src", "fastpg._speedups": "src/_speedups"}
+    assert argument("package_dir") == {"": "src", "pgflight._speedups": "src/_speedups"}
 
 
 @pytest.mark.parametrize("piece", PIECES)
@@ -68,10 +68,10 @@ def test_compiled_modules_are_leaves(piece: str) -> None:
     for node in imported:
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, ast.unparse(node)
-            if (node.module or "").startswith("fastpg"):
-                assert ast.unparse(node) == "from fastpg._speedups import _pure as cython"
+            if (node.module or "").startswith("pgflight"):
+                assert ast.unparse(node) == "from pgflight._speedups import _pure as cython"
         else:
-            assert not any(name.name.startswith("fastpg") for name in node.names)
+            assert not any(name.name.startswith("pgflight") for name in node.names)
     assert not list(SPEEDUPS.glob("*.pxd"))
 
 
@@ -87,7 +87,7 @@ def test_a_twin_keeps_cythons_checks_and_is_a_leaf(piece: str) -> None:
     text = (SPEEDUPS / f"{piece}_c.pyx").read_text()
     assert not re.search(r"boundscheck|wraparound|initializedcheck|nonecheck|# *cython:", text)
     imported = re.findall(r"^\s*(?:from|c?import) +([\w.]+)", text, re.MULTILINE)
-    assert not [name for name in imported if name.startswith((".", "fastpg"))]
+    assert not [name for name in imported if name.startswith((".", "pgflight"))]
     assert text.startswith('"""'), "a twin's docstring says why it is not one source"
 
 
@@ -134,7 +134,7 @@ def test_runtime_dependencies_are_three() -> None:
 
 
 def test_version_is_written_once() -> None:
-    version = re.escape(fastpg.__version__)
-    assert re.fullmatch(r"\d+\.\d+\.\d+(\.?(dev|a|b|rc)\d+)?", fastpg.__version__)
+    version = re.escape(pgflight.__version__)
+    assert re.fullmatch(r"\d+\.\d+\.\d+(\.?(dev|a|b|rc)\d+)?", pgflight.__version__)
     for name in ("pyproject.toml", "setup.py"):
         assert not re.search(rf"version *= *.{version}", (ROOT / name).read_text())

@@ -15,8 +15,8 @@ from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.types import TypeDecorator
 
-import fastpg
-from fastpg import bulk
+import pgflight
+from pgflight import bulk
 from tests.fixtures.engines import Dialect
 from tests.fixtures.outcome import Both, attempt, refused
 from tests.fixtures.tasks import run
@@ -171,11 +171,11 @@ def test_arrays_do_the_same(both: Both, name: str, watched: bool, page: int) -> 
         async with scratch(engine, metadata) as connection:
             await fill(connection)
             seen.clear()
-            before_it = fastpg.stats(engine) if is_ours(engine) else None
+            before_it = pgflight.stats(engine) if is_ours(engine) else None
             count, parameters = await _sent(connection, statement, given, page)
             if before_it is not None:
                 assert count == changed
-                after = fastpg.stats(engine)
+                after = pgflight.stats(engine)
                 assert (after.array_dml, after.array_fallbacks) == (1, before_it.array_fallbacks)
                 assert after.array_inserts == before_it.array_inserts
             else:
@@ -291,7 +291,7 @@ def test_the_usual_way_is_taken_and_its_reason_counted(both: Both, name: str) ->
             for _ in range(2):
                 _, sent = await _sent(connection, statement, given)
             if is_ours(engine):
-                counted = fastpg.stats(engine)
+                counted = pgflight.stats(engine)
                 assert (counted.array_dml, counted.array_fallbacks) == (0, {reason: 2})
             return [sent, await contents(connection)]
 
@@ -358,7 +358,7 @@ def test_errors_are_the_same(both: Both, kind: str, name: str, at: int, hidden: 
                 return [failure[1], goes_on]
             if isinstance(failure.params, tuple):  # a list of a kind of its own
                 shown, sets = failure.params
-                assert shown == "fastpg.columnwise.ColumnRows"
+                assert shown == "pgflight.columnwise.ColumnRows"
                 failure = replace(failure, params=sets)
             return [failure, getattr(goes_on, "pgcode", goes_on)]
 
@@ -389,7 +389,7 @@ def test_autocommit_is_atomic(both: Both) -> None:
                 found.append(await connection.scalar(sa.select(sa.func.sum(table.c.n))))
             await connection.execute(sa.text("DROP TABLE autocommitted_dml"))
         if is_ours(engine):
-            counted = fastpg.stats(engine)
+            counted = pgflight.stats(engine)
             assert counted.array_dml == 1
             assert counted.array_fallbacks == {
                 "more than a page in AUTOCOMMIT": 3,
@@ -413,16 +413,16 @@ def test_autocommit_is_atomic(both: Both) -> None:
     ],
     ids=str,
 )
-def test_the_switch(fastpg_dialect: Dialect, options: dict[str, Any], used: bool | None) -> None:
+def test_the_switch(pgflight_dialect: Dialect, options: dict[str, Any], used: bool | None) -> None:
     """Upserts are INSERTs as well: `array_insert=False` is for them, too."""
 
     async def work() -> None:
-        engine = fastpg_dialect.engine(**options)
+        engine = pgflight_dialect.engine(**options)
         async with scratch(engine, metadata) as connection:
             await connection.execute(upsert, rows(30))
             await connection.execute(update, numbers(30))
             await connection.execute(delete, keys(30))
-        counted = fastpg.stats(engine)
+        counted = pgflight.stats(engine)
         why = {True: {}, False: {"ON CONFLICT DO UPDATE": 1}, None: {"array_insert is off": 1}}
         assert counted.array_dml == {True: 3, False: 0, None: 2}[used]
         assert counted.array_fallbacks == why[used]
@@ -430,24 +430,24 @@ def test_the_switch(fastpg_dialect: Dialect, options: dict[str, Any], used: bool
     run(work())
 
 
-def test_the_switch_of_a_statement_and_of_the_url(fastpg_dialect: Dialect) -> None:
+def test_the_switch_of_a_statement_and_of_the_url(pgflight_dialect: Dialect) -> None:
     async def work() -> None:
-        url = fastpg_dialect.url().update_query_dict({"array_dml": "on"})
-        engine = fastpg_dialect.engine(url)
+        url = pgflight_dialect.url().update_query_dict({"array_dml": "on"})
+        engine = pgflight_dialect.engine(url)
         async with scratch(engine, metadata) as connection:
             await connection.execute(update, numbers(30))
             await connection.execute(update.execution_options(array_dml=False), numbers(30))
-        assert fastpg.stats(engine).array_dml == 1
+        assert pgflight.stats(engine).array_dml == 1
         for wrong in ("maybe", 7):
             with pytest.raises(sa.exc.ArgumentError, match="array_dml"):
-                fastpg_dialect.engine(array_dml=wrong)
+                pgflight_dialect.engine(array_dml=wrong)
 
     run(work())
 
 
-def test_one_prepared_statement_serves_any_number_of_rows(fastpg_dialect: Dialect) -> None:
+def test_one_prepared_statement_serves_any_number_of_rows(pgflight_dialect: Dialect) -> None:
     async def work() -> None:
-        engine = fastpg_dialect.engine(array_dml=True)
+        engine = pgflight_dialect.engine(array_dml=True)
         async with scratch(engine, metadata) as connection:
             await fill(connection)
             for number in range(30, 45):
@@ -484,7 +484,7 @@ def test_a_translated_schema(both: Both) -> None:
                 found.append((await translated.execute(table.select().order_by(table.c.id))).all())
             await connection.rollback()
         if is_ours(engine):
-            assert fastpg.stats(engine).array_dml == 2
+            assert pgflight.stats(engine).array_dml == 2
         return found
 
     both(work, **ON)
@@ -503,7 +503,7 @@ def test_a_hook_that_rewrites(both: Both) -> None:
             await connection.execute(update, numbers(40))
             await connection.execute(delete, keys(20))
             if is_ours(engine):
-                assert fastpg.stats(engine).array_fallbacks == {bulk._REWRITTEN: 2}
+                assert pgflight.stats(engine).array_fallbacks == {bulk._REWRITTEN: 2}
             return await contents(connection)
 
     both(work, **ON)

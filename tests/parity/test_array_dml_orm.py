@@ -11,8 +11,8 @@ from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, relationship, selectinload
 
-import fastpg
-from fastpg import bulk
+import pgflight
+from pgflight import bulk
 from tests.fixtures.outcome import Both, Failure, attempt
 from tests.parity.scratch import scratch
 
@@ -214,7 +214,9 @@ def test_the_orm_does_the_same(both: Both, name: str, watched: bool) -> None:
                         rows = sa.select(table).order_by(*table.primary_key)
                         found.append((await connection.execute(rows)).all())
         if isinstance(engine.dialect, bulk.BulkDialect):
-            assert fastpg.stats(engine).array_dml == arrays, fastpg.stats(engine).array_fallbacks
+            assert pgflight.stats(engine).array_dml == arrays, pgflight.stats(
+                engine
+            ).array_fallbacks
             assert len(counts) == (arrays if watched else 0)
             assert -1 not in counts
         return [found, seen]

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-import fastpg
-from fastpg import bulk
+import pgflight
+from pgflight import bulk
 from tests.fixtures.outcome import Both, Failure
 from tests.parity.scratch import apart, scratch
 from tests.parity.test_array_random import KINDS
@@ -134,9 +134,9 @@ def test_random_changes(both: Both, program: dict[str, Any]) -> None:
                     outcome = replace(outcome, params=outcome.params[-1])
             else:
                 is_ours = isinstance(engine.dialect, bulk.BulkDialect)
-                if is_ours and fastpg.stats(engine).array_dml and statement.is_delete:
+                if is_ours and pgflight.stats(engine).array_dml and statement.is_delete:
                     assert outcome.rowcount == before - after
-                elif is_ours and fastpg.stats(engine).array_dml and statement.is_insert:
+                elif is_ours and pgflight.stats(engine).array_dml and statement.is_insert:
                     assert outcome.rowcount == len(sets)
                 outcome = None
             contents = (await connection.execute(sa.select(table).order_by(*table.c[:5]))).all()

@@ -13,7 +13,7 @@ from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 from sqlalchemy.orm import DeclarativeBase
 
-import fastpg
+import pgflight
 from tests.fixtures.engines import Dialect
 from tests.fixtures.outcome import Both, Failure
 from tests.fixtures.tasks import run
@@ -132,11 +132,11 @@ def test_every_shape(both: Both, name: str, number: int) -> None:
     both(work)
 
 
-def test_rows_are_told_to_the_last(fastpg_dialect: Dialect) -> None:
+def test_rows_are_told_to_the_last(pgflight_dialect: Dialect) -> None:
     """The built-in dialect knows no number."""
 
     async def work() -> None:
-        engine = fastpg_dialect.engine()
+        engine = pgflight_dialect.engine()
         nothing = pg.insert(item).on_conflict_do_nothing()
         async with scratch(engine, metadata) as connection:
             assert (await connection.execute(item.insert(), rows(2500))).rowcount == 2500
@@ -251,20 +251,20 @@ def test_triggers_views_and_partitions(both: Both, name: str, returned: bool) ->
     both(work)
 
 
-def test_one_text_serves_every_number_of_rows(fastpg_dialect: Dialect) -> None:
+def test_one_text_serves_every_number_of_rows(pgflight_dialect: Dialect) -> None:
     async def work() -> None:
-        engine = fastpg_dialect.engine()
+        engine = pgflight_dialect.engine()
         asked = sa.text(
             "SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE 'INSERT%'"
         )
         async with scratch(engine, metadata) as connection:
-            before = fastpg.stats(engine)
+            before = pgflight.stats(engine)
             for turn, number in enumerate((11, 500, 37, 1000, 20, 21, 999)):
                 for more, insert in enumerate((INSERTS["plain"], INSERTS["sorted"])):
                     given = rows(number, 10_000 * turn + 5000 * more)
                     await connection.execute(insert, given)
             assert await connection.scalar(asked) == 3  # 11 rows without RETURNING: executemany
-            numbers = fastpg.stats(engine)
+            numbers = pgflight.stats(engine)
             assert numbers.array_inserts - before.array_inserts == 13
             assert numbers.array_fallbacks == {"fewer than 20 rows": 1}
 

@@ -14,8 +14,8 @@ from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.types import TypeDecorator
 
-import fastpg
-from fastpg import bulk
+import pgflight
+from pgflight import bulk
 from tests.fixtures.engines import Dialect
 from tests.fixtures.outcome import Both, attempt, refused
 from tests.fixtures.tasks import run
@@ -172,7 +172,7 @@ def test_the_usual_way_is_taken_and_its_reason_counted(
             contents = await _contents(connection)
         if not isinstance(engine.dialect, bulk.BulkDialect):
             return [sent, seen, contents]
-        numbers = fastpg.stats(engine)
+        numbers = pgflight.stats(engine)
         assert (numbers.array_inserts, numbers.array_fallbacks) == (0, {reason: 2})
         return [sent, seen, contents]
 
@@ -192,27 +192,27 @@ def test_the_usual_way_is_taken_and_its_reason_counted(
     ],
     ids=str,
 )
-def test_the_switch(fastpg_dialect: Dialect, options: dict[str, Any], used: bool) -> None:
+def test_the_switch(pgflight_dialect: Dialect, options: dict[str, Any], used: bool) -> None:
     async def work() -> None:
-        engine = fastpg_dialect.engine(**options)
+        engine = pgflight_dialect.engine(**options)
         async with scratch(engine, metadata) as connection:
             await connection.execute(insert, numbers(25))
             await connection.execute(returning, numbers(25))
-        assert fastpg.stats(engine).array_inserts == (2 if used else 0)
+        assert pgflight.stats(engine).array_inserts == (2 if used else 0)
 
     run(work())
 
 
-def test_the_switch_in_the_url(fastpg_dialect: Dialect) -> None:
+def test_the_switch_in_the_url(pgflight_dialect: Dialect) -> None:
     async def work() -> None:
-        url = fastpg_dialect.url().update_query_dict({"array_insert": "off"})
-        engine = fastpg_dialect.engine(url)
+        url = pgflight_dialect.url().update_query_dict({"array_insert": "off"})
+        engine = pgflight_dialect.engine(url)
         async with scratch(engine, metadata) as connection:
             await connection.execute(insert, numbers(25))
-        assert fastpg.stats(engine).array_fallbacks == {"array_insert is off": 1}
+        assert pgflight.stats(engine).array_fallbacks == {"array_insert is off": 1}
         for wrong in ("maybe", 7):
             with pytest.raises(sa.exc.ArgumentError, match="array_insert"):
-                fastpg_dialect.engine(array_insert=wrong)
+                pgflight_dialect.engine(array_insert=wrong)
 
     run(work())
 
@@ -254,7 +254,7 @@ def test_errors_without_returning_are_the_same(
             goes_on = await attempt(connection.scalar(sa.select(sa.literal(5))))
             if isinstance(failure.params, tuple):  # a list of a kind of its own
                 kind, rows = failure.params
-                assert kind == "fastpg.columnwise.ColumnRows"
+                assert kind == "pgflight.columnwise.ColumnRows"
                 failure = replace(failure, params=rows)
             return [failure, getattr(goes_on, "pgcode", goes_on)]
 
@@ -296,7 +296,7 @@ def test_autocommit_is_atomic(both: Both) -> None:
                 found.append(await connection.scalar(sa.select(sa.func.count()).select_from(table)))
             await connection.execute(sa.text("DROP TABLE autocommitted"))
         if isinstance(engine.dialect, bulk.BulkDialect):
-            counted = fastpg.stats(engine)
+            counted = pgflight.stats(engine)
             assert counted.array_inserts == 1
             assert counted.array_fallbacks == {
                 "more than a page in AUTOCOMMIT": 2,
@@ -328,7 +328,7 @@ def test_a_hook_that_rewrites(both: Both) -> None:
             change.clear()
             contents = await _contents(connection)
         if isinstance(engine.dialect, bulk.BulkDialect):
-            assert fastpg.stats(engine).array_fallbacks == {bulk._REWRITTEN: 3}
+            assert pgflight.stats(engine).array_fallbacks == {bulk._REWRITTEN: 3}
         return contents
 
     both(work)
@@ -361,7 +361,7 @@ def test_the_log(both: Both, caplog: pytest.LogCaptureFixture, hidden: bool) -> 
                 caplog.clear()
                 await connection.execute(insert, numbers(25))
         return [
-            record.getMessage().replace("fastpg", "asyncpg")
+            record.getMessage().replace("pgflight", "asyncpg")
             for record in caplog.records
             if record.name.startswith("sqlalchemy.engine")
             and "generated" not in record.getMessage()
@@ -389,9 +389,9 @@ def test_what_a_program_reads_of_the_parameters(both: Both) -> None:
     both(work)
 
 
-def test_an_error_shows_rows(fastpg_dialect: Dialect) -> None:
+def test_an_error_shows_rows(pgflight_dialect: Dialect) -> None:
     async def work() -> None:
-        engine = fastpg_dialect.engine()
+        engine = pgflight_dialect.engine()
         async with scratch(engine, metadata) as connection:
             with pytest.raises(sa.exc.IntegrityError) as caught:
                 await connection.execute(insert, [*numbers(25), {"n": 7}])
@@ -402,13 +402,13 @@ def test_an_error_shows_rows(fastpg_dialect: Dialect) -> None:
     run(work())
 
 
-def test_a_server_that_is_too_old(fastpg_dialect: Dialect) -> None:
+def test_a_server_that_is_too_old(pgflight_dialect: Dialect) -> None:
     async def work() -> None:
-        engine = fastpg_dialect.engine()
+        engine = pgflight_dialect.engine()
         async with scratch(engine, metadata) as connection:
             engine.dialect.server_version_info = (9, 6)
             await connection.execute(insert, numbers(25))
-        assert fastpg.stats(engine).array_fallbacks == {"a server before PostgreSQL 10": 1}
+        assert pgflight.stats(engine).array_fallbacks == {"a server before PostgreSQL 10": 1}
 
     run(work())
 
@@ -449,9 +449,9 @@ def test_a_cursor_that_somebody_has_wrapped(both: Both) -> None:
     both(work)
 
 
-def test_input_sizes_are_asked_for_each_value(fastpg_dialect: Dialect) -> None:
+def test_input_sizes_are_asked_for_each_value(pgflight_dialect: Dialect) -> None:
     async def work() -> None:
-        engine = fastpg_dialect.engine()
+        engine = pgflight_dialect.engine()
         sizes: list[int] = []
         dialect: Any = engine.dialect
         async with scratch(engine, metadata) as connection:
@@ -459,7 +459,7 @@ def test_input_sizes_are_asked_for_each_value(fastpg_dialect: Dialect) -> None:
             dialect.do_set_input_sizes = lambda cursor, each, context: sizes.append(len(each))
             given = sa.Table("full_of_arrays", sa.MetaData(), sa.Column("n", sa.Integer))
             await connection.execute(given.insert().returning(given.c.n), numbers(25))
-        assert fastpg.stats(engine).array_fallbacks == {"input sizes": 1}
+        assert pgflight.stats(engine).array_fallbacks == {"input sizes": 1}
         assert sizes == [25]
 
     run(work())

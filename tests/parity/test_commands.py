@@ -40,7 +40,7 @@ async def sent(
 @each_unit
 def test_what_was_asked_for_is_sent_and_nothing_else(
     builtin: Dialect,
-    fastpg_dialect: Dialect,
+    pgflight_dialect: Dialect,
     waits: Waits,
     commands: Statements,
     unit: Unit,
@@ -49,13 +49,13 @@ def test_what_was_asked_for_is_sent_and_nothing_else(
     async def work() -> None:
         pipeline_of_ours = effective(pipeline)
         if unit.connects and ASKS_FOR_TYPES:
-            commands_of_ours = await sent(fastpg_dialect, waits, commands, unit, pipeline)
+            commands_of_ours = await sent(pgflight_dialect, waits, commands, unit, pipeline)
             for found in commands_of_ours:
                 asked = unit.commands(pipeline_of_ours)
                 assert_begin(found[-len(asked) :], asked)
             return
         theirs = await sent(builtin, waits, commands, unit, "off")
-        ours = await sent(fastpg_dialect, waits, commands, unit, pipeline)
+        ours = await sent(pgflight_dialect, waits, commands, unit, pipeline)
         for expected, found in zip(theirs, ours):
             assert_begin(expected, unit.commands("off"))
             assert_begin(found, unit.commands(pipeline_of_ours))
@@ -80,7 +80,7 @@ def shown(message: Message) -> str:
 
 @each_unit
 def test_without_the_pipeline_every_message_is_the_built_in_dialects(
-    builtin: Dialect, fastpg_dialect: Dialect, waits: Waits, unit: Unit
+    builtin: Dialect, pgflight_dialect: Dialect, waits: Waits, unit: Unit
 ) -> None:
     def asked(message: Message) -> bool:
         # how many rows a stream fetches at once is no matter of transactions, nor are codecs
@@ -98,7 +98,7 @@ def test_without_the_pipeline_every_message_is_the_built_in_dialects(
         return found
 
     async def work() -> None:
-        theirs, ours = await messages(builtin), await messages(fastpg_dialect)
+        theirs, ours = await messages(builtin), await messages(pgflight_dialect)
         for expected, found in zip(theirs, ours):
             assert found == expected
 
@@ -107,10 +107,10 @@ def test_without_the_pipeline_every_message_is_the_built_in_dialects(
 
 @pytest.mark.parametrize("pipeline", ["auto", "begin"])
 def test_nothing_is_sent_for_a_transaction_that_runs_nothing(
-    fastpg_dialect: Dialect, waits: Waits, pipeline: str
+    pgflight_dialect: Dialect, waits: Waits, pipeline: str
 ) -> None:
     async def work() -> None:
-        engine = fastpg_dialect.engine(via=waits.proxy, pool_size=1, pipeline=pipeline)
+        engine = pgflight_dialect.engine(via=waits.proxy, pool_size=1, pipeline=pipeline)
         async with engine.connect():
             pass
         await waits.settled()

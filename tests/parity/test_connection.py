@@ -13,7 +13,7 @@ import sqlalchemy.exc
 from sqlalchemy import event, text
 from sqlalchemy.pool import NullPool
 
-from fastpg import driver
+from pgflight import driver
 from tests.fixtures.engines import Dialect
 from tests.fixtures.statements import Statements
 
@@ -179,21 +179,21 @@ def test_several_hosts(dialect: Dialect) -> None:
     asyncio.run(work())
 
 
-def test_one_port_for_several_hosts(fastpg_dialect: Dialect) -> None:
-    server = fastpg_dialect.server
+def test_one_port_for_several_hosts(pgflight_dialect: Dialect) -> None:
+    server = pgflight_dialect.server
 
     async def work() -> None:
-        url = fastpg_dialect.url().set(host=None, port=None)
+        url = pgflight_dialect.url().set(host=None, port=None)
         url = url.update_query_dict({"host": f"127.0.0.99,{server.host}", "port": str(server.port)})
-        async with fastpg_dialect.engine(url).connect() as connection:
+        async with pgflight_dialect.engine(url).connect() as connection:
             assert await connection.scalar(text("SELECT 1")) == 1
 
     asyncio.run(work())
 
 
-def test_settings_from_the_url_reach_the_session(fastpg_dialect: Dialect) -> None:
+def test_settings_from_the_url_reach_the_session(pgflight_dialect: Dialect) -> None:
     async def work() -> None:
-        url = fastpg_dialect.url().update_query_dict(
+        url = pgflight_dialect.url().update_query_dict(
             {
                 "application_name": "the program",
                 "options": "-c work_mem=5MB -c statement_timeout=12s",
@@ -202,7 +202,7 @@ def test_settings_from_the_url_reach_the_session(fastpg_dialect: Dialect) -> Non
                 "keepalives_idle": "33",
             }
         )
-        async with fastpg_dialect.engine(url).connect() as connection:
+        async with pgflight_dialect.engine(url).connect() as connection:
             for name, value in (
                 ("application_name", "the program"),
                 ("work_mem", "5MB"),
@@ -217,12 +217,14 @@ def test_settings_from_the_url_reach_the_session(fastpg_dialect: Dialect) -> Non
             asyncio.run(work())
 
 
-def test_a_wrong_option_is_an_error_before_anything_is_tried(fastpg_dialect: Dialect) -> None:
+def test_a_wrong_option_is_an_error_before_anything_is_tried(pgflight_dialect: Dialect) -> None:
     with pytest.raises(sqlalchemy.exc.ArgumentError, match="statement_cache_size"):
-        fastpg_dialect.engine(fastpg_dialect.url().update_query_dict({"statment_cache_size": "5"}))
+        pgflight_dialect.engine(
+            pgflight_dialect.url().update_query_dict({"statment_cache_size": "5"})
+        )
 
     async def work() -> None:
-        engine = fastpg_dialect.engine(connect_args={"statment_cache_size": 5})
+        engine = pgflight_dialect.engine(connect_args={"statment_cache_size": 5})
         with pytest.raises(sqlalchemy.exc.ArgumentError, match="statement_cache_size"):
             await engine.connect()
 
@@ -230,7 +232,7 @@ def test_a_wrong_option_is_an_error_before_anything_is_tried(fastpg_dialect: Dia
 
 
 def test_every_class_of_the_documentation_can_be_imported() -> None:
-    import fastpg.dialect
+    import pgflight.dialect
 
     for name in (
         "AsyncAdapt_asyncpg_connection AsyncAdapt_asyncpg_cursor AsyncAdapt_asyncpg_dbapi"
@@ -242,14 +244,14 @@ def test_every_class_of_the_documentation_can_be_imported() -> None:
         " PGIdentifierPreparer_asyncpg _pg_types _python_UUID AsyncpgARRAY AsyncpgBit AsyncpgByteA"
         " AsyncpgCHAR AsyncpgREGCONFIG AsyncpgSmallInteger AsyncpgString dialect"
     ).split():
-        found = getattr(fastpg.dialect, name)
+        found = getattr(pgflight.dialect, name)
         if isinstance(found, type) and name not in ("_python_UUID", "dialect"):
             assert found.__name__ == name
             assert found.__doc__ and found.__doc__.strip()
 
 
 def test_a_unit_of_work_sends_what_the_builtin_one_sends(
-    builtin: Dialect, fastpg_dialect: Dialect, statements: Statements, proxy: Any
+    builtin: Dialect, pgflight_dialect: Dialect, statements: Statements, proxy: Any
 ) -> None:
     async def sent(dialect: Dialect) -> list[str]:
         engine = dialect.engine(via=proxy, pool_size=1, max_overflow=0)
@@ -266,7 +268,7 @@ def test_a_unit_of_work_sends_what_the_builtin_one_sends(
         return statements.take()
 
     async def work() -> tuple[list[str], list[str]]:
-        return await sent(builtin), await sent(fastpg_dialect)
+        return await sent(builtin), await sent(pgflight_dialect)
 
     theirs, ours = asyncio.run(work())
     assert ours == theirs

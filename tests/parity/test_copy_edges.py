@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, a
 from sqlalchemy.ext.asyncio import async_sessionmaker as sessionmaker
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-import fastpg
+import pgflight
 from tests.fixtures.engines import Dialect
 from tests.fixtures.outcome import Both, Failure
 from tests.parity.scratch import apart, committed, own, scratch
@@ -51,8 +51,8 @@ def test_stored_as_by_an_insert(both: Both, case: str, fee: bool) -> None:
     async def body(engine: AsyncEngine) -> Any:
         table = table_of(type_, fee)
         async with scratch(engine, table.metadata) as connection:
-            if connection.dialect.__class__.__module__ == "fastpg.dialect":
-                await fastpg.copy_in(connection, table, rows_of(values, fee))
+            if connection.dialect.__class__.__module__ == "pgflight.dialect":
+                await pgflight.copy_in(connection, table, rows_of(values, fee))
             else:
                 await connection.execute(table.insert(), rows_of(values, fee))
             stored = sa.select(table.c.v, sa.cast(table.c.v, sa.Text))
@@ -72,30 +72,30 @@ def test_stored_as_by_an_insert(both: Both, case: str, fee: bool) -> None:
     ],
 )
 def test_what_only_the_server_has_no_room_for(
-    fastpg_dialect: Dialect, type_: Any, actual: str, good: Any, bad: Any, fee: bool
+    pgflight_dialect: Dialect, type_: Any, actual: str, good: Any, bad: Any, fee: bool
 ) -> None:
     async def run() -> Any:
         table = table_of(type_, fee)
         ddl = f"CREATE TABLE copy_edge (v {actual}{', fee money' if fee else ''})"
-        async with scratch(fastpg_dialect.engine(), None, ddl) as connection:
+        async with scratch(pgflight_dialect.engine(), None, ddl) as connection:
             rows = rows_of([good, bad], fee)
-            return await apart(connection, partial(fastpg.copy_in, connection, table, rows))
+            return await apart(connection, partial(pgflight.copy_in, connection, table, rows))
 
     failure: Failure = asyncio.run(run())
     assert failure.kind == "DataError"
     assert "(row 2, column 'v')" in failure.text
 
 
-def test_a_codec_that_text_form_cannot_use_is_refused(fastpg_dialect: Dialect) -> None:
+def test_a_codec_that_text_form_cannot_use_is_refused(pgflight_dialect: Dialect) -> None:
     async def run() -> Any:
         table = table_of(sa.Numeric, False)
-        async with scratch(fastpg_dialect.engine(), table.metadata) as connection:
+        async with scratch(pgflight_dialect.engine(), table.metadata) as connection:
             raw: Any = (await connection.get_raw_connection()).driver_connection
             await raw.set_type_codec(
                 "numeric", schema="pg_catalog", encoder=lambda v: f"{v}00", decoder=str
             )
             with pytest.raises(sa.exc.ArgumentError, match="codec of the program's own"):
-                await fastpg.copy_in(connection, table, [(1,)])
+                await pgflight.copy_in(connection, table, [(1,)])
             # nothing was sent, the transaction goes on
             await connection.execute(table.insert(), {"v": 1})
             stored = await connection.scalar(sa.text("SELECT v::text FROM copy_edge"))
@@ -118,95 +118,95 @@ class Place(Base):
 places = Base.metadata.tables[Place.__tablename__]
 
 
-def test_a_session_with_several_engines_asks_for_the_right_one(fastpg_dialect: Dialect) -> None:
+def test_a_session_with_several_engines_asks_for_the_right_one(pgflight_dialect: Dialect) -> None:
     async def run() -> Any:
-        engine = fastpg_dialect.engine()
+        engine = pgflight_dialect.engine()
         async with committed(engine, Base.metadata):
             session = AsyncSession(binds={Place: engine})
             subjects = (Place, places, sa.select(Place.id, Place.name), places.select())
             async with session:
-                assert await fastpg.copy_in(session, Place, [(1, "one")]) == 1
-                assert await fastpg.copy_in(session, places, [(2, "two")]) == 1
+                assert await pgflight.copy_in(session, Place, [(1, "one")]) == 1
+                assert await pgflight.copy_in(session, places, [(2, "two")]) == 1
                 outs: list[Any] = []
                 for subject in subjects:
-                    outs.append([tuple(row) async for row in fastpg.copy_out(session, subject)])
-                    pieces = fastpg.copy_out(session, subject, format="csv")
+                    outs.append([tuple(row) async for row in pgflight.copy_out(session, subject)])
+                    pieces = pgflight.copy_out(session, subject, format="csv")
                     outs.append(b"".join([piece async for piece in pieces]))
             return outs
 
     assert asyncio.run(run()) == [[(1, "one"), (2, "two")], b"1,one\n2,two\n"] * 4
 
 
-def test_a_scoped_session(fastpg_dialect: Dialect) -> None:
+def test_a_scoped_session(pgflight_dialect: Dialect) -> None:
     async def run() -> Any:
-        engine = fastpg_dialect.engine()
+        engine = pgflight_dialect.engine()
         async with committed(engine, Base.metadata):
             scoped = async_scoped_session(sessionmaker(engine), asyncio.current_task)
-            assert await fastpg.copy_in(scoped, Place, [{"name": "x"}], ["name"]) == 1
-            found = [row.name async for row in fastpg.copy_out(scoped, Place, [Place.name])]
+            assert await pgflight.copy_in(scoped, Place, [{"name": "x"}], ["name"]) == 1
+            found = [row.name async for row in pgflight.copy_out(scoped, Place, [Place.name])]
             await scoped.remove()
             return found
 
     assert asyncio.run(run()) == ["x"]
 
 
-def test_a_table_that_is_a_name_and_columns(fastpg_dialect: Dialect) -> None:
+def test_a_table_that_is_a_name_and_columns(pgflight_dialect: Dialect) -> None:
     async def body(connection: AsyncConnection) -> Any:
         for columns in ([sa.column("id", sa.Integer), sa.column("name")], ["id", "name"]):
             named = [sa.column(c) if isinstance(c, str) else c for c in columns]
             table = sa.table(places.name, *named)
-            await fastpg.copy_in(connection, table, [(1, "x")])
-            await fastpg.copy_in(connection, table, [{"id": 2, "name": None}])
-            out = fastpg.copy_out(connection, table, format="text")
+            await pgflight.copy_in(connection, table, [(1, "x")])
+            await pgflight.copy_in(connection, table, [{"id": 2, "name": None}])
+            out = pgflight.copy_out(connection, table, format="text")
             assert b"".join([piece async for piece in out]) == b"1\tx\n2\t\\N\n"
             await connection.execute(sa.delete(table))
         text = sa.text("SELECT :n AS n").bindparams(n=7)
-        rows = [row.n async for row in fastpg.copy_out(connection, text)]
-        out = fastpg.copy_out(connection, text, format="csv")
+        rows = [row.n async for row in pgflight.copy_out(connection, text)]
+        out = pgflight.copy_out(connection, text, format="csv")
         return rows, b"".join([piece async for piece in out])
 
     async def run() -> Any:
-        async with scratch(fastpg_dialect.engine(), Base.metadata) as connection:
+        async with scratch(pgflight_dialect.engine(), Base.metadata) as connection:
             return await body(connection)
 
     assert asyncio.run(run()) == ([7], b"7\n")
 
 
-def test_columns_are_a_list(fastpg_dialect: Dialect) -> None:
+def test_columns_are_a_list(pgflight_dialect: Dialect) -> None:
     async def run() -> None:
-        async with fastpg_dialect.engine().connect() as connection:
+        async with pgflight_dialect.engine().connect() as connection:
             with pytest.raises(sa.exc.ArgumentError, match="not one name"):
-                await fastpg.copy_in(connection, places, [("x",)], "name")
+                await pgflight.copy_in(connection, places, [("x",)], "name")
             with pytest.raises(sa.exc.ArgumentError, match="not one name"):
-                fastpg.copy_out(connection, places, "name")
+                pgflight.copy_out(connection, places, "name")
 
     asyncio.run(run())
 
 
 @FEE
-def test_in_a_transaction_that_only_reads(fastpg_dialect: Dialect, fee: bool) -> None:
+def test_in_a_transaction_that_only_reads(pgflight_dialect: Dialect, fee: bool) -> None:
     async def run() -> Any:
         table = table_of(sa.Integer, fee)
-        async with committed(fastpg_dialect.engine(), table.metadata):
-            async with fastpg_dialect.engine().connect() as connection:
+        async with committed(pgflight_dialect.engine(), table.metadata):
+            async with pgflight_dialect.engine().connect() as connection:
                 await connection.execution_options(postgresql_readonly=True)
                 with pytest.raises(sa.exc.DBAPIError, match="read-only") as refused:
-                    await fastpg.copy_in(connection, table, rows_of([1], fee))
+                    await pgflight.copy_in(connection, table, rows_of([1], fee))
                 await connection.rollback()
-                pieces = fastpg.copy_out(connection, table, format="csv")
+                pieces = pgflight.copy_out(connection, table, format="csv")
                 return getattr(refused.value.orig, "pgcode", None), [p async for p in pieces]
 
     assert asyncio.run(run()) == ("25006", [])
 
 
 @pytest.mark.parametrize("form", [None, "csv"])
-def test_after_a_failed_statement(fastpg_dialect: Dialect, form: Any) -> None:
+def test_after_a_failed_statement(pgflight_dialect: Dialect, form: Any) -> None:
     async def run() -> Any:
         codes = []
-        async with fastpg_dialect.engine().connect() as connection:
+        async with pgflight_dialect.engine().connect() as connection:
             for copy in (
-                lambda: fastpg.copy_in(connection, places, [(1, "x")]),
-                lambda: fastpg.copy_out(connection, sa.text("SELECT 1"), format=form).__anext__(),
+                lambda: pgflight.copy_in(connection, places, [(1, "x")]),
+                lambda: pgflight.copy_out(connection, sa.text("SELECT 1"), format=form).__anext__(),
             ):
                 with pytest.raises(sa.exc.DBAPIError):
                     await connection.execute(sa.text("SELECT 1 / 0"))
@@ -221,7 +221,7 @@ def test_after_a_failed_statement(fastpg_dialect: Dialect, form: Any) -> None:
 
 
 @FEE
-def test_a_statement_timeout(fastpg_dialect: Dialect, fee: bool) -> None:
+def test_a_statement_timeout(pgflight_dialect: Dialect, fee: bool) -> None:
     async def run() -> Any:
         table = table_of(sa.Integer, fee)
 
@@ -230,11 +230,11 @@ def test_a_statement_timeout(fastpg_dialect: Dialect, fee: bool) -> None:
                 await asyncio.sleep(0.002)
                 yield row
 
-        async with scratch(fastpg_dialect.engine(), table.metadata) as connection:
+        async with scratch(pgflight_dialect.engine(), table.metadata) as connection:
             await connection.execute(sa.text("SET LOCAL statement_timeout = 100"))
             with pytest.raises(sa.exc.DBAPIError) as stopped:
                 async with connection.begin_nested():
-                    await fastpg.copy_in(connection, table, slowly())
+                    await pgflight.copy_in(connection, table, slowly())
             await connection.execute(sa.text("SET LOCAL statement_timeout = 0"))
             counted = await connection.scalar(sa.select(sa.func.count()).select_from(table))
             return getattr(stopped.value.orig, "pgcode", None), counted

@@ -1,4 +1,4 @@
-"""`fastpg.copy_in`: what stands in a table afterwards is what an INSERT would have put there."""
+"""`pgflight.copy_in`: what stands in a table afterwards is what an INSERT would have put there."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.types import TypeDecorator
 
-import fastpg
+import pgflight
 from tests.fixtures.engines import Dialect
 from tests.fixtures.outcome import Both
 from tests.fixtures.server import Server
@@ -93,8 +93,8 @@ class Dog(Animal):
 
 
 @pytest.fixture
-def ours(fastpg_dialect: Dialect) -> Dialect:
-    return fastpg_dialect
+def ours(pgflight_dialect: Dialect) -> Dialect:
+    return pgflight_dialect
 
 
 def work(dialect: Dialect, body: Any, **options: Any) -> Any:
@@ -130,8 +130,8 @@ def test_mappings_defaults_and_what_the_server_fills_in(both: Both, keys: tuple[
         global counting
         counting = iter(range(10**9))
         async with scratch(engine, metadata) as connection:
-            if connection.dialect.__class__.__module__ == "fastpg.dialect":
-                assert await fastpg.copy_in(connection, things, rows) == len(rows)
+            if connection.dialect.__class__.__module__ == "pgflight.dialect":
+                assert await pgflight.copy_in(connection, things, rows) == len(rows)
             else:
                 await connection.execute(things.insert(), rows)
             return await rows_of(connection, things)
@@ -143,9 +143,9 @@ def test_sequences_go_by_columns(ours: Dialect) -> None:
     async def body(connection: AsyncConnection) -> Any:
         rows = [(1, "x"), [2, "y"]]
         for columns in (["n", "label"], [things.c.n, things.c.label]):
-            await fastpg.copy_in(connection, things, rows, columns)
+            await pgflight.copy_in(connection, things, rows, columns)
         got = await connection.execute(sa.select(things.c.n, things.c.label))
-        await fastpg.copy_in(connection, required, got.all()[:0])
+        await pgflight.copy_in(connection, required, got.all()[:0])
         return [tuple(row) for row in await rows_of(connection, things)]
 
     assert [row[1:3] for row in work(ours, body)] == [(1, "x"), (2, "y")] * 2
@@ -153,13 +153,13 @@ def test_sequences_go_by_columns(ours: Dialect) -> None:
 
 def test_rows_of_a_result_and_all_columns_in_order(ours: Dialect) -> None:
     async def body(connection: AsyncConnection) -> Any:
-        await fastpg.copy_in(connection, required, [(1, 2, None), (3, 4, None)])
+        await pgflight.copy_in(connection, required, [(1, 2, None), (3, 4, None)])
         got = (await connection.execute(sa.select(required))).all()
         await connection.execute(required.delete())
-        await fastpg.copy_in(connection, required, got)
+        await pgflight.copy_in(connection, required, got)
         mappings = (await connection.execute(sa.select(required))).mappings().all()
         await connection.execute(required.delete())
-        await fastpg.copy_in(connection, required, mappings)
+        await pgflight.copy_in(connection, required, mappings)
         return await rows_of(connection, required)
 
     assert work(ours, body) == [(1, 2, None), (3, 4, None)]
@@ -184,7 +184,9 @@ def test_any_iterable_in_pages(ours: Dialect, source: Any, number: int) -> None:
         async def progress(rows: int, sent: int | None) -> None:
             seen.append((rows, sent))
 
-        copied = await fastpg.copy_in(connection, things, source(range(number)), progress=progress)
+        copied = await pgflight.copy_in(
+            connection, things, source(range(number)), progress=progress
+        )
         numbers = await connection.scalars(sa.select(things.c.n).order_by(things.c.id))
         return copied, numbers.all(), seen
 
@@ -202,11 +204,11 @@ def test_memory_stays_bounded(ours: Dialect) -> None:
     async def body(connection: AsyncConnection) -> Any:
         text = sa.Table("copied_text", sa.MetaData(), sa.Column("t", sa.Text))
         await connection.run_sync(text.create)
-        await fastpg.copy_in(connection, text, [("x",)])
+        await pgflight.copy_in(connection, text, [("x",)])
         tracemalloc.start()
         try:
             rows = ((f"{n:09}" * 1000,) for n in range(4500))
-            await fastpg.copy_in(connection, text, rows)
+            await pgflight.copy_in(connection, text, rows)
             return tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
@@ -225,7 +227,7 @@ def test_the_loop_has_its_turns(ours: Dialect) -> None:
                 await asyncio.sleep(0)
 
         ticking = asyncio.ensure_future(tick())
-        await fastpg.copy_in(connection, things, _generated(range(30_000)))
+        await pgflight.copy_in(connection, things, _generated(range(30_000)))
         ticking.cancel()
         return turns
 
@@ -280,10 +282,10 @@ def test_an_error_names_row_and_column_and_nothing_is_stored(ours: Dialect, case
     table, rows, kind, code, row, column = WRONG[case]
 
     async def body(connection: AsyncConnection) -> Any:
-        failure = await apart(connection, lambda: fastpg.copy_in(connection, table, rows))
+        failure = await apart(connection, lambda: pgflight.copy_in(connection, table, rows))
         assert await count(connection, table) == 0
         with pytest.raises(sa.exc.SQLAlchemyError) as raised:
-            await fastpg.copy_in(connection, table, rows)
+            await pgflight.copy_in(connection, table, rows)
         return failure, raised.value
 
     failure, error = work(ours, body)
@@ -293,7 +295,7 @@ def test_an_error_names_row_and_column_and_nothing_is_stored(ours: Dialect, case
     if column is not None:
         assert f"column {column!r}" in str(error) or error.orig.column_name == column
     if isinstance(error, sa.exc.DBAPIError):
-        assert type(error.orig).__module__ == "fastpg.errors"
+        assert type(error.orig).__module__ == "pgflight.errors"
         orig: Any = error.orig
         assert orig.row == row
 
@@ -308,10 +310,10 @@ def test_a_wrong_value_beside_one_without_a_binary_form(ours: Dialect) -> None:
         for wrong in ("x", 2**31, "\ud800"):
             rows = [("$1.00", 1), ("$2.00", wrong)]
             outcomes.append(
-                await apart(connection, partial(fastpg.copy_in, connection, table, rows))
+                await apart(connection, partial(pgflight.copy_in, connection, table, rows))
             )
         text = [("$1.00", 1), ("a\tb", 2)]
-        outcomes.append(await apart(connection, lambda: fastpg.copy_in(connection, table, text)))
+        outcomes.append(await apart(connection, lambda: pgflight.copy_in(connection, table, text)))
         return outcomes
 
     one, two, three, four = work(ours, body)
@@ -325,7 +327,7 @@ def test_a_wrong_value_beside_one_without_a_binary_form(ours: Dialect) -> None:
 def test_a_foreign_key_is_checked_at_the_end(ours: Dialect) -> None:
     async def body(connection: AsyncConnection) -> Any:
         return await apart(
-            connection, lambda: fastpg.copy_in(connection, required, [(1, 1, None), (2, 2, 99)])
+            connection, lambda: pgflight.copy_in(connection, required, [(1, 1, None), (2, 2, 99)])
         )
 
     assert work(ours, body).pgcode == "23503"
@@ -350,7 +352,7 @@ def test_an_error_of_the_rows_is_the_programs(ours: Dialect, after: int, fee: bo
         await connection.run_sync(table.create)
         with pytest.raises(Broken):
             async with connection.begin_nested():
-                await fastpg.copy_in(connection, table, rows())
+                await pgflight.copy_in(connection, table, rows())
         return await count(connection, table)
 
     assert work(ours, body) == 0
@@ -366,16 +368,16 @@ def test_a_server_that_has_refused_is_sent_no_more(ours: Dialect) -> None:
             yield 1, 1, None
 
     async def body(connection: AsyncConnection) -> Any:
-        return await apart(connection, lambda: fastpg.copy_in(connection, required, endless()))
+        return await apart(connection, lambda: pgflight.copy_in(connection, required, endless()))
 
-    if fastpg_driver_is_public():
+    if pgflight_driver_is_public():
         pytest.skip("asyncpg's own copy_records_to_table() asks at the end only")
     assert work(ours, body).pgcode == "23505"
     assert read < 1_000_000
 
 
-def fastpg_driver_is_public() -> bool:
-    from fastpg import driver
+def pgflight_driver_is_public() -> bool:
+    from pgflight import driver
 
     return driver.capabilities().level == "public"
 
@@ -386,7 +388,7 @@ def test_the_connection_cannot_make_its_own_rows(ours: Dialect) -> None:
             yield {"n": 1}
             await connection.execute(sa.text("SELECT 1"))
 
-        return await apart(connection, lambda: fastpg.copy_in(connection, things, rows()))
+        return await apart(connection, lambda: pgflight.copy_in(connection, things, rows()))
 
     failure = work(ours, body)
     assert failure.kind == "InterfaceError"
@@ -410,7 +412,7 @@ def test_what_cannot_be_copied_is_refused_before_anything_is_sent(ours: Dialect,
 
     async def body(connection: AsyncConnection) -> Any:
         with pytest.raises(kind, match=text):
-            await fastpg.copy_in(connection, table, rows, columns)
+            await pgflight.copy_in(connection, table, rows, columns)
         return await connection.scalar(sa.text("SELECT 42"))
 
     assert work(ours, body) == 42
@@ -440,7 +442,7 @@ def test_what_only_the_server_can_compute_is_refused(ours: Dialect, column: Any,
 
     async def body(connection: AsyncConnection) -> None:
         with pytest.raises(sa.exc.ArgumentError, match=text):
-            await fastpg.copy_in(connection, table, [{"x": "a"}])
+            await pgflight.copy_in(connection, table, [{"x": "a"}])
 
     work(ours, body)
 
@@ -450,7 +452,7 @@ def test_a_type_that_would_change_the_value_is_refused(ours: Dialect) -> None:
         await connection.execute(sa.text("CREATE TEMPORARY TABLE copied_zone (t timestamptz)"))
         table = sa.Table("copied_zone", sa.MetaData(), sa.Column("t", sa.DateTime))
         with pytest.raises(sa.exc.ArgumentError, match="timestamp in the Table and timestamptz"):
-            await fastpg.copy_in(connection, table, [(None,)])
+            await pgflight.copy_in(connection, table, [(None,)])
 
     work(ours, body)
 
@@ -462,8 +464,8 @@ def test_bits_fit_as_an_insert_makes_them_fit(both: Both) -> None:
 
     async def body(engine: AsyncEngine) -> Any:
         async with scratch(engine, metadata) as connection:
-            if connection.dialect.__class__.__module__ == "fastpg.dialect":
-                await fastpg.copy_in(connection, bits, rows)
+            if connection.dialect.__class__.__module__ == "pgflight.dialect":
+                await pgflight.copy_in(connection, bits, rows)
             else:
                 await connection.execute(bits.insert(), rows)
             return await rows_of(connection, bits)
@@ -477,10 +479,10 @@ def test_what_passes_for_a_boolean(both: Both) -> None:
     async def body(engine: AsyncEngine) -> Any:
         table = sa.Table("copied_bool", sa.MetaData(), sa.Column("b", sa.Boolean))
         async with scratch(engine, table.metadata) as connection:
-            if connection.dialect.__class__.__module__ == "fastpg.dialect":
-                await fastpg.copy_in(connection, table, rows[:3])
-                await fastpg.copy_in(connection, table, rows[3:])
-                wrong = partial(fastpg.copy_in, connection, table, [(2,)])
+            if connection.dialect.__class__.__module__ == "pgflight.dialect":
+                await pgflight.copy_in(connection, table, rows[:3])
+                await pgflight.copy_in(connection, table, rows[3:])
+                wrong = partial(pgflight.copy_in, connection, table, [(2,)])
                 refused = await apart(connection, wrong)
                 assert "(row 1, column 'b')" in refused.text
             else:
@@ -498,7 +500,7 @@ def test_ddl_of_somebody_else_between_two_copies(ours: Dialect) -> None:
         engine = ours.engine()
         async with committed(engine, table.metadata):
             async with engine.connect() as connection:
-                await fastpg.copy_in(connection, table, [(1,)])
+                await pgflight.copy_in(connection, table, [(1,)])
                 await connection.commit()
                 async with ours.engine().begin() as other:
                     await other.execute(
@@ -507,11 +509,11 @@ def test_ddl_of_somebody_else_between_two_copies(ours: Dialect) -> None:
                         )
                     )
                 with pytest.raises(sa.exc.ArgumentError, match="numeric on the server"):
-                    await fastpg.copy_in(connection, table, [(2,)])
+                    await pgflight.copy_in(connection, table, [(2,)])
                 await connection.rollback()
                 async with ours.engine().begin() as other:
                     await other.execute(sa.text(f"ALTER TABLE {table.name} ALTER n TYPE real"))
-                await fastpg.copy_in(connection, table, [(2,)])
+                await pgflight.copy_in(connection, table, [(2,)])
                 return await rows_of(connection, table)
 
     assert asyncio.run(run()) == [(1.0,), (2.0,)]
@@ -523,14 +525,14 @@ def test_it_belongs_to_the_transaction(ours: Dialect) -> None:
         seen = []
         async with committed(engine, metadata):
             async with engine.connect() as connection:
-                await fastpg.copy_in(connection, required, [(1, 1, None)])
+                await pgflight.copy_in(connection, required, [(1, 1, None)])
                 assert connection.in_transaction()
                 await connection.rollback()
                 seen.append(await count(connection, required))
-                await fastpg.copy_in(connection, required, [(2, 2, None)])
+                await pgflight.copy_in(connection, required, [(2, 2, None)])
                 await connection.commit()
                 with pytest.raises(sa.exc.IntegrityError):
-                    await fastpg.copy_in(connection, required, [(3, 3, None), (2, 2, None)])
+                    await pgflight.copy_in(connection, required, [(3, 3, None), (2, 2, None)])
                 with pytest.raises(sa.exc.DBAPIError, match="aborted"):
                     await connection.execute(sa.text("SELECT 1"))
                 await connection.rollback()
@@ -546,11 +548,11 @@ def test_it_is_atomic_in_autocommit(ours: Dialect) -> None:
         async with committed(engine, metadata):
             auto = engine.execution_options(isolation_level="AUTOCOMMIT")
             async with auto.connect() as connection:
-                await fastpg.copy_in(connection, required, [(1, 1, None)])
+                await pgflight.copy_in(connection, required, [(1, 1, None)])
                 with pytest.raises(sa.exc.IntegrityError):
-                    await fastpg.copy_in(connection, required, [(2, 2, None), (1, 1, None)])
+                    await pgflight.copy_in(connection, required, [(2, 2, None), (1, 1, None)])
                 with pytest.raises(Broken):
-                    await fastpg.copy_in(connection, required, _breaking())
+                    await pgflight.copy_in(connection, required, _breaking())
                 assert await connection.scalar(sa.text("SELECT 42")) == 42
             async with engine.connect() as connection:
                 return await rows_of(connection, required)
@@ -573,9 +575,9 @@ def test_begin_is_awaited_before_a_copy(ours: Dialect, pipeline: str) -> None:
             async with engine.connect() as connection:
                 await connection.execute(sa.text("SELECT 1"))
                 await connection.rollback()  # not awaited where the pipeline is on
-                await fastpg.copy_in(connection, required, [(1, 1, None)])
+                await pgflight.copy_in(connection, required, [(1, 1, None)])
                 await connection.commit()
-                return fastpg.stats(engine).units_of_work, await rows_of(connection, required)
+                return pgflight.stats(engine).units_of_work, await rows_of(connection, required)
 
     assert asyncio.run(run())[1] == [(1, 1, None)]
 
@@ -591,7 +593,7 @@ def test_events_see_a_copy(ours: Dialect) -> None:
         )
         async with scratch(engine, metadata) as connection:
             seen.clear()
-            await fastpg.copy_in(connection, things, [{"label": "x", "n": 1}], ["n", "label"])
+            await pgflight.copy_in(connection, things, [{"label": "x", "n": 1}], ["n", "label"])
         return seen
 
     (statement,) = asyncio.run(run())
@@ -606,7 +608,7 @@ def test_schema_translation(ours: Dialect) -> None:
             schema_translate_map={"other": "copied Schema"}
         )
         await translated.run_sync(table.create)
-        await fastpg.copy_in(translated, table, [(1,), (2,)])
+        await pgflight.copy_in(translated, table, [(1,), (2,)])
         return (await connection.execute(sa.text('SELECT n FROM "copied Schema".t'))).all()
 
     assert work(ours, body) == [(1,), (2,)]
@@ -618,8 +620,8 @@ def test_mapped_classes_and_sessions(both: Both) -> None:
     async def body(engine: AsyncEngine) -> Any:
         async with scratch(engine, metadata) as connection:
             async with AsyncSession(connection) as session:
-                if connection.dialect.__class__.__module__ == "fastpg.dialect":
-                    await fastpg.copy_in(session, Dog, rows)
+                if connection.dialect.__class__.__module__ == "pgflight.dialect":
+                    await pgflight.copy_in(session, Dog, rows)
                 else:
                     await session.execute(sa.insert(Dog), rows)
                 dogs = (await session.scalars(sa.select(Dog).order_by(Dog.id))).all()
@@ -630,10 +632,10 @@ def test_mapped_classes_and_sessions(both: Both) -> None:
 
 def test_a_session_flushes_first(ours: Dialect) -> None:
     async def body(connection: AsyncConnection) -> Any:
-        await fastpg.copy_in(connection, things, [{"n": 1, "id": 1}])
+        await pgflight.copy_in(connection, things, [{"n": 1, "id": 1}])
         async with AsyncSession(connection) as session:
             session.add(Animal(id=7, called="cat"))
-            await fastpg.copy_in(session, Animal, [{"id": 8, "called": "cow"}])
+            await pgflight.copy_in(session, Animal, [{"id": 8, "called": "cow"}])
             return (await session.scalars(sa.select(Animal.id).order_by(Animal.id))).all()
 
     assert work(ours, body) == [7, 8]
@@ -646,18 +648,18 @@ def test_synchronously(server: Server) -> None:
         try:
             with engine.begin() as connection:
                 rows = ((n, 1, None) for n in range(ROWS_OF_SEVERAL_PAGES))
-                assert fastpg.copy_in(connection, required, rows) == ROWS_OF_SEVERAL_PAGES
+                assert pgflight.copy_in(connection, required, rows) == ROWS_OF_SEVERAL_PAGES
             with Session(engine) as session:
-                assert fastpg.copy_in(session, Animal, [{"called": "Rex"}]) == 1
+                assert pgflight.copy_in(session, Animal, [{"called": "Rex"}]) == 1
                 with pytest.raises(sa.exc.IntegrityError):
-                    fastpg.copy_in(session, required, [(1, 1, None)])
+                    pgflight.copy_in(session, required, [(1, 1, None)])
         finally:
             metadata.drop_all(engine)
 
 
 def test_in_run_sync(ours: Dialect) -> None:
     async def body(connection: AsyncConnection) -> Any:
-        return await connection.run_sync(lambda c: fastpg.copy_in(c, required, [(1, 1, None)]))
+        return await connection.run_sync(lambda c: pgflight.copy_in(c, required, [(1, 1, None)]))
 
     assert work(ours, body) == 1
 
@@ -665,10 +667,10 @@ def test_in_run_sync(ours: Dialect) -> None:
 def test_who_is_not_served_is_told(builtin: Dialect) -> None:
     async def run() -> None:
         async with builtin.engine().connect() as connection:
-            with pytest.raises(TypeError, match="fastpg serves"):
-                await fastpg.copy_in(connection, things, [])
+            with pytest.raises(TypeError, match="pgflight serves"):
+                await pgflight.copy_in(connection, things, [])
 
     asyncio.run(run())
     with pytest.raises(TypeError, match="AsyncConnection"):
         wrong: Any = "connection"
-        fastpg.copy_in(wrong, things, [])
+        pgflight.copy_in(wrong, things, [])

@@ -1,4 +1,4 @@
-"""`fastpg.copy_out`: the rows that `stream()` gives, and the server's CSV, text and binary."""
+"""`pgflight.copy_out`: the rows that `stream()` gives, and the server's CSV, text and binary."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.orm import Session
 
-import fastpg
+import pgflight
 from tests.fixtures.engines import Dialect
 from tests.fixtures.server import Server
 from tests.parity.scratch import scratch
@@ -40,7 +40,7 @@ def work(dialect: Dialect, body: Any, isolation: str | None = None) -> Any:
                 return await asyncio.wait_for(body(connection), 30)
         async with scratch(engine, numbers.metadata) as connection:
             rows = [(n, {"n": [n]}, f"it's {n}") for n in range(NUMBER)]
-            await fastpg.copy_in(connection, numbers, rows)
+            await pgflight.copy_in(connection, numbers, rows)
             return await asyncio.wait_for(body(connection), 30)
 
     return asyncio.run(run())
@@ -51,31 +51,31 @@ async def all_of(reading: Any) -> list[Any]:
 
 
 @pytest.mark.parametrize("batch", [1, 7, 1000])
-def test_rows_are_those_of_a_select(fastpg_dialect: Dialect, batch: int) -> None:
+def test_rows_are_those_of_a_select(pgflight_dialect: Dialect, batch: int) -> None:
     async def body(connection: AsyncConnection) -> Any:
         statement = sa.select(numbers.c.doc, numbers.c.n.label("number")).where(numbers.c.n < 50)
         expected = (await connection.execute(statement)).all()
-        got = await all_of(fastpg.copy_out(connection, statement, batch=batch))
+        got = await all_of(pgflight.copy_out(connection, statement, batch=batch))
         assert got == expected
         assert got[3].number == 3
-        whole = await all_of(fastpg.copy_out(connection, numbers, ["t", numbers.c.n]))
+        whole = await all_of(pgflight.copy_out(connection, numbers, ["t", numbers.c.n]))
         return whole == [(f"it's {n}", n) for n in range(NUMBER)]
 
-    assert work(fastpg_dialect, body)
+    assert work(pgflight_dialect, body)
 
 
-def test_csv_text_and_binary_are_the_servers(fastpg_dialect: Dialect) -> None:
+def test_csv_text_and_binary_are_the_servers(pgflight_dialect: Dialect) -> None:
     async def body(connection: AsyncConnection) -> Any:
         select = sa.select(numbers).where(numbers.c.t == "it's 7", numbers.c.n.in_([6, 7]))
         outputs = []
         forms: list[tuple[Any, bool]] = [("csv", False), ("csv", True), ("text", False)]
         for format, header in [*forms, ("binary", False)]:
-            out = fastpg.copy_out(connection, select, format=format, header=header)
+            out = pgflight.copy_out(connection, select, format=format, header=header)
             outputs.append(b"".join(await all_of(out)))
-        whole = b"".join(await all_of(fastpg.copy_out(connection, numbers, format="csv")))
+        whole = b"".join(await all_of(pgflight.copy_out(connection, numbers, format="csv")))
         return outputs, list(csv.reader(io.StringIO(whole.decode())))
 
-    (plain, headed, text, binary), whole = work(fastpg_dialect, body)
+    (plain, headed, text, binary), whole = work(pgflight_dialect, body)
     assert plain == b'7,"{""n"": [7]}",it\'s 7\n'
     assert headed == b"n,doc,t\n" + plain
     assert text == b'7\t{"n": [7]}\tit\'s 7\n'
@@ -87,19 +87,19 @@ def test_csv_text_and_binary_are_the_servers(fastpg_dialect: Dialect) -> None:
 @pytest.mark.parametrize("isolation", [None, "AUTOCOMMIT"])
 @pytest.mark.parametrize("close", [False, True])
 def test_leaving_early_costs_nothing(
-    fastpg_dialect: Dialect, format: Any, isolation: str | None, close: bool
+    pgflight_dialect: Dialect, format: Any, isolation: str | None, close: bool
 ) -> None:
     async def body(connection: AsyncConnection) -> Any:
         if close:
-            async with fastpg.copy_out(connection, BIG, format=format) as reading:
+            async with pgflight.copy_out(connection, BIG, format=format) as reading:
                 async for _ in reading:
                     break
         else:
-            async for _ in fastpg.copy_out(connection, BIG, format=format):
+            async for _ in pgflight.copy_out(connection, BIG, format=format):
                 break
         return await connection.scalar(sa.text("SELECT 42"))
 
-    assert work(fastpg_dialect, body, isolation) == 42
+    assert work(pgflight_dialect, body, isolation) == 42
 
 
 class Left(Exception):
@@ -108,19 +108,19 @@ class Left(Exception):
 
 @FORMATS
 @pytest.mark.parametrize("isolation", [None, "AUTOCOMMIT"])
-def test_leaving_by_an_error(fastpg_dialect: Dialect, format: Any, isolation: str | None) -> None:
+def test_leaving_by_an_error(pgflight_dialect: Dialect, format: Any, isolation: str | None) -> None:
     async def body(connection: AsyncConnection) -> Any:
-        async for _ in fastpg.copy_out(connection, BIG, format=format):
+        async for _ in pgflight.copy_out(connection, BIG, format=format):
             raise Left
 
     with pytest.raises(Left):
-        work(fastpg_dialect, body, isolation)
+        work(pgflight_dialect, body, isolation)
 
 
 @FORMATS
-def test_cancelled_while_reading(fastpg_dialect: Dialect, format: Any) -> None:
+def test_cancelled_while_reading(pgflight_dialect: Dialect, format: Any) -> None:
     async def run() -> Any:
-        engine = fastpg_dialect.engine(pool_size=1, max_overflow=0)
+        engine = pgflight_dialect.engine(pool_size=1, max_overflow=0)
         for delay in (0.0, 0.001, 0.01, 0.05):
             connected = asyncio.Event()
 
@@ -128,7 +128,7 @@ def test_cancelled_while_reading(fastpg_dialect: Dialect, format: Any) -> None:
                 async with engine.connect() as connection:
                     # not in the pool: until Python 3.12 its wait_for() may lose a cancellation
                     connected.set()
-                    async for _ in fastpg.copy_out(connection, BIG, format=format):
+                    async for _ in pgflight.copy_out(connection, BIG, format=format):
                         await asyncio.sleep(0.002)
 
             reading = asyncio.ensure_future(read())
@@ -143,34 +143,34 @@ def test_cancelled_while_reading(fastpg_dialect: Dialect, format: Any) -> None:
     asyncio.run(run())
 
 
-def test_the_connection_is_busy_meanwhile(fastpg_dialect: Dialect) -> None:
+def test_the_connection_is_busy_meanwhile(pgflight_dialect: Dialect) -> None:
     async def body(connection: AsyncConnection) -> None:
-        async for _ in fastpg.copy_out(connection, BIG, format="csv"):
+        async for _ in pgflight.copy_out(connection, BIG, format="csv"):
             with pytest.raises(sa.exc.InterfaceError, match="busy with a COPY"):
                 await connection.execute(sa.text("SELECT 1"))
             break
 
-    work(fastpg_dialect, body)
+    work(pgflight_dialect, body)
 
 
-def test_other_statements_between_rows(fastpg_dialect: Dialect) -> None:
+def test_other_statements_between_rows(pgflight_dialect: Dialect) -> None:
     async def body(connection: AsyncConnection) -> Any:
         total = 0
-        async for row in fastpg.copy_out(connection, numbers, ["n"]):
+        async for row in pgflight.copy_out(connection, numbers, ["n"]):
             if row.n % 500 == 0:
                 total += (await connection.execute(sa.select(sa.literal(row.n)))).scalar_one()
         return total
 
-    assert work(fastpg_dialect, body) == 5000
+    assert work(pgflight_dialect, body) == 5000
 
 
 @FORMATS
-def test_errors_are_those_of_a_statement(fastpg_dialect: Dialect, format: Any) -> None:
+def test_errors_are_those_of_a_statement(pgflight_dialect: Dialect, format: Any) -> None:
     async def body(connection: AsyncConnection) -> Any:
         with pytest.raises(sa.exc.ProgrammingError, match="no_such_table"):
             async with connection.begin_nested():
                 await all_of(
-                    fastpg.copy_out(
+                    pgflight.copy_out(
                         connection,
                         sa.table("no_such_table", sa.column("x")).select(),
                         format=format,
@@ -179,50 +179,50 @@ def test_errors_are_those_of_a_statement(fastpg_dialect: Dialect, format: Any) -
         late = sa.select(sa.text("100 / (5000 - n) FROM generate_series(1, 6000) AS n"))
         with pytest.raises(sa.exc.DataError, match="division by zero"):
             async with connection.begin_nested():
-                await all_of(fastpg.copy_out(connection, late, format=format))
+                await all_of(pgflight.copy_out(connection, late, format=format))
         return await connection.scalar(sa.text("SELECT 42"))
 
-    assert work(fastpg_dialect, body) == 42
+    assert work(pgflight_dialect, body) == 42
 
 
-def test_schema_translation(fastpg_dialect: Dialect) -> None:
+def test_schema_translation(pgflight_dialect: Dialect) -> None:
     async def body(connection: AsyncConnection) -> Any:
         table = sa.Table("copied_out", sa.MetaData(), sa.Column("n", sa.Integer), schema="other")
         translated = await connection.execution_options(schema_translate_map={"other": "pg_temp"})
-        out = fastpg.copy_out(translated, sa.select(table).where(table.c.n < 2), format="csv")
+        out = pgflight.copy_out(translated, sa.select(table).where(table.c.n < 2), format="csv")
         return b"".join(await all_of(out))
 
-    assert work(fastpg_dialect, body) == b"0\n1\n"
+    assert work(pgflight_dialect, body) == b"0\n1\n"
 
 
-def test_wrong_options(fastpg_dialect: Dialect) -> None:
+def test_wrong_options(pgflight_dialect: Dialect) -> None:
     async def body(connection: AsyncConnection) -> None:
         for options in ({"format": "json"}, {"format": "binary", "header": True}, {"batch": 0}):
             with pytest.raises(sa.exc.ArgumentError):
-                fastpg.copy_out(connection, numbers, **options)
+                pgflight.copy_out(connection, numbers, **options)
         with pytest.raises(sa.exc.ArgumentError):
-            fastpg.copy_out(connection, sa.select(numbers), ["n"])
+            pgflight.copy_out(connection, sa.select(numbers), ["n"])
 
-    work(fastpg_dialect, body)
+    work(pgflight_dialect, body)
 
 
-def test_sessions(fastpg_dialect: Dialect) -> None:
+def test_sessions(pgflight_dialect: Dialect) -> None:
     async def body(connection: AsyncConnection) -> Any:
         async with AsyncSession(connection) as session:
             select = sa.select(numbers.c.n).where(numbers.c.n < 3)
-            rows = await all_of(fastpg.copy_out(session, select))
-            out = await all_of(fastpg.copy_out(session, select, format="csv"))
+            rows = await all_of(pgflight.copy_out(session, select))
+            out = await all_of(pgflight.copy_out(session, select, format="csv"))
             return [tuple(row) for row in rows], b"".join(out)
 
-    assert work(fastpg_dialect, body) == ([(0,), (1,), (2,)], b"0\n1\n2\n")
+    assert work(pgflight_dialect, body) == ([(0,), (1,), (2,)], b"0\n1\n2\n")
 
 
 def test_synchronously(server: Server) -> None:
     select = sa.select(sa.text("n FROM generate_series(1, 3) AS n"))
     with sync_engine(server) as engine, engine.connect() as connection:
-        assert [tuple(row) for row in fastpg.copy_out(connection, select)] == [(1,), (2,), (3,)]
-        assert b"".join(fastpg.copy_out(connection, select, format="text")) == b"1\n2\n3\n"
-        for _ in fastpg.copy_out(connection, BIG, format="csv"):
+        assert [tuple(row) for row in pgflight.copy_out(connection, select)] == [(1,), (2,), (3,)]
+        assert b"".join(pgflight.copy_out(connection, select, format="text")) == b"1\n2\n3\n"
+        for _ in pgflight.copy_out(connection, BIG, format="csv"):
             break
         with Session(connection) as session:
             assert session.scalar(sa.text("SELECT 42")) == 42

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-import fastpg
+import pgflight
 from tests.fixtures.engines import Dialect
 from tests.parity.scratch import committed, own
 
@@ -45,7 +45,7 @@ archive = sa.Table(own("page_archive"), Base.metadata, sa.Column("name", sa.Text
 
 
 def test_the_page_runs(
-    fastpg_dialect: Dialect, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    pgflight_dialect: Dialect, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     blocks = _BLOCK.findall(PAGE.read_text())
     assert len(blocks) == 6
@@ -53,7 +53,7 @@ def test_the_page_runs(
         "sa": sa,
         "sqlalchemy": sa,
         "contextlib": contextlib,
-        "fastpg": fastpg,
+        "pgflight": pgflight,
         "AsyncSession": AsyncSession,
         "Mood": Mood,
         "User": User,
@@ -63,7 +63,7 @@ def test_the_page_runs(
     }
 
     async def run() -> Any:
-        names["engine"] = engine = fastpg_dialect.engine()
+        names["engine"] = engine = pgflight_dialect.engine()
         async with committed(engine, Base.metadata):
             for block in blocks:
                 code = compile(block, str(PAGE), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)

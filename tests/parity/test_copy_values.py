@@ -1,4 +1,4 @@
-"""What `fastpg.copy_in` stores is what an INSERT on the built-in dialect stores, for every type.
+"""What `pgflight.copy_in` stores is what an INSERT on the built-in dialect stores, for every type.
 
 In binary form, and in text form, which a column of a type without a binary codec brings about.
 """
@@ -14,7 +14,7 @@ from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.types import TypeEngine
 
-import fastpg
+import pgflight
 from tests.fixtures.outcome import Both, Failure, attempt
 from tests.parity.scratch import apart, scratch
 from tests.parity.value_cases import CASES, MULTIRANGES, Case
@@ -26,8 +26,8 @@ NO_ARRAYS = {case.name for case in MULTIRANGES}
 
 
 async def _write(connection: AsyncConnection, table: sa.Table, rows: list[dict[str, Any]]) -> None:
-    if connection.dialect.__class__.__module__ == "fastpg.dialect":
-        assert await fastpg.copy_in(connection, table, rows) == len(rows)
+    if connection.dialect.__class__.__module__ == "pgflight.dialect":
+        assert await pgflight.copy_in(connection, table, rows) == len(rows)
     else:
         await connection.execute(table.insert(), rows)
 

@@ -113,11 +113,11 @@ def test_a_connection_that_is_reset(dialect: Dialect, proxy: Proxy) -> None:
 
 
 @pytest.mark.parametrize("sqlstate", ["57P01", "57P02", "57P03", "08006", "08003"])
-def test_states_that_invalidate(fastpg_dialect: Dialect, sqlstate: str) -> None:
+def test_states_that_invalidate(pgflight_dialect: Dialect, sqlstate: str) -> None:
     """Also when the socket is still open, as behind a pooler that reports the server's end."""
 
     async def work() -> None:
-        engine = fastpg_dialect.engine(pool_size=1, max_overflow=0)
+        engine = pgflight_dialect.engine(pool_size=1, max_overflow=0)
         async with engine.connect() as connection:
             pid = await connection.scalar(PID)
             with pytest.raises(sqlalchemy.exc.OperationalError) as caught:
@@ -158,10 +158,10 @@ async def after_a_refused_write(dialect: Dialect, engine: AsyncEngine, *before: 
     return bool(invalidated)
 
 
-def test_a_demoted_primary_invalidates_the_pool(fastpg_dialect: Dialect) -> None:
+def test_a_demoted_primary_invalidates_the_pool(pgflight_dialect: Dialect) -> None:
     async def work() -> None:
-        engine = fastpg_dialect.engine(pool_size=1, max_overflow=0)
-        assert await after_a_refused_write(fastpg_dialect, engine)
+        engine = pgflight_dialect.engine(pool_size=1, max_overflow=0)
+        assert await after_a_refused_write(pgflight_dialect, engine)
 
     asyncio.run(work())
 
@@ -175,18 +175,18 @@ def test_a_demoted_primary_invalidates_the_pool(fastpg_dialect: Dialect) -> None
     ],
 )
 def test_a_session_made_read_only_by_statement_does_not(
-    fastpg_dialect: Dialect, before: str
+    pgflight_dialect: Dialect, before: str
 ) -> None:
     async def work() -> None:
-        engine = fastpg_dialect.engine(pool_size=1, max_overflow=0)
-        assert not await after_a_refused_write(fastpg_dialect, engine, before)
+        engine = pgflight_dialect.engine(pool_size=1, max_overflow=0)
+        assert not await after_a_refused_write(pgflight_dialect, engine, before)
 
     asyncio.run(work())
 
 
-def test_a_transaction_begun_read_only_by_hand_does_not(fastpg_dialect: Dialect) -> None:
+def test_a_transaction_begun_read_only_by_hand_does_not(pgflight_dialect: Dialect) -> None:
     async def work() -> None:
-        engine = fastpg_dialect.engine(isolation_level="AUTOCOMMIT", pool_size=1, max_overflow=0)
+        engine = pgflight_dialect.engine(isolation_level="AUTOCOMMIT", pool_size=1, max_overflow=0)
         async with engine.connect() as connection:
             await connection.exec_driver_sql("BEGIN READ ONLY")
             with pytest.raises(sqlalchemy.exc.InternalError) as caught:
@@ -197,42 +197,42 @@ def test_a_transaction_begun_read_only_by_hand_does_not(fastpg_dialect: Dialect)
     asyncio.run(work())
 
 
-def test_a_choice_for_one_transaction_ends_with_it(fastpg_dialect: Dialect) -> None:
+def test_a_choice_for_one_transaction_ends_with_it(pgflight_dialect: Dialect) -> None:
     async def work() -> None:
-        engine = fastpg_dialect.engine(pool_size=1, max_overflow=0)
+        engine = pgflight_dialect.engine(pool_size=1, max_overflow=0)
         async with engine.begin() as connection:
             await connection.exec_driver_sql("SET TRANSACTION READ ONLY")
         async with engine.begin() as connection:
             await connection.exec_driver_sql("SET default_transaction_read_only = on")
             await connection.exec_driver_sql("SET default_transaction_read_only = off")
-        assert await after_a_refused_write(fastpg_dialect, engine)
+        assert await after_a_refused_write(pgflight_dialect, engine)
 
     asyncio.run(work())
 
 
-def test_a_session_made_read_only_by_option_does_not(fastpg_dialect: Dialect) -> None:
+def test_a_session_made_read_only_by_option_does_not(pgflight_dialect: Dialect) -> None:
     async def work() -> None:
-        engine = fastpg_dialect.engine(
+        engine = pgflight_dialect.engine(
             pool_size=1, max_overflow=0, execution_options={"postgresql_readonly": True}
         )
-        assert not await after_a_refused_write(fastpg_dialect, engine)
-        if fastpg_dialect.server.version >= (14, 0):  # older servers do not report the setting
+        assert not await after_a_refused_write(pgflight_dialect, engine)
+        if pgflight_dialect.server.version >= (14, 0):  # older servers do not report the setting
             settings = {"default_transaction_read_only": "on"}
-            engine = fastpg_dialect.engine(
+            engine = pgflight_dialect.engine(
                 pool_size=1, max_overflow=0, connect_args={"server_settings": settings}
             )
-            assert not await after_a_refused_write(fastpg_dialect, engine)
+            assert not await after_a_refused_write(pgflight_dialect, engine)
 
     asyncio.run(work())
 
 
 def test_terminate_is_bounded_when_the_server_is_silent(
-    fastpg_dialect: Dialect, proxy: Proxy
+    pgflight_dialect: Dialect, proxy: Proxy
 ) -> None:
     """Two seconds for the farewell, then the socket is dropped."""
 
     async def work() -> float:
-        engine = fastpg_dialect.engine(via=proxy, pool_size=1, max_overflow=0)
+        engine = pgflight_dialect.engine(via=proxy, pool_size=1, max_overflow=0)
         connection = await engine.connect()
         await connection.scalar(text("SELECT 1"))
         proxy.black_hole()

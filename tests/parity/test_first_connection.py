@@ -15,11 +15,11 @@ from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from fastpg import driver
-from fastpg.codecs import set_json_codec
-from fastpg.connection import AsyncAdapt_asyncpg_connection
-from fastpg.dialect import PGDialect_asyncpg
-from fastpg.initialize import QUESTION
+from pgflight import driver
+from pgflight.codecs import set_json_codec
+from pgflight.connection import AsyncAdapt_asyncpg_connection
+from pgflight.dialect import PGDialect_asyncpg
+from pgflight.initialize import QUESTION
 from tests.fixtures.engines import Dialect
 from tests.fixtures.proxy import Proxy
 from tests.fixtures.statements import Statements
@@ -112,22 +112,22 @@ OPTIONS: dict[str, tuple[dict[str, Any], int]] = {
 
 @pytest.mark.parametrize("name", OPTIONS)
 def test_the_first_connection_learns_the_same_in_fewer_round_trips(
-    builtin: Dialect, fastpg_dialect: Dialect, proxy: Proxy, name: str
+    builtin: Dialect, pgflight_dialect: Dialect, proxy: Proxy, name: str
 ) -> None:
     options, expected = OPTIONS[name]
 
     async def work() -> None:
-        if name == "escapes" and fastpg_dialect.server.version >= (19, 0):
+        if name == "escapes" and pgflight_dialect.server.version >= (19, 0):
             pytest.skip("the server has no such strings any more")
         reference = builtin.engine(via=proxy, **options)
-        engine = fastpg_dialect.engine(via=proxy, **options)
+        engine = pgflight_dialect.engine(via=proxy, **options)
         await connect(reference, proxy)
         size = options.get("connect_args", {}).get("statement_cache_size", 100)
-        alone = await bare(fastpg_dialect, proxy, statement_cache_size=size)
+        alone = await bare(pgflight_dialect, proxy, statement_cache_size=size)
         first = await connect(engine, proxy)
         assert first - alone == expected + (LEFT_OVER if size else 0)
         assert learned(engine) == learned(reference)
-        assert learned(engine)["server_version_info"][0] == fastpg_dialect.server.version[0]
+        assert learned(engine)["server_version_info"][0] == pgflight_dialect.server.version[0]
 
     asyncio.run(work())
 
@@ -143,24 +143,24 @@ def test_the_builtin_dialect_takes_ten(builtin: Dialect, proxy: Proxy) -> None:
 
 
 def test_later_connections_ask_nothing(
-    fastpg_dialect: Dialect, proxy: Proxy, statements: Statements
+    pgflight_dialect: Dialect, proxy: Proxy, statements: Statements
 ) -> None:
     async def work() -> None:
-        engine = fastpg_dialect.engine(via=proxy, poolclass=NullPool)
+        engine = pgflight_dialect.engine(via=proxy, poolclass=NullPool)
         await connect(engine, proxy)
         assert statements.take().count(QUESTION) == 1
         later = await connect(engine, proxy)
         assert QUESTION not in statements.sql
-        assert later == await bare(fastpg_dialect, proxy, goodbye=True)
+        assert later == await bare(pgflight_dialect, proxy, goodbye=True)
 
     asyncio.run(work())
 
 
-def test_nothing_is_left_on_the_session(fastpg_dialect: Dialect) -> None:
+def test_nothing_is_left_on_the_session(pgflight_dialect: Dialect) -> None:
     async def work() -> None:
         for level in (None, "SERIALIZABLE"):
             options: dict[str, Any] = {"isolation_level": level} if level else {}
-            async with fastpg_dialect.engine(**options).connect() as connection:
+            async with pgflight_dialect.engine(**options).connect() as connection:
                 raw: Any = (await connection.get_raw_connection()).driver_connection
                 assert not raw.is_in_transaction()
                 assert await raw.fetchval("SELECT count(*) FROM pg_prepared_statements") <= 1
@@ -254,10 +254,10 @@ def test_an_async_creator(dialect: Dialect) -> None:
 
 
 def test_the_log_shows_the_question(
-    fastpg_dialect: Dialect, caplog: pytest.LogCaptureFixture
+    pgflight_dialect: Dialect, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def work() -> None:
-        engine = fastpg_dialect.engine()
+        engine = pgflight_dialect.engine()
         with caplog.at_level(logging.INFO, logger="sqlalchemy.engine"):
             async with engine.connect():
                 pass
@@ -267,7 +267,7 @@ def test_the_log_shows_the_question(
 
 
 def unable(monkeypatch: pytest.MonkeyPatch, question: str) -> None:
-    monkeypatch.setattr("fastpg.initialize.QUESTION", question)
+    monkeypatch.setattr("pgflight.initialize.QUESTION", question)
 
 
 @pytest.mark.parametrize(
@@ -280,7 +280,7 @@ def unable(monkeypatch: pytest.MonkeyPatch, question: str) -> None:
 )
 def test_a_server_that_cannot_answer_is_asked_one_by_one(
     builtin: Dialect,
-    fastpg_dialect: Dialect,
+    pgflight_dialect: Dialect,
     proxy: Proxy,
     monkeypatch: pytest.MonkeyPatch,
     question: str,
@@ -288,10 +288,10 @@ def test_a_server_that_cannot_answer_is_asked_one_by_one(
     unable(monkeypatch, question)
 
     async def work() -> None:
-        reference, engine = builtin.engine(), fastpg_dialect.engine(via=proxy)
+        reference, engine = builtin.engine(), pgflight_dialect.engine(via=proxy)
         async with reference.connect():
             pass
-        count = await connect(engine, proxy) - await bare(fastpg_dialect, proxy)
+        count = await connect(engine, proxy) - await bare(pgflight_dialect, proxy)
         # fewer than with the built-in: BEGIN and ROLLBACK cost none of their own
         assert BUILTIN_ROUND_TRIPS / 2 < count <= BUILTIN_ROUND_TRIPS + CLOSED + ASKED
         assert learned(engine) == learned(reference)
@@ -300,15 +300,15 @@ def test_a_server_that_cannot_answer_is_asked_one_by_one(
 
 
 def test_a_level_that_the_server_does_not_keep_is_asked_for(
-    fastpg_dialect: Dialect, monkeypatch: pytest.MonkeyPatch
+    pgflight_dialect: Dialect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As on a fork that turns one level into another: the failed check leaves nothing behind."""
     monkeypatch.setattr(
-        "fastpg.initialize._CONFIRM", "BEGIN ISOLATION LEVEL {upper}; SELECT 1/0 /* {lower} */"
+        "pgflight.initialize._CONFIRM", "BEGIN ISOLATION LEVEL {upper}; SELECT 1/0 /* {lower} */"
     )
 
     async def work() -> None:
-        engine = fastpg_dialect.engine(isolation_level="SERIALIZABLE")
+        engine = pgflight_dialect.engine(isolation_level="SERIALIZABLE")
         async with engine.connect() as connection:
             assert await connection.scalar(text("SHOW transaction_isolation")) == "serializable"
         assert learned(engine)["default_isolation_level"] == "SERIALIZABLE"
@@ -317,13 +317,13 @@ def test_a_level_that_the_server_does_not_keep_is_asked_for(
 
 
 def test_a_connection_lost_meanwhile_is_reported_as_ever(
-    fastpg_dialect: Dialect, monkeypatch: pytest.MonkeyPatch
+    pgflight_dialect: Dialect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     unable(monkeypatch, "SELECT pg_terminate_backend(pg_backend_pid())")
 
     async def work() -> None:
         with pytest.raises(sqlalchemy.exc.InterfaceError, match="connection is closed"):
-            async with fastpg_dialect.engine().connect():
+            async with pgflight_dialect.engine().connect():
                 pass
 
     asyncio.run(work())
@@ -376,9 +376,9 @@ async def connected_by(dialect: Dialect, cls: type[Any]) -> AsyncEngine:
     return engine
 
 
-def test_the_overrides_of_a_derived_dialect_are_asked(fastpg_dialect: Dialect) -> None:
+def test_the_overrides_of_a_derived_dialect_are_asked(pgflight_dialect: Dialect) -> None:
     async def work() -> None:
-        found = learned(await connected_by(fastpg_dialect, Derived))
+        found = learned(await connected_by(pgflight_dialect, Derived))
         assert found["server_version_info"] == (9, 1)
         assert found["default_schema_name"] == "derived"
         assert found["default_isolation_level"] == "DERIVED"
@@ -388,9 +388,11 @@ def test_the_overrides_of_a_derived_dialect_are_asked(fastpg_dialect: Dialect) -
     asyncio.run(work())
 
 
-def test_a_dialect_that_stands_between_gets_the_connection_itself(fastpg_dialect: Dialect) -> None:
+def test_a_dialect_that_stands_between_gets_the_connection_itself(
+    pgflight_dialect: Dialect,
+) -> None:
     async def work() -> None:
-        found = learned(await connected_by(fastpg_dialect, DerivedFromBoth))
+        found = learned(await connected_by(pgflight_dialect, DerivedFromBoth))
         assert found["server_version_info"][0].startswith("PostgreSQL")
         assert found["default_schema_name"] == "public"
 
@@ -410,12 +412,12 @@ def test_a_dialect_that_stands_between_gets_the_connection_itself(fastpg_dialect
     ],
 )
 def test_the_version_is_read_by_sqlalchemy(
-    fastpg_dialect: Dialect, monkeypatch: pytest.MonkeyPatch, version: str, expected: Any
+    pgflight_dialect: Dialect, monkeypatch: pytest.MonkeyPatch, version: str, expected: Any
 ) -> None:
     unable(monkeypatch, QUESTION.replace("pg_catalog.version()", f"'{version}'"))
 
     async def work() -> None:
-        engine = fastpg_dialect.engine()
+        engine = pgflight_dialect.engine()
         if expected is None:
             with pytest.raises(AssertionError, match="Could not determine version"):
                 async with engine.connect():
@@ -428,22 +430,22 @@ def test_the_version_is_read_by_sqlalchemy(
     asyncio.run(work())
 
 
-def test_a_synchronous_engine(fastpg_dialect: Dialect, proxy: Proxy) -> None:
-    url = proxy.url("postgresql+fastpg").update_query_dict({"async_fallback": "true"})
+def test_a_synchronous_engine(pgflight_dialect: Dialect, proxy: Proxy) -> None:
+    url = proxy.url("postgresql+pgflight").update_query_dict({"async_fallback": "true"})
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*async_fallback dialect argument")
         engine = sqlalchemy.create_engine(url)
     try:
         with proxy.counting() as trips, engine.connect():
             pass
-        alone = asyncio.run(bare(fastpg_dialect, proxy))
+        alone = asyncio.run(bare(pgflight_dialect, proxy))
         assert trips.count - alone == ASKED + LEFT_OVER
         assert engine.dialect.default_schema_name == "public"
     finally:
         engine.dispose()
 
 
-def test_a_connection_of_another_kind_is_asked_one_by_one(fastpg_dialect: Dialect) -> None:
+def test_a_connection_of_another_kind_is_asked_one_by_one(pgflight_dialect: Dialect) -> None:
     """A creator may wrap the connection: then nothing is known about it."""
 
     class Wrapped:
@@ -457,7 +459,7 @@ def test_a_connection_of_another_kind_is_asked_one_by_one(fastpg_dialect: Dialec
             setattr(self.wrapped, name, value)
 
     async def work() -> None:
-        engine = fastpg_dialect.engine()
+        engine = pgflight_dialect.engine()
 
         @event.listens_for(engine.sync_engine, "do_connect")
         def wrap(dialect: Any, record: Any, arguments: Any, options: Any) -> Any:

@@ -16,8 +16,8 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from fastpg import driver
-from fastpg.driver import pipeline as driver_pipeline
+from pgflight import driver
+from pgflight.driver import pipeline as driver_pipeline
 from tests.fixtures.engines import Dialect
 from tests.fixtures.outcome import Both, attempt, difference
 from tests.fixtures.proxy import Proxy
@@ -196,12 +196,12 @@ def test_a_unit_goes_on_as_with_the_built_in(
 @pytest.mark.parametrize("first", TOUCHES_THE_SERVER, ids=lambda first: first.__name__)
 @pytest.mark.parametrize("begin", ["BEGIN NONSENSE", "SELECT 1/0"], ids=["parsed", "executed"])
 def test_a_begin_that_fails_leaves_nothing(
-    fastpg_dialect: Dialect, monkeypatch: pytest.MonkeyPatch, first: First, begin: str
+    pgflight_dialect: Dialect, monkeypatch: pytest.MonkeyPatch, first: First, begin: str
 ) -> None:
     """The error is BEGIN's, the statement does not run, and the session serves the next unit."""
 
     async def work() -> None:
-        engine = fastpg_dialect.engine(pool_size=1, max_overflow=0)
+        engine = pgflight_dialect.engine(pool_size=1, max_overflow=0)
         async with engine.connect() as connection:
             await one(connection)
             await many(connection)
@@ -230,10 +230,10 @@ def test_a_begin_that_fails_leaves_nothing(
 @pipelines
 @pytest.mark.parametrize("first", [wrong_argument, stream_with_a_wrong_argument])
 def test_nothing_is_sent_when_the_arguments_are_refused(
-    fastpg_dialect: Dialect, proxy: Proxy, statements: Statements, first: First
+    pgflight_dialect: Dialect, proxy: Proxy, statements: Statements, first: First
 ) -> None:
     async def work() -> None:
-        engine = fastpg_dialect.engine(via=proxy)
+        engine = pgflight_dialect.engine(via=proxy)
         async with engine.connect() as connection:
             await one(connection)
         async with engine.connect() as connection:
@@ -251,10 +251,10 @@ def test_nothing_is_sent_when_the_arguments_are_refused(
 
 
 def test_a_unit_without_a_statement_sends_nothing(
-    fastpg_dialect: Dialect, proxy: Proxy, statements: Statements
+    pgflight_dialect: Dialect, proxy: Proxy, statements: Statements
 ) -> None:
     async def work() -> None:
-        engine = fastpg_dialect.engine(via=proxy)
+        engine = pgflight_dialect.engine(via=proxy)
         async with engine.connect() as connection:
             await one(connection)
         await asyncio.sleep(0.05)
@@ -330,11 +330,11 @@ def test_outside_of_a_greenlet_the_transaction_is_kept(both: Both) -> None:
     both(work)
 
 
-def test_an_interrupted_first_statement_is_looked_into(fastpg_dialect: Dialect) -> None:
+def test_an_interrupted_first_statement_is_looked_into(pgflight_dialect: Dialect) -> None:
     """Without SQLAlchemy, which gives such a connection up: flag and server agree afterwards."""
 
     async def work() -> None:
-        engine = fastpg_dialect.engine()
+        engine = pgflight_dialect.engine()
         async with engine.connect() as connection:
             adapted: Any = connection.sync_connection.connection.dbapi_connection  # type: ignore[union-attr]
             raw = adapted._connection

@@ -36,7 +36,7 @@ def test_both_dialects_read_the_same(server: Server, forced: str, form: str) -> 
             **os.environ,
             "DATABASE_URL": server.text(),
             "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-            "FASTPG_IMPL": form,
+            "PGFLIGHT_IMPL": form,
         },
         capture_output=True,
         text=True,

@@ -10,8 +10,8 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-import fastpg
-from fastpg import driver
+import pgflight
+from pgflight import driver
 from tests.fixtures.engines import Dialect
 from tests.fixtures.outcome import Both
 from tests.parity.scratch import scratch
@@ -51,9 +51,9 @@ async def _fill(connection: AsyncConnection, count: int) -> None:
 
 
 @pytest.mark.parametrize("size", [40_000, 50_000])
-def test_more_than_a_message_has_parameters(fastpg_dialect: Dialect, size: int) -> None:
+def test_more_than_a_message_has_parameters(pgflight_dialect: Dialect, size: int) -> None:
     async def work() -> None:
-        async with scratch(fastpg_dialect.engine(), metadata) as connection:
+        async with scratch(pgflight_dialect.engine(), metadata) as connection:
             await _fill(connection, size)
             for turn in range(3):
                 wanted = range(turn, size + turn)
@@ -70,9 +70,9 @@ def test_more_than_a_message_has_parameters(fastpg_dialect: Dialect, size: int) 
     asyncio.run(work())
 
 
-def test_one_statement_for_all_lengths(fastpg_dialect: Dialect) -> None:
+def test_one_statement_for_all_lengths(pgflight_dialect: Dialect) -> None:
     async def work() -> None:
-        async with fastpg_dialect.engine().connect() as connection:
+        async with pgflight_dialect.engine().connect() as connection:
             for size in [*range(10, 120), 500, 1000, 2000]:
                 await connection.execute(sa.select(CATALOG).where(CATALOG.c.oid.in_(range(size))))
             assert await _prepared(connection) == 1
@@ -115,9 +115,9 @@ async def _plan(connection: AsyncConnection, statement: Any) -> str:
     return "\n".join(line[0] for line in lines)
 
 
-def test_plans(fastpg_dialect: Dialect) -> None:
+def test_plans(pgflight_dialect: Dialect) -> None:
     async def work() -> None:
-        engine = fastpg_dialect.engine()
+        engine = pgflight_dialect.engine()
         async with scratch(engine, metadata, "SET LOCAL enable_seqscan = off") as connection:
             await _fill(connection, 1000)
             ids = sa.select(numbers.c.g)
@@ -133,9 +133,9 @@ def test_plans(fastpg_dialect: Dialect) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 9, 12])
-def test_partitions_are_pruned(fastpg_dialect: Dialect, size: int) -> None:
+def test_partitions_are_pruned(pgflight_dialect: Dialect, size: int) -> None:
     async def work() -> None:
-        async with scratch(fastpg_dialect.engine(), metadata) as connection:
+        async with scratch(pgflight_dialect.engine(), metadata) as connection:
             for partition in PARTITIONS:
                 await connection.execute(sa.text(partition))
             plan = await _plan(connection, sa.select(parts).where(parts.c.id.in_(range(size))))
@@ -144,19 +144,21 @@ def test_partitions_are_pruned(fastpg_dialect: Dialect, size: int) -> None:
     asyncio.run(work())
 
 
-@pytest.mark.skipif(not driver.can_pipeline(), reason="FASTPG_DRIVER=public: every end is awaited")
+@pytest.mark.skipif(
+    not driver.can_pipeline(), reason="PGFLIGHT_DRIVER=public: every end is awaited"
+)
 @pytest.mark.parametrize("size", [0, 3, 200])
-def test_it_is_a_plain_select(fastpg_dialect: Dialect, size: int) -> None:
+def test_it_is_a_plain_select(pgflight_dialect: Dialect, size: int) -> None:
     """Nobody waits for the end of a transaction that ran nothing else."""
 
     async def work() -> None:
-        engine = fastpg_dialect.engine()
+        engine = pgflight_dialect.engine()
         chosen = sa.select(CATALOG.c.oid).where(CATALOG.c.oid.in_(range(size)))
         for _ in range(3):
-            before = fastpg.stats(engine)
+            before = pgflight.stats(engine)
             async with engine.connect() as connection:
                 await connection.execute(chosen.where(CATALOG.c.oid.not_in(range(size))))
-        now = fastpg.stats(engine)
+        now = pgflight.stats(engine)
         assert now.deferred_ends - before.deferred_ends == 1
         assert now.round_trips - before.round_trips == 1
 
@@ -164,13 +166,13 @@ def test_it_is_a_plain_select(fastpg_dialect: Dialect, size: int) -> None:
 
 
 def test_what_is_seen_of_an_array(
-    fastpg_dialect: Dialect, caplog: pytest.LogCaptureFixture
+    pgflight_dialect: Dialect, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Hooks and logs get the statement that runs, and the list as one parameter."""
     text = "oid = ANY ($2::INTEGER[])"
 
     async def work() -> None:
-        engine = fastpg_dialect.engine(echo=False)
+        engine = pgflight_dialect.engine(echo=False)
         seen: list[Any] = []
 
         @sa.event.listens_for(engine.sync_engine, "before_cursor_execute", retval=True)
@@ -197,9 +199,9 @@ def test_what_is_seen_of_an_array(
     asyncio.run(work())
 
 
-def test_error_names_the_element(fastpg_dialect: Dialect) -> None:
+def test_error_names_the_element(pgflight_dialect: Dialect) -> None:
     async def work() -> None:
-        async with fastpg_dialect.engine().connect() as connection:
+        async with pgflight_dialect.engine().connect() as connection:
             values: list[Any] = list(range(3000))
             values[1234] = "x"
             with pytest.raises(sa.exc.DBAPIError) as caught:
@@ -210,11 +212,11 @@ def test_error_names_the_element(fastpg_dialect: Dialect) -> None:
     asyncio.run(work())
 
 
-def test_a_thousand_units_at_once(fastpg_dialect: Dialect) -> None:
+def test_a_thousand_units_at_once(pgflight_dialect: Dialect) -> None:
     """Tasks that share a statement and run lists of different lengths get their own rows."""
 
     async def work() -> None:
-        engine = fastpg_dialect.engine(pool_size=4)
+        engine = pgflight_dialect.engine(pool_size=4)
         series = sa.func.generate_series(0, 39).table_valued("n").render_derived()
         n = series.c.n
 

@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import ARRAY, JSON, Column, Integer, MetaData, Table, cast, literal, select, text
 from sqlalchemy.dialects.postgresql import JSONB
 
-from fastpg.codecs import takes_bytes
+from pgflight.codecs import takes_bytes
 from tests.fixtures.engines import Dialect
 
 DOCUMENTS: list[Any] = [
@@ -46,12 +46,12 @@ async def round_trip(dialect: Dialect, column_type: Any, values: list[Any], **op
 
 @pytest.mark.parametrize("column_type", [JSON, JSONB])
 def test_documents_come_back_as_the_builtin_dialect_brings_them(
-    builtin: Dialect, fastpg_dialect: Dialect, column_type: Any
+    builtin: Dialect, pgflight_dialect: Dialect, column_type: Any
 ) -> None:
     async def work() -> tuple[Any, Any]:
         return (
             await round_trip(builtin, column_type, DOCUMENTS),
-            await round_trip(fastpg_dialect, column_type, DOCUMENTS),
+            await round_trip(pgflight_dialect, column_type, DOCUMENTS),
         )
 
     theirs, ours = asyncio.run(work())
@@ -88,12 +88,12 @@ class Recorder:
 
 @pytest.mark.parametrize("column_type", [JSON, JSONB])
 def test_a_decoder_known_to_take_bytes_gets_bytes(
-    fastpg_dialect: Dialect, column_type: Any
+    pgflight_dialect: Dialect, column_type: Any
 ) -> None:
     async def work() -> None:
         recorder = Recorder(orjson.loads)
         values = await round_trip(
-            fastpg_dialect, column_type, [{"a": "é"}], json_deserializer=recorder
+            pgflight_dialect, column_type, [{"a": "é"}], json_deserializer=recorder
         )
         assert values == [{"a": "é"}]
         assert recorder.handed == {bytes}
@@ -121,7 +121,7 @@ def test_which_deserializers_take_bytes(deserializer: Any, expected: bool) -> No
 @pytest.mark.parametrize("column_type", [JSON, JSONB])
 @pytest.mark.parametrize("package", ["orjson", "msgspec"])
 def test_a_serializer_that_returns_bytes(
-    fastpg_dialect: Dialect, column_type: Any, package: str
+    pgflight_dialect: Dialect, column_type: Any, package: str
 ) -> None:
     """The built-in dialect fails on it: ``str.encode`` of bytes."""
     serializer, deserializer = {
@@ -132,9 +132,9 @@ def test_a_serializer_that_returns_bytes(
     options: dict[str, Any] = {"json_serializer": serializer, "json_deserializer": deserializer}
 
     async def work() -> None:
-        values = await round_trip(fastpg_dialect, column_type, documents, **options)
+        values = await round_trip(pgflight_dialect, column_type, documents, **options)
         assert values == documents
-        async with fastpg_dialect.engine(**options).connect() as connection:
+        async with pgflight_dialect.engine(**options).connect() as connection:
             query = select(cast(literal({"a": 1}, column_type), column_type))
             compiled = query.compile(
                 connection.engine.sync_engine, compile_kwargs={"literal_binds": True}
@@ -168,7 +168,7 @@ def test_json_inside_arrays_and_null(dialect: Dialect) -> None:
 
 
 def test_what_json_loads_refuses_is_refused_alike(
-    builtin: Dialect, fastpg_dialect: Dialect
+    builtin: Dialect, pgflight_dialect: Dialect
 ) -> None:
     query = text("SELECT ('[' || repeat('1', 5000) || ']')::json")
 
@@ -179,10 +179,10 @@ def test_what_json_loads_refuses_is_refused_alike(
             return caught.value
 
     async def work() -> tuple[BaseException, BaseException]:
-        return await refused(builtin), await refused(fastpg_dialect)
+        return await refused(builtin), await refused(pgflight_dialect)
 
     theirs, ours = asyncio.run(work())
     assert type(ours) is type(theirs)
-    assert str(ours).replace("fastpg.errors", "") == str(theirs).replace(
+    assert str(ours).replace("pgflight.errors", "") == str(theirs).replace(
         "sqlalchemy.dialects.postgresql.asyncpg", ""
     )

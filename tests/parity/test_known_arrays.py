@@ -11,8 +11,8 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from fastpg import driver
-from fastpg.driver import arrays
+from pgflight import driver
+from pgflight.driver import arrays
 from tests.fixtures.engines import Dialect
 from tests.fixtures.outcome import Both
 from tests.fixtures.proxy import Proxy
@@ -22,11 +22,11 @@ private = pytest.mark.skipif(
 )
 
 
-def test_numbers(fastpg_dialect: Dialect) -> None:
+def test_numbers(pgflight_dialect: Dialect) -> None:
     """They are the server's."""
 
     async def work() -> None:
-        async with fastpg_dialect.engine().connect() as connection:
+        async with pgflight_dialect.engine().connect() as connection:
             found = await connection.execute(
                 sa.text(
                     "SELECT e.typname, e.oid, a.oid, a.typname, a.typdelim::text, a.typtype::text"
@@ -47,9 +47,9 @@ def _run(cursor: Any, text: str, connection: Any) -> None:
 
 @private
 @pytest.mark.parametrize("name", [*arrays._ARRAYS])
-def test_first_use_is_like_any_other(fastpg_dialect: Dialect, proxy: Proxy, name: str) -> None:
+def test_first_use_is_like_any_other(pgflight_dialect: Dialect, proxy: Proxy, name: str) -> None:
     async def work() -> None:
-        engine = fastpg_dialect.engine(via=proxy)
+        engine = pgflight_dialect.engine(via=proxy)
         async with engine.connect() as connection:
             raw: Any = (await connection.get_raw_connection()).dbapi_connection
             asked = []

@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from fastpg.driver import capabilities
+from pgflight.driver import capabilities
 from tests.fixtures.engines import Dialect
 from tests.fixtures.outcome import Both, attempt
 
@@ -41,12 +41,12 @@ def test_many_rows(both: Both) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="uvloop does not exist for Windows")
-@pytest.mark.parametrize("name", ["builtin", "fastpg"])
+@pytest.mark.parametrize("name", ["builtin", "pgflight"])
 def test_many_rows_in_uvloop(request: pytest.FixtureRequest, name: str) -> None:
     import uvloop
 
     dialect: Dialect = request.getfixturevalue(
-        {"builtin": "builtin", "fastpg": "fastpg_dialect"}[name]
+        {"builtin": "builtin", "pgflight": "pgflight_dialect"}[name]
     )
 
     async def work() -> Any:
@@ -97,9 +97,9 @@ def test_the_server_is_gone_in_the_middle(both: Both) -> None:
     assert both(body)[1:] == [True, True]
 
 
-def test_asyncpgs_protocol_stays_reachable(fastpg_dialect: Dialect) -> None:
+def test_asyncpgs_protocol_stays_reachable(pgflight_dialect: Dialect) -> None:
     async def work() -> None:
-        async with fastpg_dialect.engine().connect() as connection:
+        async with pgflight_dialect.engine().connect() as connection:
             raw: Any = (await connection.get_raw_connection()).driver_connection
             if capabilities().level == "private":
                 receiver = raw._transport.get_protocol()

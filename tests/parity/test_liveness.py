@@ -19,7 +19,7 @@ from sqlalchemy import create_engine, event, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import StaticPool
 
-from fastpg import driver, liveness
+from pgflight import driver, liveness
 from tests.fixtures.engines import Dialect
 from tests.fixtures.proxy import Proxy
 from tests.fixtures.server import Server
@@ -156,7 +156,7 @@ def test_a_server_that_is_gone_for_good(dialect: Dialect, proxy: Proxy) -> None:
 @private
 @any_loop
 def test_a_death_that_the_loop_has_not_seen(
-    fastpg_dialect: Dialect, loop: Callable[[Any], None], monkeypatch: pytest.MonkeyPatch
+    pgflight_dialect: Dialect, loop: Callable[[Any], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Because the program kept it busy: the farewell and the end still lie in the socket."""
     taken_in: list[bool] = []
@@ -169,10 +169,10 @@ def test_a_death_that_the_loop_has_not_seen(
     monkeypatch.setattr(liveness, "_take_in", watched)
 
     async def work() -> None:
-        engine = fastpg_dialect.engine(pool_size=1, max_overflow=0)
+        engine = pgflight_dialect.engine(pool_size=1, max_overflow=0)
         pid = await pid_of(engine)
         try:
-            kill_while_blocked(fastpg_dialect.server, pid, await socket_of(engine))
+            kill_while_blocked(pgflight_dialect.server, pid, await socket_of(engine))
             time.sleep(liveness.IDLE_SECONDS)
             assert await pid_of(engine) != pid
             # uvloop, and Python 3.10, may have come to read it before the pool was asked
@@ -185,11 +185,11 @@ def test_a_death_that_the_loop_has_not_seen(
 
 
 @private
-def test_news_that_are_no_death(fastpg_dialect: Dialect, proxy: Proxy) -> None:
+def test_news_that_are_no_death(pgflight_dialect: Dialect, proxy: Proxy) -> None:
     """A notification waits in the socket: the loop takes it in, and the connection stays."""
 
     async def work() -> None:
-        engine = fastpg_dialect.engine(via=proxy, pool_size=1, max_overflow=0)
+        engine = pgflight_dialect.engine(via=proxy, pool_size=1, max_overflow=0)
         heard: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
         def hear(*args: Any) -> None:
@@ -203,7 +203,7 @@ def test_news_that_are_no_death(fastpg_dialect: Dialect, proxy: Proxy) -> None:
             await connection.commit()
         poll = select.poll()
         poll.register(listening._transport.get_extra_info("socket").fileno(), select.POLLIN)
-        in_a_thread(lambda: notify(fastpg_dialect))
+        in_a_thread(lambda: notify(pgflight_dialect))
         assert poll.poll(10_000)
         time.sleep(liveness.IDLE_SECONDS)
         with proxy.counting() as trips:
@@ -223,12 +223,12 @@ async def notify(dialect: Dialect) -> None:
     await connection.close()
 
 
-def test_a_static_pool(fastpg_dialect: Dialect) -> None:
+def test_a_static_pool(pgflight_dialect: Dialect) -> None:
     async def work() -> None:
-        engine = fastpg_dialect.engine(poolclass=StaticPool)
+        engine = pgflight_dialect.engine(poolclass=StaticPool)
         pid = await pid_of(engine)
         assert await pid_of(engine) == pid
-        await kill(fastpg_dialect, pid)
+        await kill(pgflight_dialect, pid)
         await asyncio.sleep(0.05)
         assert await pid_of(engine) != pid
 
@@ -236,7 +236,7 @@ def test_a_static_pool(fastpg_dialect: Dialect) -> None:
 
 
 def test_synchronous_use(server: Server, proxy: Proxy) -> None:
-    target = proxy.url("postgresql+fastpg").update_query_string("async_fallback=true")
+    target = proxy.url("postgresql+pgflight").update_query_string("async_fallback=true")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*async_fallback dialect argument")
         engine = create_engine(target, pool_size=1, max_overflow=0)
@@ -252,9 +252,9 @@ def test_synchronous_use(server: Server, proxy: Proxy) -> None:
     gc.collect()
 
 
-def test_it_survives_dispose(fastpg_dialect: Dialect, proxy: Proxy) -> None:
+def test_it_survives_dispose(pgflight_dialect: Dialect, proxy: Proxy) -> None:
     async def work() -> None:
-        engine = fastpg_dialect.engine(via=proxy, pool_size=1, max_overflow=0)
+        engine = pgflight_dialect.engine(via=proxy, pool_size=1, max_overflow=0)
         await pid_of(engine)
         await engine.dispose()
         await pid_of(engine)
@@ -290,9 +290,11 @@ def test_events_of_healthy_connections(dialect: Dialect) -> None:
     asyncio.run(work())
 
 
-def test_a_listener_sees_the_living_connection_only(fastpg_dialect: Dialect, proxy: Proxy) -> None:
+def test_a_listener_sees_the_living_connection_only(
+    pgflight_dialect: Dialect, proxy: Proxy
+) -> None:
     async def work() -> None:
-        engine = fastpg_dialect.engine(via=proxy, pool_size=1, max_overflow=0)
+        engine = pgflight_dialect.engine(via=proxy, pool_size=1, max_overflow=0)
         await pid_of(engine)
         seen = listen(engine)
         closed: list[bool] = []
@@ -354,11 +356,11 @@ def test_a_ping_costs_a_wait(dialect: Dialect, proxy: Proxy) -> None:
 
 @pytest.mark.skipif(not driver.can_pipeline(), reason="the pipeline is off: every checkout pings")
 def test_no_ping_within_the_window(
-    fastpg_dialect: Dialect, proxy: Proxy, statements: Statements
+    pgflight_dialect: Dialect, proxy: Proxy, statements: Statements
 ) -> None:
     async def work() -> None:
         for level in ("READ COMMITTED", "AUTOCOMMIT"):
-            engine = fastpg_dialect.engine(
+            engine = pgflight_dialect.engine(
                 via=proxy, pool_pre_ping=True, ping_bypass_window=60, isolation_level=level
             )
             await pid_of(engine)
@@ -386,9 +388,9 @@ async def last_used(engine: AsyncEngine, *statements: str, commit: bool = False)
     return bool(adapted._last_used)
 
 
-def test_what_counts_as_a_use(fastpg_dialect: Dialect) -> None:
+def test_what_counts_as_a_use(pgflight_dialect: Dialect) -> None:
     async def work() -> None:
-        engine = fastpg_dialect.engine(pool_size=1, max_overflow=0)
+        engine = pgflight_dialect.engine(pool_size=1, max_overflow=0)
         assert not await last_used(engine)
         assert await last_used(engine, "SELECT 1")
         assert await last_used(engine, "SELECT 1", commit=True)
@@ -401,9 +403,9 @@ def test_what_counts_as_a_use(fastpg_dialect: Dialect) -> None:
 
 
 @pytest.mark.skipif(not driver.can_pipeline(), reason="the pipeline is off: every checkout pings")
-def test_a_ping_is_a_use(fastpg_dialect: Dialect, proxy: Proxy) -> None:
+def test_a_ping_is_a_use(pgflight_dialect: Dialect, proxy: Proxy) -> None:
     async def work() -> None:
-        engine = fastpg_dialect.engine(via=proxy, pool_pre_ping=True, ping_bypass_window=60)
+        engine = pgflight_dialect.engine(via=proxy, pool_pre_ping=True, ping_bypass_window=60)
         assert not await last_used(engine)
         with proxy.counting() as trips:
             async with engine.connect():  # pinged: its last use is long ago
@@ -433,11 +435,11 @@ def test_a_ping_of_the_dead(dialect: Dialect, proxy: Proxy, window: float) -> No
     asyncio.run(work())
 
 
-def test_a_ping_meets_the_end(fastpg_dialect: Dialect, proxy: Proxy) -> None:
+def test_a_ping_meets_the_end(pgflight_dialect: Dialect, proxy: Proxy) -> None:
     """The reset comes while the ping is on its way."""
 
     async def work() -> None:
-        engine = fastpg_dialect.engine(
+        engine = pgflight_dialect.engine(
             via=proxy, pool_size=1, max_overflow=0, pool_pre_ping=True, ping_bypass_window=0
         )
         pid = await pid_of(engine)

@@ -80,31 +80,31 @@ def test_the_builtin_dialect_returns_wrong_numbers(builtin: Dialect) -> None:
 @pytest.mark.parametrize("autocommit", [False, True])
 @pytest.mark.parametrize("connect_args", UNNAMED)
 def test_ours_returns_the_value(
-    fastpg_dialect: Dialect, connect_args: dict[str, Any], autocommit: bool
+    pgflight_dialect: Dialect, connect_args: dict[str, Any], autocommit: bool
 ) -> None:
     async def work() -> None:
         right = 2.5 if UNNAMED_WITHOUT_CACHE else REFUSED
-        assert await outcome(fastpg_dialect, connect_args, autocommit) == right
+        assert await outcome(pgflight_dialect, connect_args, autocommit) == right
 
     asyncio.run(work())
 
 
 @pytest.mark.parametrize("autocommit", [False, True])
-def test_an_empty_name_by_the_name_function(fastpg_dialect: Dialect, autocommit: bool) -> None:
+def test_an_empty_name_by_the_name_function(pgflight_dialect: Dialect, autocommit: bool) -> None:
     """pgbouncer's users pass ``lambda: ""``; each execution is described then."""
 
     async def work() -> None:
         connect_args = {"prepared_statement_name_func": lambda: ""}
-        assert await read_twice(fastpg_dialect, connect_args, autocommit) == 2.5
+        assert await read_twice(pgflight_dialect, connect_args, autocommit) == 2.5
 
     asyncio.run(work())
 
 
-def test_unnamed_statements_do_not_mix(fastpg_dialect: Dialect) -> None:
+def test_unnamed_statements_do_not_mix(pgflight_dialect: Dialect) -> None:
     """Two texts in turn over one unnamed statement each time get their own rows."""
 
     async def work() -> None:
-        engine = fastpg_dialect.engine(connect_args={"prepared_statement_name_func": lambda: ""})
+        engine = pgflight_dialect.engine(connect_args={"prepared_statement_name_func": lambda: ""})
         async with engine.connect() as connection:
             for n in range(5):
                 assert await connection.scalar(text("SELECT 1")) == 1
@@ -114,11 +114,11 @@ def test_unnamed_statements_do_not_mix(fastpg_dialect: Dialect) -> None:
     asyncio.run(work())
 
 
-def test_a_parameter_of_a_user_type_is_looked_up_in_between(fastpg_dialect: Dialect) -> None:
+def test_a_parameter_of_a_user_type_is_looked_up_in_between(pgflight_dialect: Dialect) -> None:
     """The look-up ends the implicit transaction of AUTOCOMMIT: another process may come between."""
 
     async def work() -> None:
-        server = fastpg_dialect.server
+        server = pgflight_dialect.server
         await alter(
             server,
             "DROP TABLE IF EXISTS changing",
@@ -127,7 +127,7 @@ def test_a_parameter_of_a_user_type_is_looked_up_in_between(fastpg_dialect: Dial
             "CREATE TABLE changing (value integer, mood changing_mood)",
             "INSERT INTO changing VALUES (1, 'fine')",
         )
-        engine = fastpg_dialect.engine(
+        engine = pgflight_dialect.engine(
             connect_args={"statement_cache_size": 0}, isolation_level="AUTOCOMMIT"
         )
         async with engine.connect() as connection:
@@ -169,18 +169,18 @@ class Interposed:
 
 
 @pytest.mark.parametrize("autocommit", [False, True])
-def test_a_user_type_is_looked_up_in_between(fastpg_dialect: Dialect, autocommit: bool) -> None:
+def test_a_user_type_is_looked_up_in_between(pgflight_dialect: Dialect, autocommit: bool) -> None:
     """asyncpg asks for an unknown type between description and execution: described again."""
     options: dict[str, Any] = {"isolation_level": "AUTOCOMMIT"} if autocommit else {}
 
     async def work() -> None:
         await alter(
-            fastpg_dialect.server,
+            pgflight_dialect.server,
             "DROP TABLE IF EXISTS changing",
             "DROP TYPE IF EXISTS changing_mood",
             "CREATE TYPE changing_mood AS ENUM ('fine', 'well')",
         )
-        engine = fastpg_dialect.engine(connect_args={"statement_cache_size": 0}, **options)
+        engine = pgflight_dialect.engine(connect_args={"statement_cache_size": 0}, **options)
         async with engine.connect() as connection:
             for _ in range(3):
                 assert await connection.scalar(text("SELECT 'fine'::changing_mood")) == "fine"

@@ -17,8 +17,8 @@ from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from fastpg import _impl, codecs, driver
-from fastpg.driver import value_codecs
+from pgflight import _impl, codecs, driver
+from pgflight.driver import value_codecs
 from tests.fixtures.engines import Dialect
 from tests.fixtures.outcome import Both
 from tests.fixtures.proxy import Proxy
@@ -422,7 +422,7 @@ def test_numeric_as_text_for_another_type(both: Both) -> None:
     async def work(engine: AsyncEngine) -> Any:
         async with engine.connect() as connection:
             raw = await _raw(connection)
-            ours = engine.dialect.__module__.startswith("fastpg")
+            ours = engine.dialect.__module__.startswith("pgflight")
             if ours and _impl.numeric.FASTER and driver.set_codec is not None:
                 with pytest.raises(asyncpg.InterfaceError, match="no text codec for numeric"):
                     await raw.set_builtin_type_codec(
@@ -439,9 +439,9 @@ def test_numeric_as_text_for_another_type(both: Both) -> None:
     both(work)
 
 
-def test_our_codecs_cost_no_round_trip(fastpg_dialect: Dialect, proxy: Proxy) -> None:
+def test_our_codecs_cost_no_round_trip(pgflight_dialect: Dialect, proxy: Proxy) -> None:
     async def work() -> None:
-        async with fastpg_dialect.engine(via=proxy).connect() as connection:
+        async with pgflight_dialect.engine(via=proxy).connect() as connection:
             raw = await _raw(connection)
             with proxy.counting() as trips:
                 await codecs.set_value_codecs(raw)
@@ -455,7 +455,7 @@ SETTERS = [value_codecs._set_codec_public, value_codecs._set_codec_private, None
 
 @pytest.mark.parametrize("setter", SETTERS)
 def test_both_ways_of_setting_codecs(
-    fastpg_dialect: Dialect, monkeypatch: pytest.MonkeyPatch, setter: Any
+    pgflight_dialect: Dialect, monkeypatch: pytest.MonkeyPatch, setter: Any
 ) -> None:
     """The one that this asyncpg does not need serves, too; without one asyncpg's own stay."""
 
@@ -464,7 +464,7 @@ def test_both_ways_of_setting_codecs(
 
     async def work() -> list[Any]:
         found = []
-        async with fastpg_dialect.engine().connect() as connection:
+        async with pgflight_dialect.engine().connect() as connection:
             raw = await _raw(connection)
             for name, text in SAMPLE.items():
                 query = f"SELECT '{text}'::{name}"

@@ -21,7 +21,7 @@ NAMES = ["fastapi_app", *(["sqlmodel_app"] if SQLALCHEMY < (2, 1) else [])]
 
 
 BUILTIN = "import asyncio, {0}; asyncio.run({0}.main())"
-OURS = "import fastpg; fastpg.install(); " + BUILTIN
+OURS = "import pgflight; pgflight.install(); " + BUILTIN
 
 
 @pytest.fixture
@@ -57,8 +57,8 @@ def run(start: str, program: str, address: str, **environment: str) -> tuple[lis
 @pytest.mark.parametrize("form", ["auto", "python"])
 def test_a_program_runs_unchanged(address: str, program: str, form: str) -> None:
     expected, builtin = run(BUILTIN, program, address)
-    found, ours = run(OURS, program, address, FASTPG_IMPL=form)
-    assert (builtin, ours) == ("sqlalchemy.dialects.postgresql.asyncpg", "fastpg.dialect")
+    found, ours = run(OURS, program, address, PGFLIGHT_IMPL=form)
+    assert (builtin, ours) == ("sqlalchemy.dialects.postgresql.asyncpg", "pgflight.dialect")
     assert found == expected
     assert len(found) > 8
 

@@ -1,4 +1,4 @@
-"""fastpg.stats(): units of work, round trips and pings, held against what the proxy counts."""
+"""pgflight.stats(): units of work, round trips and pings, held against what the proxy counts."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.pool import NullPool
 
-import fastpg
-from fastpg import driver
-from fastpg.statistics import Statistics
+import pgflight
+from pgflight import driver
+from pgflight.statistics import Statistics
 from tests.fixtures.engines import Dialect
 from tests.fixtures.proxy import Proxy
 
@@ -53,12 +53,12 @@ UNITS = [(read, 1), (two_and_commit, 1), (nothing, 0), (many, 1), (stream, 1), (
 
 async def measured(engine: AsyncEngine, proxy: Proxy, unit: Any) -> tuple[Statistics, int]:
     """Return what one unit of work adds to the numbers, and the round trips on the wire."""
-    before = fastpg.stats(engine)
+    before = pgflight.stats(engine)
     with proxy.counting() as trips:
         async with engine.connect() as connection:
             await unit(connection)
         await asyncio.sleep(0.02)  # a pooled connection may have something left to say
-    now = fastpg.stats(engine)
+    now = pgflight.stats(engine)
     numbers: Any = [a - b for a, b in zip(now[:10], before[:10], strict=True)]
     return Statistics(*numbers), trips.count
 
@@ -66,13 +66,13 @@ async def measured(engine: AsyncEngine, proxy: Proxy, unit: Any) -> tuple[Statis
 @pytest.mark.parametrize("mode", ["auto", "begin", "off"])
 @pytest.mark.parametrize(("unit", "number"), UNITS, ids=lambda each: getattr(each, "__name__", ""))
 def test_round_trips_are_those_on_the_wire(
-    fastpg_dialect: Dialect, proxy: Proxy, unit: Any, number: int, mode: str
+    pgflight_dialect: Dialect, proxy: Proxy, unit: Any, number: int, mode: str
 ) -> None:
     if unit is stream and not driver.can_pipeline():
         pytest.skip("the last fetch, which asyncpg's own cursor does not send, is counted")
 
     async def work() -> None:
-        engine = fastpg_dialect.engine(via=proxy, pool_size=1, max_overflow=0, pipeline=mode)
+        engine = pgflight_dialect.engine(via=proxy, pool_size=1, max_overflow=0, pipeline=mode)
         await measured(engine, proxy, nothing)
         if unit is many:  # asyncpg prepares for itself, which it does not count
             await measured(engine, proxy, many)
@@ -100,12 +100,12 @@ SAVED = {
 @pytest.mark.skipif(not driver.can_pipeline(), reason="the pipeline is off: nothing is saved")
 @pytest.mark.parametrize("mode", ["auto", "begin", "off"])
 @pytest.mark.parametrize("unit", [read, two_and_commit, nothing, many, failing])
-def test_what_is_saved(fastpg_dialect: Dialect, proxy: Proxy, unit: Any, mode: str) -> None:
+def test_what_is_saved(pgflight_dialect: Dialect, proxy: Proxy, unit: Any, mode: str) -> None:
     """And what is saved and what is made are together what is made with the pipeline off."""
 
     async def work() -> None:
         engine, off = (
-            fastpg_dialect.engine(via=proxy, pool_size=1, max_overflow=0, pipeline=each)
+            pgflight_dialect.engine(via=proxy, pool_size=1, max_overflow=0, pipeline=each)
             for each in (mode, "off")
         )
         for _ in range(2):
@@ -118,9 +118,9 @@ def test_what_is_saved(fastpg_dialect: Dialect, proxy: Proxy, unit: Any, mode: s
     asyncio.run(work())
 
 
-def test_autocommit(fastpg_dialect: Dialect, proxy: Proxy) -> None:
+def test_autocommit(pgflight_dialect: Dialect, proxy: Proxy) -> None:
     async def work() -> None:
-        engine = fastpg_dialect.engine(via=proxy, isolation_level="AUTOCOMMIT")
+        engine = pgflight_dialect.engine(via=proxy, isolation_level="AUTOCOMMIT")
         await measured(engine, proxy, nothing)
         for expected in (2, 1):
             numbers, trips = await measured(engine, proxy, read)
@@ -130,13 +130,13 @@ def test_autocommit(fastpg_dialect: Dialect, proxy: Proxy) -> None:
 
 
 @pytest.mark.skipif(not driver.can_pipeline(), reason="the pipeline is off: every checkout pings")
-def test_pings(fastpg_dialect: Dialect, proxy: Proxy) -> None:
+def test_pings(pgflight_dialect: Dialect, proxy: Proxy) -> None:
     async def work() -> None:
-        engine = fastpg_dialect.engine(via=proxy, pool_pre_ping=True, ping_bypass_window=60)
+        engine = pgflight_dialect.engine(via=proxy, pool_pre_ping=True, ping_bypass_window=60)
         await measured(engine, proxy, read)
         numbers, trips = await measured(engine, proxy, nothing)
         assert (numbers.pings_saved, numbers.round_trips, trips) == (1, 0, 0)
-        engine = fastpg_dialect.engine(via=proxy, pool_pre_ping=True, ping_bypass_window=0)
+        engine = pgflight_dialect.engine(via=proxy, pool_pre_ping=True, ping_bypass_window=0)
         await measured(engine, proxy, read)
         await measured(engine, proxy, nothing)  # where pipelines are off, it prepares a statement
         numbers, trips = await measured(engine, proxy, nothing)
@@ -146,14 +146,14 @@ def test_pings(fastpg_dialect: Dialect, proxy: Proxy) -> None:
     asyncio.run(work())
 
 
-def test_nothing_is_lost_with_a_connection(fastpg_dialect: Dialect) -> None:
+def test_nothing_is_lost_with_a_connection(pgflight_dialect: Dialect) -> None:
     async def work() -> None:
-        kept = fastpg_dialect.engine()
-        closing = fastpg_dialect.engine(poolclass=NullPool)
+        kept = pgflight_dialect.engine()
+        closing = pgflight_dialect.engine(poolclass=NullPool)
         for engine in (kept, closing):
             async with engine.connect() as connection:
                 await read(connection)
-        first = fastpg.stats(closing)
+        first = pgflight.stats(closing)
         for _ in range(3):
             async with closing.connect() as connection:
                 await read(connection)
@@ -162,7 +162,7 @@ def test_nothing_is_lost_with_a_connection(fastpg_dialect: Dialect) -> None:
             await connection.invalidate()
         gc.collect()
         assert list(closing.dialect._counters._live) == []  # type: ignore[attr-defined]
-        assert fastpg.stats(closing).units_of_work == fastpg.stats(kept).units_of_work + 4
-        assert fastpg.stats(closing).round_trips > first.round_trips > 2
+        assert pgflight.stats(closing).units_of_work == pgflight.stats(kept).units_of_work + 4
+        assert pgflight.stats(closing).round_trips > first.round_trips > 2
 
     asyncio.run(work())

@@ -13,8 +13,8 @@ from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-import fastpg
-from fastpg import driver
+import pgflight
+from pgflight import driver
 from tests.fixtures.engines import Dialect
 from tests.fixtures.outcome import Both, attempt
 from tests.fixtures.tasks import run
@@ -109,9 +109,9 @@ private = pytest.mark.skipif(not driver.is_private(), reason="the tags pass unse
 
 
 @private
-def test_merge_is_counted(fastpg_dialect: Dialect) -> None:
+def test_merge_is_counted(pgflight_dialect: Dialect) -> None:
     """Which single executions are not, in either dialect."""
-    if fastpg_dialect.server.version < (15, 0):
+    if pgflight_dialect.server.version < (15, 0):
         pytest.skip("the server knows no MERGE")
     merge = sa.text(
         "MERGE INTO counted t USING (SELECT CAST(:key AS int) AS k) s ON t.id = s.k"
@@ -120,7 +120,7 @@ def test_merge_is_counted(fastpg_dialect: Dialect) -> None:
     )
 
     async def work() -> None:
-        async with scratch(fastpg_dialect.engine(), metadata) as connection:
+        async with scratch(pgflight_dialect.engine(), metadata) as connection:
             await connection.execute(counted.insert(), FILLED)
             assert await told(connection, merge, keys(1, 150, 250, 2)) == 3
 
@@ -129,11 +129,11 @@ def test_merge_is_counted(fastpg_dialect: Dialect) -> None:
 
 @private
 @pytest.mark.parametrize("pipeline", ["auto", "begin", "off"])
-def test_what_comes_before_does_not_count(fastpg_dialect: Dialect, pipeline: str) -> None:
+def test_what_comes_before_does_not_count(pgflight_dialect: Dialect, pipeline: str) -> None:
     """BEGIN in front, an end that nobody waited for, savepoints, types that asyncpg asks for."""
 
     async def work() -> None:
-        engine = fastpg_dialect.engine(pipeline=pipeline, pool_size=1, max_overflow=0)
+        engine = pgflight_dialect.engine(pipeline=pipeline, pool_size=1, max_overflow=0)
         made = "CREATE TEMPORARY TABLE kept (id int PRIMARY KEY, s text)"
         insert = sa.text("INSERT INTO kept VALUES (:key, 'x') ON CONFLICT DO NOTHING")
         async with engine.connect() as connection:
@@ -161,9 +161,9 @@ def test_what_comes_before_does_not_count(fastpg_dialect: Dialect, pipeline: str
 
 
 @private
-def test_in_autocommit(fastpg_dialect: Dialect) -> None:
+def test_in_autocommit(pgflight_dialect: Dialect) -> None:
     async def work() -> None:
-        engine = fastpg_dialect.engine(isolation_level="AUTOCOMMIT")
+        engine = pgflight_dialect.engine(isolation_level="AUTOCOMMIT")
         async with engine.connect() as connection:
             await connection.run_sync(metadata.create_all, checkfirst=False)
             for statement, sets, count in (
@@ -179,11 +179,11 @@ def test_in_autocommit(fastpg_dialect: Dialect) -> None:
 
 @private
 @pytest.mark.skipif(sys.platform == "win32", reason="uvloop needs POSIX")
-def test_on_uvloop(fastpg_dialect: Dialect) -> None:
+def test_on_uvloop(pgflight_dialect: Dialect) -> None:
     import uvloop
 
     async def work() -> None:
-        engine = fastpg_dialect.engine()
+        engine = pgflight_dialect.engine()
         async with scratch(engine, metadata) as connection:
             assert (await connection.execute(insert, fresh(3000))).rowcount == 3000
             assert (await connection.execute(update, keys(1000, 5, to="y"))).rowcount == 1
@@ -197,15 +197,15 @@ def test_on_uvloop(fastpg_dialect: Dialect) -> None:
 
 
 @private
-def test_behind_a_notification(fastpg_dialect: Dialect) -> None:
+def test_behind_a_notification(pgflight_dialect: Dialect) -> None:
     async def work() -> None:
         heard: asyncio.Queue[str] = asyncio.Queue()
         channel = own("counts")
-        async with scratch(fastpg_dialect.engine(), metadata) as connection:
+        async with scratch(pgflight_dialect.engine(), metadata) as connection:
             raw: Any = (await connection.get_raw_connection()).driver_connection
             await raw.add_listener(channel, lambda *args: heard.put_nowait(args[-1]))
             await connection.commit()
-            url = fastpg_dialect.server.url("postgresql").render_as_string(False)
+            url = pgflight_dialect.server.url("postgresql").render_as_string(False)
             other = await asyncpg.connect(url)
             await other.execute(f"NOTIFY {channel}, 'x'")
             assert await heard.get() == "x"
@@ -230,9 +230,9 @@ class Odd(int):
 
 
 @pytest.mark.parametrize("at", [0, 5, 25, 44])
-def test_where_arrays_step_aside_half_way(fastpg_dialect: Dialect, at: int) -> None:
+def test_where_arrays_step_aside_half_way(pgflight_dialect: Dialect, at: int) -> None:
     async def work() -> None:
-        engine = fastpg_dialect.engine()
+        engine = pgflight_dialect.engine()
         array = counted.insert().execution_options(insertmanyvalues_page_size=10)
         async with scratch(engine, metadata) as connection:
             given = fresh(45)
@@ -241,7 +241,7 @@ def test_where_arrays_step_aside_half_way(fastpg_dialect: Dialect, at: int) -> N
             assert result.rowcount == (45 if driver.is_private() else -1)
             stored = (await connection.execute(sa.select(counted.c.n))).scalars().all()
             assert stored == [row["n"] for row in given]
-        assert fastpg.stats(engine).array_inserts == 0
+        assert pgflight.stats(engine).array_inserts == 0
 
     run(work())
 
@@ -264,7 +264,7 @@ def test_none_after_an_error(both: Both, wrong: str, at: int) -> None:
         return cursor.rowcount if ours(sync) else -1
 
     def ours(sync: sa.Connection) -> bool:
-        return type(sync.dialect).__module__.startswith("fastpg")
+        return type(sync.dialect).__module__.startswith("pgflight")
 
     async def body(engine: AsyncEngine) -> Any:
         async with scratch(engine, metadata) as connection:

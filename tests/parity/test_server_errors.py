@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy.exc
 from sqlalchemy import text
 
-from fastpg import errors
+from pgflight import errors
 from tests.fixtures.engines import Dialect
 from tests.fixtures.server import Server
 
@@ -60,10 +60,10 @@ async def failure(dialect: Dialect, statement: str, **options: Any) -> sqlalchem
 
 @pytest.mark.parametrize(("statement", "sqlstate", "pep249"), CASES)
 def test_class_and_sqlstate(
-    builtin: Dialect, fastpg_dialect: Dialect, statement: str, sqlstate: str, pep249: str
+    builtin: Dialect, pgflight_dialect: Dialect, statement: str, sqlstate: str, pep249: str
 ) -> None:
     async def work() -> Any:
-        return await failure(builtin, statement), await failure(fastpg_dialect, statement)
+        return await failure(builtin, statement), await failure(pgflight_dialect, statement)
 
     theirs, ours = asyncio.run(work())
     assert type(ours).__name__ == pep249
@@ -76,8 +76,8 @@ def test_class_and_sqlstate(
     assert ours.connection_invalidated is theirs.connection_invalidated is False
 
 
-def test_fields_and_text_of_a_unique_violation(fastpg_dialect: Dialect) -> None:
-    error = asyncio.run(failure(fastpg_dialect, CASES[0][0]))
+def test_fields_and_text_of_a_unique_violation(pgflight_dialect: Dialect) -> None:
+    error = asyncio.run(failure(pgflight_dialect, CASES[0][0]))
     orig: Any = error.orig
     assert type(orig) is errors.UniqueViolationError
     assert orig.constraint_name == "err_parent_pkey"
@@ -87,18 +87,20 @@ def test_fields_and_text_of_a_unique_violation(fastpg_dialect: Dialect) -> None:
     assert pickle.loads(pickle.dumps(error)).orig.constraint_name == "err_parent_pkey"
 
 
-def test_the_column_of_a_not_null_violation(fastpg_dialect: Dialect) -> None:
-    orig: Any = asyncio.run(failure(fastpg_dialect, CASES[1][0])).orig
+def test_the_column_of_a_not_null_violation(pgflight_dialect: Dialect) -> None:
+    orig: Any = asyncio.run(failure(pgflight_dialect, CASES[1][0])).orig
     assert (orig.table_name, orig.column_name) == ("err_parent", "name")
 
 
-def test_a_hint_is_in_the_text(fastpg_dialect: Dialect) -> None:
-    error = asyncio.run(failure(fastpg_dialect, CASES[11][0]))
+def test_a_hint_is_in_the_text(pgflight_dialect: Dialect) -> None:
+    error = asyncio.run(failure(pgflight_dialect, CASES[11][0]))
     assert getattr(error.orig, "hint", None) == "look"
     assert "HINT:  look" in str(error)
 
 
-def test_a_serialization_failure_is_operational(builtin: Dialect, fastpg_dialect: Dialect) -> None:
+def test_a_serialization_failure_is_operational(
+    builtin: Dialect, pgflight_dialect: Dialect
+) -> None:
     """The one that every retry loop waits for; the built-in dialect raises a bare DBAPIError."""
 
     async def conflict(dialect: Dialect) -> sqlalchemy.exc.DBAPIError:
@@ -117,7 +119,7 @@ def test_a_serialization_failure_is_operational(builtin: Dialect, fastpg_dialect
             return caught.value
 
     async def work() -> Any:
-        return await conflict(builtin), await conflict(fastpg_dialect)
+        return await conflict(builtin), await conflict(pgflight_dialect)
 
     theirs, ours = asyncio.run(work())
     assert type(theirs) is sqlalchemy.exc.DBAPIError
@@ -125,15 +127,15 @@ def test_a_serialization_failure_is_operational(builtin: Dialect, fastpg_dialect
     assert {getattr(e.orig, "pgcode", None) for e in (theirs, ours)} == {"40001"}
 
 
-def test_a_statement_timeout_is_operational(fastpg_dialect: Dialect) -> None:
+def test_a_statement_timeout_is_operational(pgflight_dialect: Dialect) -> None:
     options = {"connect_args": {"server_settings": {"statement_timeout": "50"}}}
-    error = asyncio.run(failure(fastpg_dialect, "SELECT pg_sleep(10)", **options))
+    error = asyncio.run(failure(pgflight_dialect, "SELECT pg_sleep(10)", **options))
     assert type(error) is sqlalchemy.exc.OperationalError
     assert getattr(error.orig, "pgcode", None) == "57014"
     assert not error.connection_invalidated
 
 
-def test_a_value_of_the_wrong_type(builtin: Dialect, fastpg_dialect: Dialect) -> None:
+def test_a_value_of_the_wrong_type(builtin: Dialect, pgflight_dialect: Dialect) -> None:
     async def refused(dialect: Dialect) -> sqlalchemy.exc.DBAPIError:
         async with dialect.engine().connect() as connection:
             with pytest.raises(sqlalchemy.exc.DBAPIError) as caught:
@@ -141,7 +143,7 @@ def test_a_value_of_the_wrong_type(builtin: Dialect, fastpg_dialect: Dialect) ->
             return caught.value
 
     async def work() -> Any:
-        return await refused(builtin), await refused(fastpg_dialect)
+        return await refused(builtin), await refused(pgflight_dialect)
 
     theirs, ours = asyncio.run(work())
     assert type(ours) is sqlalchemy.exc.DataError  # a bare DBAPIError on the built-in dialect
@@ -151,7 +153,7 @@ def test_a_value_of_the_wrong_type(builtin: Dialect, fastpg_dialect: Dialect) ->
 
 
 @pytest.mark.parametrize("wrong", ["password", "database", "port"])
-def test_errors_while_connecting(builtin: Dialect, fastpg_dialect: Dialect, wrong: str) -> None:
+def test_errors_while_connecting(builtin: Dialect, pgflight_dialect: Dialect, wrong: str) -> None:
     changes_by_case: dict[str, dict[str, Any]] = {
         "password": {"password": "not it"},
         "database": {"database": "no_such_database"},
@@ -166,7 +168,7 @@ def test_errors_while_connecting(builtin: Dialect, fastpg_dialect: Dialect, wron
         return caught.value
 
     async def work() -> Any:
-        return await refused(builtin), await refused(fastpg_dialect)
+        return await refused(builtin), await refused(pgflight_dialect)
 
     theirs, ours = asyncio.run(work())
     assert isinstance(ours, type(theirs))

@@ -60,7 +60,7 @@ def test_the_name_function_names_each_statement(dialect: Dialect) -> None:
     names: list[str] = []
 
     def name() -> str:
-        names.append(f"fastpg_{uuid4()}")
+        names.append(f"pgflight_{uuid4()}")
         return names[-1]
 
     async def work() -> None:
@@ -73,10 +73,10 @@ def test_the_name_function_names_each_statement(dialect: Dialect) -> None:
     asyncio.run(work())
 
 
-def test_statistics_of_the_cache(fastpg_dialect: Dialect) -> None:
+def test_statistics_of_the_cache(pgflight_dialect: Dialect) -> None:
     async def work() -> None:
-        url = fastpg_dialect.url().update_query_dict({"prepared_statement_cache_size": "2"})
-        async with fastpg_dialect.engine(url).connect() as connection:
+        url = pgflight_dialect.url().update_query_dict({"prepared_statement_cache_size": "2"})
+        async with pgflight_dialect.engine(url).connect() as connection:
             cache = (await adapted(connection))._statements.cache
             before = (cache.hits, cache.misses, cache.evictions)
             await run_distinct(connection, 3)
@@ -116,11 +116,11 @@ def test_ddl_on_one_connection_of_the_engine_reaches_the_others(dialect: Dialect
     asyncio.run(work())
 
 
-def test_ddl_in_plain_text_reaches_the_others_too(fastpg_dialect: Dialect) -> None:
+def test_ddl_in_plain_text_reaches_the_others_too(pgflight_dialect: Dialect) -> None:
     """The built-in dialect raises InvalidCachedStatementError here: it only sees DDL constructs."""
 
     async def work() -> None:
-        engine = fastpg_dialect.engine()
+        engine = pgflight_dialect.engine()
         async with engine.begin() as connection:
             await connection.execute(text("DROP TABLE IF EXISTS stale_text"))
             await connection.execute(text("CREATE TABLE stale_text (id int)"))
@@ -135,11 +135,11 @@ def test_ddl_in_plain_text_reaches_the_others_too(fastpg_dialect: Dialect) -> No
     asyncio.run(work())
 
 
-def test_a_neighbour_that_prepares_before_the_ddl_commits(fastpg_dialect: Dialect) -> None:
+def test_a_neighbour_that_prepares_before_the_ddl_commits(pgflight_dialect: Dialect) -> None:
     """DDL that becomes visible at COMMIT invalidates at COMMIT, whenever it was executed."""
 
     async def work() -> None:
-        engine = fastpg_dialect.engine()
+        engine = pgflight_dialect.engine()
         async with engine.begin() as connection:
             await connection.execute(text("DROP VIEW IF EXISTS stale_view"))
             await connection.execute(text("CREATE VIEW stale_view AS SELECT 1 AS a"))
@@ -158,9 +158,9 @@ def test_a_neighbour_that_prepares_before_the_ddl_commits(fastpg_dialect: Dialec
     asyncio.run(work())
 
 
-def test_what_is_created_anew_costs_the_others_nothing(fastpg_dialect: Dialect) -> None:
+def test_what_is_created_anew_costs_the_others_nothing(pgflight_dialect: Dialect) -> None:
     async def work() -> None:
-        engine = fastpg_dialect.engine()
+        engine = pgflight_dialect.engine()
         async with engine.connect() as reader, engine.connect() as writer:
             await reader.execute(text("SELECT 1"))
             statements = (await adapted(reader))._statements
@@ -173,11 +173,11 @@ def test_what_is_created_anew_costs_the_others_nothing(fastpg_dialect: Dialect) 
     asyncio.run(work())
 
 
-def test_a_savepoint_with_ddl_that_is_rolled_back(fastpg_dialect: Dialect) -> None:
+def test_a_savepoint_with_ddl_that_is_rolled_back(pgflight_dialect: Dialect) -> None:
     """The built-in dialect raises InvalidCachedStatementError: what it prepared saw the column."""
 
     async def work() -> None:
-        engine = fastpg_dialect.engine()
+        engine = pgflight_dialect.engine()
         async with engine.connect() as connection:
             await connection.execute(text("DROP TABLE IF EXISTS stale_savepoint"))
             await connection.execute(text("CREATE TABLE stale_savepoint (id int)"))
@@ -228,11 +228,11 @@ def test_ddl_of_another_process_raises_once_then_recovers(dialect: Dialect) -> N
 
 
 @pytest.mark.parametrize("command", ["DEALLOCATE ALL", "DISCARD ALL"])
-def test_statements_that_the_program_deallocates(fastpg_dialect: Dialect, command: str) -> None:
+def test_statements_that_the_program_deallocates(pgflight_dialect: Dialect, command: str) -> None:
     """The built-in dialect goes on failing with 26000 for every statement that it had cached."""
 
     async def work() -> None:
-        engine = fastpg_dialect.engine(isolation_level="AUTOCOMMIT")
+        engine = pgflight_dialect.engine(isolation_level="AUTOCOMMIT")
         async with engine.connect() as connection:
             for _ in range(2):
                 assert await connection.scalar(text("SELECT 1")) == 1
@@ -242,9 +242,9 @@ def test_statements_that_the_program_deallocates(fastpg_dialect: Dialect, comman
     asyncio.run(work())
 
 
-def test_statements_that_vanish_behind_our_back(fastpg_dialect: Dialect) -> None:
+def test_statements_that_vanish_behind_our_back(pgflight_dialect: Dialect) -> None:
     async def work() -> None:
-        engine = fastpg_dialect.engine(isolation_level="AUTOCOMMIT")
+        engine = pgflight_dialect.engine(isolation_level="AUTOCOMMIT")
         async with engine.connect() as connection:
             assert await connection.scalar(select(1)) == 1
             await (await adapted(connection))._connection.execute("DEALLOCATE ALL")

@@ -16,7 +16,7 @@ import sqlalchemy.exc
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
-from fastpg import driver
+from pgflight import driver
 from tests.fixtures.engines import Dialect
 from tests.fixtures.proxy import Proxy
 
@@ -57,9 +57,11 @@ async def distinct(connection: AsyncConnection, number: int) -> None:
         assert await connection.scalar(text(f"SELECT {n}")) == n
 
 
-def test_a_thousand_statements_leave_no_more_than_the_cache_holds(fastpg_dialect: Dialect) -> None:
+def test_a_thousand_statements_leave_no_more_than_the_cache_holds(
+    pgflight_dialect: Dialect,
+) -> None:
     async def work() -> None:
-        async with engine_of(fastpg_dialect).connect() as connection:
+        async with engine_of(pgflight_dialect).connect() as connection:
             await distinct(connection, 1000)
             assert SIZE <= await prepared(connection) <= SIZE + SLACK
 
@@ -69,10 +71,10 @@ def test_a_thousand_statements_leave_no_more_than_the_cache_holds(fastpg_dialect
 @pytest.mark.parametrize("size", [0, 1, SIZE])
 @pytest.mark.parametrize("level", ["AUTOCOMMIT", "READ COMMITTED"])
 def test_a_new_statement_costs_two_round_trips_however_full_the_cache(
-    fastpg_dialect: Dialect, proxy: Proxy, size: int, level: str
+    pgflight_dialect: Dialect, proxy: Proxy, size: int, level: str
 ) -> None:
     async def work() -> None:
-        engine = engine_of(fastpg_dialect, size=size, via=proxy, isolation_level=level)
+        engine = engine_of(pgflight_dialect, size=size, via=proxy, isolation_level=level)
         async with engine.connect() as connection:
             await distinct(connection, SIZE + 1)
             with proxy.counting() as trips:
@@ -83,11 +85,11 @@ def test_a_new_statement_costs_two_round_trips_however_full_the_cache(
 
 
 @only_private
-def test_close_travels_in_front_of_parse(fastpg_dialect: Dialect, proxy: Proxy) -> None:
+def test_close_travels_in_front_of_parse(pgflight_dialect: Dialect, proxy: Proxy) -> None:
     sent: list[bytes] = []
 
     async def work() -> None:
-        async with engine_of(fastpg_dialect, size=1, via=proxy).connect() as connection:
+        async with engine_of(pgflight_dialect, size=1, via=proxy).connect() as connection:
             await distinct(connection, 3)
             proxy.observers.append(lambda _, side, data: sent.append(side[:1].encode() + data))
             await distinct(connection, 1)
@@ -101,9 +103,11 @@ def test_close_travels_in_front_of_parse(fastpg_dialect: Dialect, proxy: Proxy) 
     asyncio.run(work())
 
 
-def test_invalidation_costs_no_round_trip_of_its_own(fastpg_dialect: Dialect, proxy: Proxy) -> None:
+def test_invalidation_costs_no_round_trip_of_its_own(
+    pgflight_dialect: Dialect, proxy: Proxy
+) -> None:
     async def work() -> None:
-        engine = engine_of(fastpg_dialect, via=proxy)
+        engine = engine_of(pgflight_dialect, via=proxy)
         async with engine.connect() as connection:
             queries = [text(f"SELECT {n} /* stale */") for n in range(5)]
             for query in queries:
@@ -120,10 +124,10 @@ def test_invalidation_costs_no_round_trip_of_its_own(fastpg_dialect: Dialect, pr
 
 
 def test_statements_are_closed_in_an_aborted_transaction_and_after_an_error(
-    fastpg_dialect: Dialect,
+    pgflight_dialect: Dialect,
 ) -> None:
     async def work() -> None:
-        engine = engine_of(fastpg_dialect, size=1, isolation_level="READ COMMITTED")
+        engine = engine_of(pgflight_dialect, size=1, isolation_level="READ COMMITTED")
         async with engine.connect() as connection:
             for _ in range(30):
                 await distinct(connection, 2)
@@ -139,10 +143,10 @@ def test_statements_are_closed_in_an_aborted_transaction_and_after_an_error(
 
 
 def test_a_statement_whose_rows_are_being_streamed_is_not_closed(
-    fastpg_dialect: Dialect,
+    pgflight_dialect: Dialect,
 ) -> None:
     async def work() -> None:
-        engine = engine_of(fastpg_dialect, size=1, isolation_level="READ COMMITTED")
+        engine = engine_of(pgflight_dialect, size=1, isolation_level="READ COMMITTED")
         async with engine.connect() as connection:
             streamed = "SELECT * FROM generate_series(1, 3000) AS open_rows"
             result = await connection.stream(text(streamed))
@@ -159,13 +163,13 @@ def test_a_statement_whose_rows_are_being_streamed_is_not_closed(
 
 
 @pytest.mark.parametrize("size", [0, 1, SIZE])
-def test_names_may_come_round_again(fastpg_dialect: Dialect, size: int) -> None:
+def test_names_may_come_round_again(pgflight_dialect: Dialect, size: int) -> None:
     """A name is free when its statement has left the cache: Close comes before Parse."""
     names = cycle([f"round_{n}" for n in range(size + (1 if PRIVATE else 2))])
 
     async def work() -> None:
         engine = engine_of(
-            fastpg_dialect,
+            pgflight_dialect,
             size=size,
             connect_args={"prepared_statement_name_func": lambda: next(names)},
         )
@@ -175,9 +179,9 @@ def test_names_may_come_round_again(fastpg_dialect: Dialect, size: int) -> None:
     asyncio.run(work())
 
 
-def test_executemany_does_not_close_one_by_one(fastpg_dialect: Dialect, proxy: Proxy) -> None:
+def test_executemany_does_not_close_one_by_one(pgflight_dialect: Dialect, proxy: Proxy) -> None:
     async def work() -> None:
-        async with engine_of(fastpg_dialect, size=0, via=proxy).connect() as connection:
+        async with engine_of(pgflight_dialect, size=0, via=proxy).connect() as connection:
             await connection.execute(text("CREATE TEMP TABLE many (id int)"))
             insert = "INSERT INTO many VALUES (:id) /* {} */"
             await connection.execute(text(insert.format("first")), [{"id": 1}, {"id": 2}])
@@ -189,11 +193,11 @@ def test_executemany_does_not_close_one_by_one(fastpg_dialect: Dialect, proxy: P
     asyncio.run(work())
 
 
-def test_what_asyncpg_drops_stays_bounded(fastpg_dialect: Dialect) -> None:
+def test_what_asyncpg_drops_stays_bounded(pgflight_dialect: Dialect) -> None:
     """Statements of executemany() pass through asyncpg's own cache."""
 
     async def work() -> None:
-        engine = engine_of(fastpg_dialect, connect_args={"statement_cache_size": 5})
+        engine = engine_of(pgflight_dialect, connect_args={"statement_cache_size": 5})
         async with engine.connect() as connection:
             await connection.execute(text("CREATE TEMP TABLE many (id int)"))
             for n in range(300):
@@ -204,12 +208,12 @@ def test_what_asyncpg_drops_stays_bounded(fastpg_dialect: Dialect) -> None:
     asyncio.run(work())
 
 
-def test_notifications_meanwhile(fastpg_dialect: Dialect) -> None:
+def test_notifications_meanwhile(pgflight_dialect: Dialect) -> None:
     """CloseComplete must never be what asyncpg reads while it expects nothing."""
     heard: list[str] = []
 
     async def work() -> None:
-        engine = engine_of(fastpg_dialect, size=1)
+        engine = engine_of(pgflight_dialect, size=1)
         async with engine.connect() as connection, engine.connect() as other:
             raw: Any = (await connection.get_raw_connection()).driver_connection
             await raw.add_listener("closing", lambda *said: heard.append(said[-1]))
@@ -247,17 +251,17 @@ async def copy_meanwhile(connection: AsyncConnection) -> None:
     assert await prepared(connection) <= 1 + SLACK
 
 
-def test_a_busy_connection_is_left_alone(fastpg_dialect: Dialect) -> None:
+def test_a_busy_connection_is_left_alone(pgflight_dialect: Dialect) -> None:
     async def work() -> None:
-        async with engine_of(fastpg_dialect, size=1).connect() as connection:
+        async with engine_of(pgflight_dialect, size=1).connect() as connection:
             await copy_meanwhile(connection)
 
     asyncio.run(work())
 
 
-def test_a_connection_that_is_gone(fastpg_dialect: Dialect) -> None:
+def test_a_connection_that_is_gone(pgflight_dialect: Dialect) -> None:
     async def work() -> None:
-        engine = engine_of(fastpg_dialect, size=1)
+        engine = engine_of(pgflight_dialect, size=1)
         async with engine.connect() as connection:
             await distinct(connection, 3)
             raw: Any = (await connection.get_raw_connection()).driver_connection
@@ -271,11 +275,11 @@ def test_a_connection_that_is_gone(fastpg_dialect: Dialect) -> None:
     asyncio.run(work())
 
 
-def test_cancelled_at_any_moment(fastpg_dialect: Dialect) -> None:
+def test_cancelled_at_any_moment(pgflight_dialect: Dialect) -> None:
     """asyncpg goes on with the connection after a cancellation; SQLAlchemy would not."""
 
     async def work() -> None:
-        async with engine_of(fastpg_dialect, size=2).connect() as connection:
+        async with engine_of(pgflight_dialect, size=2).connect() as connection:
             statements = await statements_of(connection)
             for n in range(200):
                 task = asyncio.ensure_future(statements.prepared(f"SELECT {n} /* cut */", 0))
@@ -297,12 +301,12 @@ def test_cancelled_at_any_moment(fastpg_dialect: Dialect) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="uvloop does not run there")
-def test_uvloop_whose_transports_take_no_attribute(fastpg_dialect: Dialect, proxy: Proxy) -> None:
+def test_uvloop_whose_transports_take_no_attribute(pgflight_dialect: Dialect, proxy: Proxy) -> None:
     import uvloop
 
     async def work() -> None:
         engine = create_async_engine(
-            fastpg_dialect.url(host=proxy.host, port=proxy.port),
+            pgflight_dialect.url(host=proxy.host, port=proxy.port),
             isolation_level="AUTOCOMMIT",
             connect_args={"prepared_statement_cache_size": 1},
         )

@@ -1,4 +1,4 @@
-"""fastpg.stats(): what an engine's connections have done, closed ones included."""
+"""pgflight.stats(): what an engine's connections have done, closed ones included."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
-import fastpg
-from fastpg.statistics import Statistics
+import pgflight
+from pgflight.statistics import Statistics
 from tests.fixtures.engines import Dialect
 
 ZERO = Statistics(0, 0, 0, 0, 0)
@@ -26,16 +26,16 @@ def since(engine: Any, before: Statistics) -> Statistics:
 
 def statements_of(engine: Any) -> Statistics:
     """Return the numbers of prepared statements; those of the wire have tests of their own."""
-    return Statistics(*fastpg.stats(engine)[:5])
+    return Statistics(*pgflight.stats(engine)[:5])
 
 
 def engine_of(dialect: Dialect, size: int = 2, **options: Any) -> Any:
     return dialect.engine(connect_args={"prepared_statement_cache_size": size}, **options)
 
 
-def test_what_is_counted(fastpg_dialect: Dialect) -> None:
+def test_what_is_counted(pgflight_dialect: Dialect) -> None:
     async def work() -> None:
-        engine = engine_of(fastpg_dialect)
+        engine = engine_of(pgflight_dialect)
         assert statements_of(engine) == ZERO
         async with engine.connect() as connection:
             before = statements_of(engine)
@@ -47,9 +47,9 @@ def test_what_is_counted(fastpg_dialect: Dialect) -> None:
     asyncio.run(work())
 
 
-def test_a_stale_statement_is_a_miss_and_an_invalidation(fastpg_dialect: Dialect) -> None:
+def test_a_stale_statement_is_a_miss_and_an_invalidation(pgflight_dialect: Dialect) -> None:
     async def work() -> None:
-        engine = engine_of(fastpg_dialect)
+        engine = engine_of(pgflight_dialect)
         async with engine.connect() as connection:
             await connection.execute(text("SELECT 1"))
             before = statements_of(engine)
@@ -62,9 +62,9 @@ def test_a_stale_statement_is_a_miss_and_an_invalidation(fastpg_dialect: Dialect
     asyncio.run(work())
 
 
-def test_without_a_cache_there_is_nothing_to_hit_or_miss(fastpg_dialect: Dialect) -> None:
+def test_without_a_cache_there_is_nothing_to_hit_or_miss(pgflight_dialect: Dialect) -> None:
     async def work() -> None:
-        engine = engine_of(fastpg_dialect, 0)
+        engine = engine_of(pgflight_dialect, 0)
         async with engine.connect() as connection:
             before = statements_of(engine)
             for _ in range(3):
@@ -74,10 +74,10 @@ def test_without_a_cache_there_is_nothing_to_hit_or_miss(fastpg_dialect: Dialect
     asyncio.run(work())
 
 
-def test_connections_are_summed_up_closed_ones_included(fastpg_dialect: Dialect) -> None:
+def test_connections_are_summed_up_closed_ones_included(pgflight_dialect: Dialect) -> None:
     async def work() -> None:
-        engine = engine_of(fastpg_dialect, poolclass=NullPool)
-        other = engine_of(fastpg_dialect)
+        engine = engine_of(pgflight_dialect, poolclass=NullPool)
+        other = engine_of(pgflight_dialect)
         for _ in range(3):
             async with engine.connect() as one, engine.connect() as two:
                 for connection in (one, two, two):
@@ -87,27 +87,27 @@ def test_connections_are_summed_up_closed_ones_included(fastpg_dialect: Dialect)
             await connection.invalidate()
         gc.collect()
         assert statements_of(engine) == Statistics(1 + 7, 3, 7, 0, 0)
-        assert fastpg.stats(engine.sync_engine) == fastpg.stats(engine)
-        assert fastpg.stats(engine.execution_options()) == fastpg.stats(engine)
-        assert fastpg.stats(other) == ZERO
+        assert pgflight.stats(engine.sync_engine) == pgflight.stats(engine)
+        assert pgflight.stats(engine.execution_options()) == pgflight.stats(engine)
+        assert pgflight.stats(other) == ZERO
         assert list(engine.dialect._counters._live) == []
 
     asyncio.run(work())
 
 
-def test_a_synchronous_engine(fastpg_dialect: Dialect) -> None:
-    url = fastpg_dialect.url().update_query_dict({"async_fallback": "true"})
+def test_a_synchronous_engine(pgflight_dialect: Dialect) -> None:
+    url = pgflight_dialect.url().update_query_dict({"async_fallback": "true"})
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*async_fallback dialect argument")
         engine = create_engine(url)
     with engine.connect() as connection:
         connection.execute(text("SELECT 1"))
-    assert fastpg.stats(engine).statements_prepared == 2
+    assert pgflight.stats(engine).statements_prepared == 2
     engine.dispose()
 
 
 def test_what_is_no_engine_of_ours(builtin: Dialect) -> None:
     with pytest.raises(TypeError, match=r"takes an Engine or an AsyncEngine, not str"):
-        fastpg.stats("postgresql+asyncpg://")  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match=r"served by sqlalchemy.*: call fastpg\.install\(\)"):
-        fastpg.stats(builtin.engine())
+        pgflight.stats("postgresql+asyncpg://")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"served by sqlalchemy.*: call pgflight\.install\(\)"):
+        pgflight.stats(builtin.engine())

@@ -10,13 +10,13 @@ import sqlalchemy.exc
 from sqlalchemy import Column, Integer, MetaData, Table, func, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from fastpg import portal
+from pgflight import portal
 from tests.fixtures.engines import Dialect
 from tests.fixtures.proxy import Proxy
 
 ROWS = 2345
 SERIES = text(f"SELECT n, n * 2 FROM generate_series(1, {ROWS}) AS n")
-HELD = text("SELECT count(*) FROM pg_cursors WHERE name LIKE 'fastpg%'")
+HELD = text("SELECT count(*) FROM pg_cursors WHERE name LIKE 'pgflight%'")
 TABLE = Table("streamed", MetaData(), Column("id", Integer, primary_key=True))
 
 
@@ -114,10 +114,10 @@ def test_the_builtin_dialect_cannot_stream_in_autocommit(builtin: Dialect) -> No
 
 
 @pytest.mark.parametrize("yield_per", [None, 1, 50, 1000, 5000])
-def test_ours_streams_in_autocommit(fastpg_dialect: Dialect, yield_per: int | None) -> None:
+def test_ours_streams_in_autocommit(pgflight_dialect: Dialect, yield_per: int | None) -> None:
     async def work() -> None:
         options = {} if yield_per is None else {"yield_per": yield_per}
-        engine = fastpg_dialect.engine(isolation_level="AUTOCOMMIT")
+        engine = pgflight_dialect.engine(isolation_level="AUTOCOMMIT")
         async with engine.connect() as connection:
             rows = await everything(connection, SERIES, **options)
             assert rows == [(n, n * 2) for n in range(1, ROWS + 1)]
@@ -126,18 +126,18 @@ def test_ours_streams_in_autocommit(fastpg_dialect: Dialect, yield_per: int | No
     asyncio.run(work())
 
 
-def test_no_transaction_is_invented_or_left_behind(fastpg_dialect: Dialect) -> None:
+def test_no_transaction_is_invented_or_left_behind(pgflight_dialect: Dialect) -> None:
     """What the program writes while it reads is committed at once, as AUTOCOMMIT promises."""
 
     async def work() -> None:
-        engine = fastpg_dialect.engine(isolation_level="AUTOCOMMIT")
+        engine = pgflight_dialect.engine(isolation_level="AUTOCOMMIT")
         async with engine.connect() as connection, engine.connect() as other:
             await connection.run_sync(TABLE.metadata.drop_all)
             await connection.run_sync(TABLE.metadata.create_all)
             pid = await connection.scalar(text("SELECT pg_backend_pid()"))
             result = await connection.stream(SERIES, execution_options={"yield_per": 100})
             assert await result.fetchone() == (1, 2)
-            assert await state(fastpg_dialect, pid) == "idle"
+            assert await state(pgflight_dialect, pid) == "idle"
             await connection.execute(insert(TABLE).values(id=1))
             assert await other.scalar(select(func.count()).select_from(TABLE)) == 1
             assert await result.fetchone() == (2, 4)
@@ -149,11 +149,11 @@ def test_no_transaction_is_invented_or_left_behind(fastpg_dialect: Dialect) -> N
     asyncio.run(work())
 
 
-def test_statements_that_cannot_be_declared(fastpg_dialect: Dialect) -> None:
+def test_statements_that_cannot_be_declared(pgflight_dialect: Dialect) -> None:
     """They run once, and their rows are read from memory."""
 
     async def work() -> None:
-        engine = fastpg_dialect.engine(isolation_level="AUTOCOMMIT")
+        engine = pgflight_dialect.engine(isolation_level="AUTOCOMMIT")
         async with engine.connect() as connection:
             await connection.run_sync(TABLE.metadata.drop_all)
             await connection.run_sync(TABLE.metadata.create_all)
@@ -175,9 +175,9 @@ def test_statements_that_cannot_be_declared(fastpg_dialect: Dialect) -> None:
     asyncio.run(work())
 
 
-def test_errors_in_autocommit(fastpg_dialect: Dialect) -> None:
+def test_errors_in_autocommit(pgflight_dialect: Dialect) -> None:
     async def work() -> None:
-        engine = fastpg_dialect.engine(isolation_level="AUTOCOMMIT")
+        engine = pgflight_dialect.engine(isolation_level="AUTOCOMMIT")
         async with engine.connect() as connection:
             with pytest.raises(sqlalchemy.exc.DataError):
                 await everything(connection, text("SELECT 1 / 0"))
@@ -191,11 +191,11 @@ def test_errors_in_autocommit(fastpg_dialect: Dialect) -> None:
 
 
 @pytest.mark.parametrize("ending", ["close", "rollback", "forget"])
-def test_a_stream_that_is_not_read_to_its_end(fastpg_dialect: Dialect, ending: str) -> None:
+def test_a_stream_that_is_not_read_to_its_end(pgflight_dialect: Dialect, ending: str) -> None:
     """The held rows go with the stream, at the latest when the connection is used again."""
 
     async def work() -> None:
-        engine = fastpg_dialect.engine(isolation_level="AUTOCOMMIT", pool_size=1, max_overflow=0)
+        engine = pgflight_dialect.engine(isolation_level="AUTOCOMMIT", pool_size=1, max_overflow=0)
         async with engine.connect() as connection:
             result = await connection.stream(SERIES, execution_options={"yield_per": 10})
             assert await result.fetchone() == (1, 2)
@@ -211,11 +211,11 @@ def test_a_stream_that_is_not_read_to_its_end(fastpg_dialect: Dialect, ending: s
 
 
 @pytest.mark.parametrize("command", ["CLOSE ALL", "DISCARD ALL"])
-def test_the_program_closes_held_cursors_itself(fastpg_dialect: Dialect, command: str) -> None:
+def test_the_program_closes_held_cursors_itself(pgflight_dialect: Dialect, command: str) -> None:
     """Statements that follow do not suffer from cursors that are gone already."""
 
     async def work() -> None:
-        engine = fastpg_dialect.engine(isolation_level="AUTOCOMMIT", pool_size=1, max_overflow=0)
+        engine = pgflight_dialect.engine(isolation_level="AUTOCOMMIT", pool_size=1, max_overflow=0)
         async with engine.connect() as connection:
             streams = [
                 await connection.stream(SERIES, execution_options={"yield_per": 10})
@@ -241,9 +241,9 @@ def test_what_can_be_declared_is_told_in_linear_time() -> None:
     assert not portal._DECLARABLE.match(f"{comments} INSERT INTO t VALUES (1)")
 
 
-def test_a_begun_transaction_in_autocommit_is_respected(fastpg_dialect: Dialect) -> None:
+def test_a_begun_transaction_in_autocommit_is_respected(pgflight_dialect: Dialect) -> None:
     async def work() -> None:
-        engine = fastpg_dialect.engine(isolation_level="AUTOCOMMIT")
+        engine = pgflight_dialect.engine(isolation_level="AUTOCOMMIT")
         async with engine.connect() as connection:
             await connection.exec_driver_sql("BEGIN")
             assert len(await everything(connection, SERIES, yield_per=100)) == ROWS
@@ -253,10 +253,10 @@ def test_a_begun_transaction_in_autocommit_is_respected(fastpg_dialect: Dialect)
 
 
 def test_fetchmany_takes_one_round_trip_where_the_builtin_takes_two(
-    fastpg_dialect: Dialect, proxy: Proxy
+    pgflight_dialect: Dialect, proxy: Proxy
 ) -> None:
     async def work() -> int:
-        async with fastpg_dialect.engine(via=proxy).connect() as connection:
+        async with pgflight_dialect.engine(via=proxy).connect() as connection:
             result = await connection.stream(SERIES, execution_options={"yield_per": 1000})
             with proxy.counting() as trips:
                 assert len(await result.fetchmany(1000)) == 1000
@@ -266,11 +266,11 @@ def test_fetchmany_takes_one_round_trip_where_the_builtin_takes_two(
     assert asyncio.run(work()) == 1
 
 
-def test_a_stream_left_behind_in_a_transaction_of_the_programs(fastpg_dialect: Dialect) -> None:
+def test_a_stream_left_behind_in_a_transaction_of_the_programs(pgflight_dialect: Dialect) -> None:
     """Its cursor cannot be closed there; the program's statements go on, and it is closed later."""
 
     async def work() -> None:
-        engine = fastpg_dialect.engine(isolation_level="AUTOCOMMIT")
+        engine = pgflight_dialect.engine(isolation_level="AUTOCOMMIT")
         async with engine.connect() as connection:
             result = await connection.stream(text("SELECT generate_series(1, 5000)"))
             await result.fetchone()

@@ -21,12 +21,12 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 from sqlalchemy.util.concurrency import greenlet_spawn
 
-from fastpg.dialect import PGDialect_asyncpg
-from fastpg.loopthread import LoopThread
+from pgflight.dialect import PGDialect_asyncpg
+from pgflight.loopthread import LoopThread
 from tests.fixtures.engines import Dialect
 from tests.fixtures.server import Server
 
-THREAD_NAME = "fastpg-async-fallback"
+THREAD_NAME = "pgflight-async-fallback"
 
 
 def loop_threads() -> list[threading.Thread]:
@@ -35,7 +35,7 @@ def loop_threads() -> list[threading.Thread]:
 
 @contextmanager
 def sync_engine(server: Server, **options: Any) -> Iterator[Engine]:
-    url = server.url("postgresql+fastpg").update_query_dict({"async_fallback": "true"})
+    url = server.url("postgresql+pgflight").update_query_dict({"async_fallback": "true"})
     with warnings.catch_warnings():
         # SQLAlchemy 2.0 announces that its own dialect will lose the option
         warnings.filterwarnings("ignore", message=".*async_fallback dialect argument")
@@ -127,14 +127,14 @@ def test_run_async_and_the_driver_connection(server: Server) -> None:
         )
 
 
-def test_an_async_engine_ignores_the_option(fastpg_dialect: Dialect) -> None:
+def test_an_async_engine_ignores_the_option(pgflight_dialect: Dialect) -> None:
     """As with the built-in dialect of SQLAlchemy 2.0."""
 
     async def work() -> None:
-        url = fastpg_dialect.url().update_query_dict({"async_fallback": "true"})
+        url = pgflight_dialect.url().update_query_dict({"async_fallback": "true"})
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*async_fallback dialect argument")
-            engine = fastpg_dialect.engine(url)
+            engine = pgflight_dialect.engine(url)
         async with engine.connect() as connection:
             assert await connection.scalar(text("SELECT 1")) == 1
         assert loop_threads() == []

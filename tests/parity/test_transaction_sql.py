@@ -14,8 +14,8 @@ from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from fastpg import driver
-from fastpg.initialize import QUESTION
+from pgflight import driver
+from pgflight.initialize import QUESTION
 from tests.fixtures.outcome import Both, attempt
 from tests.fixtures.proxy import Proxy
 from tests.fixtures.statements import Statements
@@ -207,7 +207,7 @@ def test_no_hidden_sql(both: Both, unit: Unit, proxy: Proxy, statements: Stateme
     assert found[0].count(QUESTION) == 1  # in place of the four that the first connection asks
     found[0].remove(QUESTION)
     for theirs, ours in zip(expected, found):
-        assert not Counter(ours) - Counter(theirs), f"built-in: {theirs}\nfastpg: {ours}"
+        assert not Counter(ours) - Counter(theirs), f"built-in: {theirs}\npgflight: {ours}"
         assert QUESTION not in ours
     assert any("SELECT $1" in sql for sql in found[0])
 
@@ -221,7 +221,7 @@ def test_ping_sends_no_hidden_sql(both: Both, proxy: Proxy, statements: Statemen
 
     expected = both.run(both.builtin, work, via=proxy, pool_pre_ping=True)
     found = both.run(both.ours, work, via=proxy, pool_pre_ping=True)
-    assert not Counter(found) - Counter(expected), f"built-in: {expected}\nfastpg: {found}"
+    assert not Counter(found) - Counter(expected), f"built-in: {expected}\npgflight: {found}"
     assert (";" in found) != driver.can_pipeline()  # ours is no SQL at all
 
 

@@ -107,7 +107,7 @@ async def both_of(
             found.append(await record(run))
     problem = difference(*found)
     if problem:
-        pytest.fail(f"fastpg differs from the built-in dialect:\n{problem}", pytrace=False)
+        pytest.fail(f"pgflight differs from the built-in dialect:\n{problem}", pytrace=False)
     return found[0]
 
 

@@ -11,7 +11,7 @@ import asyncio
 import asyncpg
 import pytest
 
-from fastpg import driver
+from pgflight import driver
 from tests.fixtures.engines import Dialect
 from tests.fixtures.waits import Waits
 from tests.parity.units_of_work import OTHERS, TABLE, Unit, warm
@@ -86,9 +86,9 @@ def test_the_built_in_dialect_waits_as_often_as_the_table_says(
 @each_mode
 @each_unit
 def test_ours_waits_no_more_than_the_table_says(
-    fastpg_dialect: Dialect, waits: Waits, unit: Unit, pipeline: str
+    pgflight_dialect: Dialect, waits: Waits, unit: Unit, pipeline: str
 ) -> None:
-    asyncio.run(check(fastpg_dialect, waits, unit, pipeline))
+    asyncio.run(check(pgflight_dialect, waits, unit, pipeline))
 
 
 each_row = pytest.mark.parametrize("unit", TABLE, ids=lambda unit: unit.name.replace(" ", "-"))
@@ -135,11 +135,11 @@ def test_the_time_of_a_unit_is_that_of_its_waits(
     asyncio.run(work())
 
 
-def test_units_in_a_row_on_one_connection(fastpg_dialect: Dialect, waits: Waits) -> None:
+def test_units_in_a_row_on_one_connection(pgflight_dialect: Dialect, waits: Waits) -> None:
     """No pause in between: the next unit's first flight carries the end of the one before."""
 
     async def work() -> None:
-        async with warm(fastpg_dialect, waits, ROW_1, pipeline="auto") as run:
+        async with warm(pgflight_dialect, waits, ROW_1, pipeline="auto") as run:
 
             async def units() -> None:
                 for _ in range(IN_A_ROW):

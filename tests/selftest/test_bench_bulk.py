@@ -9,7 +9,7 @@ from bench.catalogue import BENCHMARKS
 from bench.e2e import bulk
 
 STOCK = make_url("postgresql+asyncpg://")
-OURS = make_url("postgresql+fastpg://")
+OURS = make_url("postgresql+pgflight://")
 
 
 def made(name: str, url: URL = STOCK) -> bulk.Inserts:

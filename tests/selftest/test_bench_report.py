@@ -71,7 +71,7 @@ def test_the_page_opens_with_its_bias_and_shows_what_is_lost(tmp_path: Path) -> 
     assert text.startswith("# Benchmarks\n\n**Read this first.**")
     cells = "| 100 | 50 | 99 | 200 | 30 | 2.00 x | 1.01 x | 4.00 x |"
     assert f"| one-row SELECT on an open connection {cells}" in text
-    lost = text[text.index("## Where fastpg does not win") : text.index("## Gates")]
+    lost = text[text.index("## Where pgflight does not win") : text.index("## Gates")]
     assert "python against builtin (cpu): 1.01 x, no difference worth the name" in lost
     assert "asyncpg by hand takes 0.60 of compiled's time" in lost
     assert "compiled against" not in lost

@@ -27,10 +27,10 @@ class Bench:
         self.report = directory / "report"
         self._gates = directory / "gates.toml"
         self._environment = os.environ | {
-            "FASTPG_TEST_URL": server.text(),
+            "PGFLIGHT_TEST_URL": server.text(),
             gates.FILE_VARIABLE: str(self._gates),
         }
-        self._environment.pop("FASTPG_TEST_SERVER", None)
+        self._environment.pop("PGFLIGHT_TEST_SERVER", None)
 
     def set_floors(self, floor: float) -> None:
         """Write the gates as they are, but for the floors that `one_row` has to reach."""
@@ -76,7 +76,7 @@ def test_gates_that_hold_pass_and_are_reported(bench: Bench, tmp_path: Path) -> 
     bench.set_floors(0.01)
     own = tmp_path / "pytest-benchmark.json"
     run = bench.run(
-        "--benchmark-only", f"--fastpg-report={bench.report}", f"--benchmark-json={own}"
+        "--benchmark-only", f"--pgflight-report={bench.report}", f"--benchmark-json={own}"
     )
     assert run.returncode == pytest.ExitCode.OK, run.stdout
     document = json.loads((bench.report / "benchmarks.json").read_text("utf-8"))
@@ -91,7 +91,7 @@ def test_gates_that_hold_pass_and_are_reported(bench: Bench, tmp_path: Path) -> 
     assert "one_row" not in document["missing"] and "rows_uuid" in document["missing"]
     page = (bench.report / "benchmarks.md").read_text("utf-8")
     assert page.index("Read this first") < page.index("one-row SELECT on an open connection")
-    assert "Where fastpg does not win" in page
+    assert "Where pgflight does not win" in page
     picture = (bench.report / "benchmarks.svg").read_text("utf-8")
     assert picture.startswith("<?xml") and "one-row SELECT" in picture
     (noted,) = json.loads(own.read_text("utf-8"))["benchmarks"]

@@ -51,7 +51,7 @@ LEAKS = {
                 await connection.scalar(text("SELECT 1"))
         _asyncio_run(work())
         globals()["kept"] = builtin""",
-    "left fastpg.install() in effect": """(unclean, builtin)
+    "left pgflight.install() in effect": """(unclean, builtin)
         pass""",
 }
 HEAD = """
@@ -62,7 +62,7 @@ from sqlalchemy.dialects import registry
 
 @pytest.fixture
 def unclean():
-    registry.register("postgresql.asyncpg", "fastpg.dialect", "PGDialect_asyncpg")
+    registry.register("postgresql.asyncpg", "pgflight.dialect", "PGDialect_asyncpg")
     yield
     registry.impls.pop("postgresql.asyncpg")
 """
@@ -75,7 +75,7 @@ def test_the_dialects_are_the_two(dialect: Dialect) -> None:
             assert await connection.scalar(text("SELECT 42")) == 42
         return type(engine.dialect).__module__
 
-    expected = {"builtin": "sqlalchemy.dialects.postgresql.asyncpg", "fastpg": "fastpg.dialect"}
+    expected = {"builtin": "sqlalchemy.dialects.postgresql.asyncpg", "pgflight": "pgflight.dialect"}
     assert asyncio.run(work()) == expected[dialect.name]
 
 

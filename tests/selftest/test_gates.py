@@ -117,7 +117,7 @@ def test_slack_is_read(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("given", ["0", "-1", "1.5", "ninety", "nan", "90%"])
 def test_slack_that_is_no_factor_is_an_error(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(gates.SLACK_VARIABLE, given)
-    with pytest.raises(GateError, match="FASTPG_BENCH_SLACK"):
+    with pytest.raises(GateError, match="PGFLIGHT_BENCH_SLACK"):
         gates.slack()
 
 

@@ -23,9 +23,9 @@ from sqlalchemy.ext.asyncio import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from typing_extensions import TypedDict, assert_type
 
-import fastpg
-import fastpg.auto
-from fastpg.dialect import (
+import pgflight
+import pgflight.auto
+from pgflight.dialect import (
     AsyncAdapt_asyncpg_connection,
     AsyncAdapt_asyncpg_cursor,
     AsyncAdapt_asyncpg_dbapi,
@@ -38,22 +38,24 @@ from fastpg.dialect import (
     PGExecutionContext_asyncpg,
     PGIdentifierPreparer_asyncpg,
 )
-from fastpg.statistics import Statistics
+from pgflight.statistics import Statistics
 
-# fastpg itself
-assert_type(fastpg.__version__, str)
-fastpg.install()
-fastpg.uninstall()
-chosen = fastpg.implementation()
+# pgflight itself
+assert_type(pgflight.__version__, str)
+pgflight.install()
+pgflight.uninstall()
+chosen = pgflight.implementation()
 assert_type(chosen.name, Literal["compiled", "python"])
 assert_type(chosen.reason, str)
 name, reason = chosen
 assert_type(name, Literal["compiled", "python"])
 
 # engines are SQLAlchemy's
-engine = create_async_engine("postgresql+asyncpg://scott:tiger@localhost/test", plugins=["fastpg"])
+engine = create_async_engine(
+    "postgresql+asyncpg://scott:tiger@localhost/test", plugins=["pgflight"]
+)
 assert_type(engine, AsyncEngine)
-numbers = fastpg.stats(engine)
+numbers = pgflight.stats(engine)
 assert_type(numbers, Statistics)
 assert_type(numbers.cache_hits, int)
 create_engine("postgresql+asyncpg://scott:tiger@localhost/test?async_fallback=true")
@@ -139,33 +141,33 @@ async def copies(
     scoped: async_scoped_session[AsyncSession],
 ) -> None:
     """COPY with the asynchronous API."""
-    assert_type(await fastpg.copy_in(connection, users, points), int)
-    assert_type(await fastpg.copy_in(session, User, named, ["name"]), int)
-    assert_type(await fastpg.copy_in(scoped, User.__table__, generated()), int)
-    await fastpg.copy_in(connection, User, [(1, "x")], [User.id, User.name], progress=told)
-    await fastpg.copy_in(connection, users, [[1, "x"]], [users.c.id, "name"], progress=print)
-    await fastpg.copy_in(connection, sa.table("t", sa.column("n")), ((n,) for n in range(9)))
-    await fastpg.copy_in(connection, sa.inspect(User), iter(points), timeout=2.5)
+    assert_type(await pgflight.copy_in(connection, users, points), int)
+    assert_type(await pgflight.copy_in(session, User, named, ["name"]), int)
+    assert_type(await pgflight.copy_in(scoped, User.__table__, generated()), int)
+    await pgflight.copy_in(connection, User, [(1, "x")], [User.id, User.name], progress=told)
+    await pgflight.copy_in(connection, users, [[1, "x"]], [users.c.id, "name"], progress=print)
+    await pgflight.copy_in(connection, sa.table("t", sa.column("n")), ((n,) for n in range(9)))
+    await pgflight.copy_in(connection, sa.inspect(User), iter(points), timeout=2.5)
     result = await connection.execute(sa.select(users))
-    await fastpg.copy_in(connection, users, result.all())
-    await fastpg.copy_in(connection, users, (await connection.stream(users.select())).mappings())
-    await fastpg.copy_in(connection, users, await connection.stream(users.select()))
+    await pgflight.copy_in(connection, users, result.all())
+    await pgflight.copy_in(connection, users, (await connection.stream(users.select())).mappings())
+    await pgflight.copy_in(connection, users, await connection.stream(users.select()))
 
-    async for row in fastpg.copy_out(connection, sa.select(users.c.id), batch=10):
+    async for row in pgflight.copy_out(connection, sa.select(users.c.id), batch=10):
         assert_type(row, Row[Any])
-    async for piece in fastpg.copy_out(session, User, format="csv", header=True):
+    async for piece in pgflight.copy_out(session, User, format="csv", header=True):
         assert_type(piece, bytes)
-    async with fastpg.copy_out(scoped, User.__table__, ["id"], format="binary") as pieces:
+    async with pgflight.copy_out(scoped, User.__table__, ["id"], format="binary") as pieces:
         assert_type([piece async for piece in pieces], list[bytes])
-    reading: AsyncIterator[Row[Any]] = fastpg.copy_out(connection, sa.text("SELECT 1"))
+    reading: AsyncIterator[Row[Any]] = pgflight.copy_out(connection, sa.text("SELECT 1"))
     assert_type(await reading.__anext__(), Row[Any])
 
 
 def copies_synchronously(connection: Connection, session: Session) -> None:
     """COPY with the synchronous API."""
-    assert_type(fastpg.copy_in(connection, users, points), int)
-    assert_type(fastpg.copy_in(session, User, named), int)
-    for row in fastpg.copy_out(connection, users):
+    assert_type(pgflight.copy_in(connection, users, points), int)
+    assert_type(pgflight.copy_in(session, User, named), int)
+    for row in pgflight.copy_out(connection, users):
         assert_type(row, Row[Any])
-    written = b"".join(fastpg.copy_out(session, sa.select(User.name), format="text"))
+    written = b"".join(pgflight.copy_out(session, sa.select(User.name), format="text"))
     assert_type(written, bytes)

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-import fastpg
+import pgflight
 
 HERE = Path(__file__).parent
-# Where fastpg is imported from, unless type checkers look there by themselves.
-_HOME = Path(fastpg.__file__).parents[1]
+# Where pgflight is imported from, unless type checkers look there by themselves.
+_HOME = Path(pgflight.__file__).parents[1]
 _EXTRA = [] if _HOME.name == "site-packages" else [str(_HOME)]
 _SECONDS = 300
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastpg.dialect import PGDialect_asyncpg
+from pgflight.dialect import PGDialect_asyncpg
 
 
 def compiled_for_many(

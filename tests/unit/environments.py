@@ -14,7 +14,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
-import fastpg
+import pgflight
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -23,7 +23,7 @@ else:
 
 ROOT = Path(__file__).parents[2]
 BUILTIN = "sqlalchemy.dialects.postgresql.asyncpg.PGDialect_asyncpg"
-OURS = "fastpg.dialect.PGDialect_asyncpg"
+OURS = "pgflight.dialect.PGDialect_asyncpg"
 SHOW = "def show(engine): cls = type(engine.dialect); print(f'{cls.__module__}.{cls.__name__}')\n"
 
 
@@ -34,22 +34,22 @@ def project() -> dict[str, Any]:
 
 
 def import_path(scratch: Path) -> list[str]:
-    """Return the directories from which fastpg, its metadata and its dependencies are imported.
+    """Return the directories from which pgflight, its metadata and its dependencies are imported.
 
     Writes metadata below `scratch` when the package is not installed.
     """
-    places = [str(Path(str(fastpg.__file__)).parents[1])]
+    places = [str(Path(str(pgflight.__file__)).parents[1])]
     try:
-        distribution("fastpg")
+        distribution("pgflight")
     except PackageNotFoundError:
-        metadata = scratch / "metadata" / f"fastpg-{fastpg.__version__}.dist-info"
+        metadata = scratch / "metadata" / f"pgflight-{pgflight.__version__}.dist-info"
         metadata.mkdir(parents=True, exist_ok=True)
         lines = []
         for group, entries in project()["entry-points"].items():
             lines += [f"[{group}]", *(f"{name} = {target}" for name, target in entries.items())]
         (metadata / "entry_points.txt").write_text("\n".join(lines), "utf-8")
         (metadata / "METADATA").write_text(
-            f"Metadata-Version: 2.1\nName: fastpg\nVersion: {fastpg.__version__}\n", "utf-8"
+            f"Metadata-Version: 2.1\nName: pgflight\nVersion: {pgflight.__version__}\n", "utf-8"
         )
         places.append(str(metadata.parent))
     return places + [entry for entry in sys.path if Path(entry).name in _SITE_NAMES]
@@ -62,14 +62,14 @@ def run(
     arguments: list[str], path: list[str], *, python: str = sys.executable, **env: str
 ) -> subprocess.CompletedProcess[str]:
     """Run `python` with `path` as PYTHONPATH (nothing: unset) and warnings as errors."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("FASTPG_")}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PGFLIGHT_")}
     kept.pop("PYTHONPATH", None)
     if path:
         kept["PYTHONPATH"] = os.pathsep.join(path)
     return subprocess.run(
         [python, "-W", "error", *arguments],
         env={**kept, **env},
-        cwd=Path(sys.prefix),  # never the source tree, where fastpg is found by luck
+        cwd=Path(sys.prefix),  # never the source tree, where pgflight is found by luck
         capture_output=True,
         text=True,
         timeout=120,
@@ -84,7 +84,7 @@ def succeed(done: subprocess.CompletedProcess[str]) -> str:
 
 
 class Environment:
-    """A virtual environment below `directory` that sees fastpg through a .pth file."""
+    """A virtual environment below `directory` that sees pgflight through a .pth file."""
 
     def __init__(self, directory: Path) -> None:
         venv.create(directory, symlinks=os.name != "nt", with_pip=False)
@@ -98,22 +98,22 @@ class Environment:
         """Have the .pth file `name` add `places` to the environment's path."""
         (self.site_packages / name).write_text("\n".join(places) + "\n", "utf-8")
 
-    def hide_fastpg(self) -> None:
-        """Have the environment's Python no longer find fastpg, as if it had been uninstalled."""
+    def hide_pgflight(self) -> None:
+        """Have the environment's Python no longer find pgflight, as if it had been uninstalled."""
         places = import_path(self.site_packages)
-        others = [place for place in places if not (Path(place) / "fastpg").is_dir()]
+        others = [place for place in places if not (Path(place) / "pgflight").is_dir()]
         if any((Path(place) / "sqlalchemy").is_dir() for place in others):
             self.connect("a-parent.pth", others)
         else:  # it is installed beside SQLAlchemy
-            self.connect("b-hidden.pth", ["import sys; sys.modules['fastpg'] = None"])
+            self.connect("b-hidden.pth", ["import sys; sys.modules['pgflight'] = None"])
 
     def run(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
         """Run the environment's Python."""
         return run(list(arguments), [], python=self.python, **env)
 
     def command(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """Run `python -m fastpg` in the environment."""
-        return self.run("-m", "fastpg", *words)
+        """Run `python -m pgflight` in the environment."""
+        return self.run("-m", "pgflight", *words)
 
     def served(self, before: str = "") -> str:
         """Return the class that serves postgresql+asyncpg after the statement `before`."""

@@ -1,4 +1,4 @@
-"""Every way of turning fastpg on: which class serves an engine, proved in a process of its own.
+"""Every way of turning pgflight on: which class serves an engine, proved in a process of its own.
 
 The ways that change a whole environment are in test_activation_hook.py.
 """
@@ -17,7 +17,7 @@ URL = "postgresql+asyncpg://scott:tiger@localhost/test"
 
 @pytest.fixture
 def path(tmp_path: Path) -> list[str]:
-    """Where a new process finds fastpg."""
+    """Where a new process finds pgflight."""
     return import_path(tmp_path)
 
 
@@ -27,13 +27,14 @@ def printed(path: list[str], code: str) -> list[str]:
 
 
 def test_nothing_happens_unasked(path: list[str]) -> None:
-    assert printed(path, f"import fastpg\nshow(make('{URL}'))") == [BUILTIN]
+    assert printed(path, f"import pgflight\nshow(make('{URL}'))") == [BUILTIN]
 
 
 def test_install_and_uninstall(path: list[str]) -> None:
     code = f"""
-import fastpg
-for change in (fastpg.install, fastpg.install, fastpg.uninstall, fastpg.uninstall, fastpg.install):
+import pgflight
+from pgflight import install, uninstall
+for change in (install, install, uninstall, uninstall, install):
     change()
     show(make('{URL}'))
 """
@@ -41,14 +42,14 @@ for change in (fastpg.install, fastpg.install, fastpg.uninstall, fastpg.uninstal
 
 
 def test_install_after_the_builtin_dialect_was_used(path: list[str]) -> None:
-    code = f"show(make('{URL}'))\nimport fastpg; fastpg.install()\nshow(make('{URL}'))"
+    code = f"show(make('{URL}'))\nimport pgflight; pgflight.install()\nshow(make('{URL}'))"
     assert printed(path, code) == [BUILTIN, OURS]
 
 
 def test_install_serves_synchronous_engines_too(path: list[str]) -> None:
     code = f"""
-import sqlalchemy, fastpg, warnings
-fastpg.install()
+import sqlalchemy, pgflight, warnings
+pgflight.install()
 warnings.simplefilter('ignore')  # SQLAlchemy 2.0 deprecates the option
 show(sqlalchemy.create_engine('{URL}?async_fallback=true'))
 """
@@ -56,11 +57,11 @@ show(sqlalchemy.create_engine('{URL}?async_fallback=true'))
 
 
 def test_import_auto(path: list[str]) -> None:
-    assert printed(path, f"import fastpg.auto\nshow(make('{URL}'))") == [OURS]
+    assert printed(path, f"import pgflight.auto\nshow(make('{URL}'))") == [OURS]
 
 
-@pytest.mark.parametrize("driver", ["asyncpg", "fastpg"])
-@pytest.mark.parametrize("form", ["'{}?plugin=fastpg'", "'{}', plugins=['fastpg']"])
+@pytest.mark.parametrize("driver", ["asyncpg", "pgflight"])
+@pytest.mark.parametrize("form", ["'{}?plugin=pgflight'", "'{}', plugins=['pgflight']"])
 def test_plugin_concerns_one_engine(path: list[str], form: str, driver: str) -> None:
     arguments = form.format(f"postgresql+{driver}://scott:tiger@localhost/test")
     assert printed(path, f"show(make({arguments}))\nshow(make('{URL}'))") == [OURS, BUILTIN]
@@ -68,13 +69,13 @@ def test_plugin_concerns_one_engine(path: list[str], form: str, driver: str) -> 
 
 def test_plugin_leaves_the_rest_of_the_url(path: list[str]) -> None:
     code = f"""
-engine = make('{URL}?plugin=fastpg&prepared_statement_cache_size=7')
+engine = make('{URL}?plugin=pgflight&prepared_statement_cache_size=7')
 print(engine.url)
 print(engine.url.password)
 show(make(engine.url))
 """
     assert printed(path, code) == [
-        "postgresql+fastpg://scott:***@localhost/test?prepared_statement_cache_size=7",
+        "postgresql+pgflight://scott:***@localhost/test?prepared_statement_cache_size=7",
         "tiger",
         OURS,
     ]
@@ -85,30 +86,30 @@ def test_plugin_refuses_another_driver(path: list[str], driver: str) -> None:
     code = f"""
 from sqlalchemy.exc import ArgumentError
 try:
-    make('{driver}://localhost/test', plugins=['fastpg'])
+    make('{driver}://localhost/test', plugins=['pgflight'])
 except ArgumentError as error:
     print(error)
 """
     assert printed(path, code) == [
-        f"the fastpg plugin serves postgresql+asyncpg URLs, and this URL names '{driver}': "
+        f"the pgflight plugin serves postgresql+asyncpg URLs, and this URL names '{driver}': "
         "write postgresql+asyncpg://... or remove the plugin"
     ]
 
 
 def test_url_of_its_own(path: list[str]) -> None:
-    code = f"show(make('postgresql+fastpg://localhost/test'))\nshow(make('{URL}'))"
+    code = f"show(make('postgresql+pgflight://localhost/test'))\nshow(make('{URL}'))"
     assert printed(path, code) == [OURS, BUILTIN]
 
 
 def test_programs_see_the_names_of_the_builtin_dialect(path: list[str]) -> None:
     code = """
-dialect = make('postgresql+fastpg://').dialect
+dialect = make('postgresql+pgflight://').dialect
 print(dialect.name, dialect.driver, type(dialect).__name__)
 """
     assert printed(path, code) == ["postgresql asyncpg PGDialect_asyncpg"]
 
 
-@pytest.mark.parametrize(("options", "expected"), [(["-p", "fastpg.auto"], OURS), ([], BUILTIN)])
+@pytest.mark.parametrize(("options", "expected"), [(["-p", "pgflight.auto"], OURS), ([], BUILTIN)])
 def test_pytest_option(path: list[str], tmp_path: Path, options: list[str], expected: str) -> None:
     suite = tmp_path / "suite"
     suite.mkdir()

@@ -1,4 +1,4 @@
-"""`python -m fastpg enable|disable|status`: the start-up hook, in a throw-away environment."""
+"""`python -m pgflight enable|disable|status`: the start-up hook, in a throw-away environment."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from fastpg import _autostart, _registration
-from fastpg.cli import hook
-from fastpg.cli.target import CommandError
+from pgflight import _autostart, _registration
+from pgflight.cli import hook
+from pgflight.cli.target import CommandError
 from tests.unit.environments import BUILTIN, OURS, Environment, succeed
 
 MODULES = "import sys; print(*sorted(sys.modules))"
@@ -19,13 +19,13 @@ MODULES = "import sys; print(*sorted(sys.modules))"
 
 @pytest.fixture
 def environment(tmp_path: Path) -> Environment:
-    """An environment in which fastpg is installed and not enabled."""
+    """An environment in which pgflight is installed and not enabled."""
     return Environment(tmp_path / "environment")
 
 
 def hook_names(environment: Environment) -> set[str]:
     """Return the names of the hook's files that are there, the compiled one included."""
-    return {path.name for path in environment.site_packages.rglob("*fastpg*enable*")}
+    return {path.name for path in environment.site_packages.rglob("*pgflight*enable*")}
 
 
 def test_enable_and_disable(environment: Environment) -> None:
@@ -36,9 +36,9 @@ def test_enable_and_disable(environment: Environment) -> None:
     assert f"postgresql+asyncpg is served by {OURS}" in said
     assert environment.served() == OURS
     compiled = hook_names(environment) - set(hook.hook_files())
-    assert [name.split(".")[0] for name in compiled] == ["_fastpg_enable"]
+    assert [name.split(".")[0] for name in compiled] == ["_pgflight_enable"]
     said = succeed(environment.command("disable"))
-    assert f"removed {environment.site_packages / 'fastpg-enable.pth'}" in said
+    assert f"removed {environment.site_packages / 'pgflight-enable.pth'}" in said
     assert environment.served() == BUILTIN
     assert hook_names(environment) == set()
 
@@ -54,7 +54,7 @@ def test_both_commands_can_be_repeated(environment: Environment) -> None:
 
 def test_enable_repairs_a_hook_of_another_version(environment: Environment) -> None:
     succeed(environment.command("enable"))
-    module = environment.site_packages / "_fastpg_enable.py"
+    module = environment.site_packages / "_pgflight_enable.py"
     module.write_text(module.read_text("utf-8") + "# older\n", "utf-8")
     outdated = environment.command("status")
     assert outdated.returncode == 1
@@ -65,42 +65,42 @@ def test_enable_repairs_a_hook_of_another_version(environment: Environment) -> N
 
 def test_status(environment: Environment) -> None:
     before = succeed(environment.command("status"))
-    assert "start-up hook:      not enabled (python -m fastpg enable)" in before
+    assert "start-up hook:      not enabled (python -m pgflight enable)" in before
     assert f"postgresql+asyncpg: {BUILTIN}" in before
     succeed(environment.command("enable"))
     after = succeed(environment.command("status"))
-    assert f"enabled: {environment.site_packages / 'fastpg-enable.pth'}" in after
+    assert f"enabled: {environment.site_packages / 'pgflight-enable.pth'}" in after
     assert f"postgresql+asyncpg: {OURS}" in after
     for word in ("implementation:", "sqlalchemy ", "asyncpg ", "python "):
         assert word in after
 
 
 def test_status_says_which_form_runs_and_why(environment: Environment) -> None:
-    good = environment.run("-m", "fastpg", "status", FASTPG_IMPL="python")
-    assert "implementation:     python (FASTPG_IMPL=python asks for it)" in succeed(good)
-    wrong = environment.run("-m", "fastpg", "status", FASTPG_IMPL="fast")
+    good = environment.run("-m", "pgflight", "status", PGFLIGHT_IMPL="python")
+    assert "implementation:     python (PGFLIGHT_IMPL=python asks for it)" in succeed(good)
+    wrong = environment.run("-m", "pgflight", "status", PGFLIGHT_IMPL="fast")
     assert wrong.returncode == 1
-    assert "implementation:     WRONG: cannot be loaded: FASTPG_IMPL='fast'" in wrong.stdout
+    assert "implementation:     WRONG: cannot be loaded: PGFLIGHT_IMPL='fast'" in wrong.stdout
 
 
 def test_interpreter_start_imports_the_hook_and_nothing_else(environment: Environment) -> None:
     before = set(succeed(environment.run("-c", MODULES)).split())
     succeed(environment.command("enable"))
     after = set(succeed(environment.run("-c", MODULES)).split())
-    assert after - before == {"_fastpg_enable"}
+    assert after - before == {"_pgflight_enable"}
 
 
-def test_sqlalchemy_alone_does_not_load_fastpg(environment: Environment) -> None:
+def test_sqlalchemy_alone_does_not_load_pgflight(environment: Environment) -> None:
     succeed(environment.command("enable"))
-    code = "import sqlalchemy, sys; print(any(name.startswith('fastpg') for name in sys.modules))"
+    code = "import sqlalchemy, sys; print(any(name.startswith('pgflight') for name in sys.modules))"
     assert succeed(environment.run("-c", code)) == "False"
 
 
 @pytest.mark.parametrize(
     "first",
     [
-        "import fastpg",
-        "import fastpg.dialect",
+        "import pgflight",
+        "import pgflight.dialect",
         "import sqlalchemy.dialects.postgresql.asyncpg",
         "import importlib.util; importlib.util.find_spec('sqlalchemy.dialects')",
     ],
@@ -112,7 +112,7 @@ def test_order_of_imports_does_not_matter(environment: Environment, first: str) 
 
 def test_a_program_can_still_uninstall(environment: Environment) -> None:
     succeed(environment.command("enable"))
-    assert environment.served("import fastpg; fastpg.uninstall()") == BUILTIN
+    assert environment.served("import pgflight; pgflight.uninstall()") == BUILTIN
 
 
 def test_path_that_is_completed_after_the_hook(environment: Environment) -> None:
@@ -122,17 +122,17 @@ def test_path_that_is_completed_after_the_hook(environment: Environment) -> None
     assert environment.served() == OURS
 
 
-def test_fastpg_uninstalled_meanwhile(environment: Environment) -> None:
+def test_pgflight_uninstalled_meanwhile(environment: Environment) -> None:
     succeed(environment.command("enable"))
-    environment.hide_fastpg()
-    (environment.site_packages / "fastpg").mkdir()  # what pip leaves of a package at times
+    environment.hide_pgflight()
+    (environment.site_packages / "pgflight").mkdir()  # what pip leaves of a package at times
     assert environment.served() == BUILTIN
     assert succeed(environment.run("-c", "print('started')")) == "started"
 
 
 def test_files_removed_one_by_one(environment: Environment) -> None:
     succeed(environment.command("enable"))
-    (environment.site_packages / "_fastpg_enable.py").unlink()
+    (environment.site_packages / "_pgflight_enable.py").unlink()
     assert environment.served() == BUILTIN
     wrong = environment.command("status")
     assert wrong.returncode == 1
@@ -140,9 +140,9 @@ def test_files_removed_one_by_one(environment: Environment) -> None:
 
 
 def test_enable_without_effect_is_an_error_and_leaves_nothing(environment: Environment) -> None:
-    # The command itself finds fastpg, and programs of the environment do not.
+    # The command itself finds pgflight, and programs of the environment do not.
     (environment.site_packages / "b-blocker.pth").write_text(
-        "import sys; sys.modules.setdefault('fastpg', None) if '-c' in sys.orig_argv else None\n",
+        "import sys; sys.modules.setdefault('pgflight', None) if '-c' in sys.orig_argv else None\n",
         "utf-8",
     )
     wrong = environment.command("enable")
@@ -177,17 +177,17 @@ def test_directory_that_cannot_be_written(tmp_path: Path) -> None:
 
 
 def test_hook_that_can_be_written_in_part_only(tmp_path: Path) -> None:
-    (tmp_path / "fastpg-enable.pth").mkdir()
+    (tmp_path / "pgflight-enable.pth").mkdir()
     with pytest.raises(CommandError):
         hook.write_hook(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["fastpg-enable.pth"]
+    assert [path.name for path in tmp_path.iterdir()] == ["pgflight-enable.pth"]
 
 
 def test_files_for_each_python() -> None:
-    assert list(hook.hook_files((3, 14))) == ["_fastpg_enable.py", "fastpg-enable.pth"]
+    assert list(hook.hook_files((3, 14))) == ["_pgflight_enable.py", "pgflight-enable.pth"]
     files = hook.hook_files((3, 15))
-    assert list(files) == ["_fastpg_enable.py", "fastpg-enable.start", "fastpg-enable.pth"]
-    lines = files["fastpg-enable.pth"].splitlines()
+    assert list(files) == ["_pgflight_enable.py", "pgflight-enable.start", "pgflight-enable.pth"]
+    lines = files["pgflight-enable.pth"].splitlines()
     assert [line.startswith("import ") for line in lines if not line.startswith("#")] == [True]
     assert all(text.isascii() for text in files.values())
 

@@ -8,8 +8,8 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
-from fastpg.arraytypes import array_type, why_not
-from fastpg.dialect import PGDialect_asyncpg
+from pgflight.arraytypes import array_type, why_not
+from pgflight.dialect import PGDialect_asyncpg
 
 
 class Decorated(sa.TypeDecorator[str]):

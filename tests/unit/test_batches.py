@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.dialects.postgresql.base import PGCompiler
 
-from fastpg import batches
-from fastpg.dialect import PGDialect_asyncpg
+from pgflight import batches
+from pgflight.dialect import PGDialect_asyncpg
 
 table = sa.Table(
     "t",

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
-from fastpg.bulkplan import ArrayInsert, plan_of
+from pgflight.bulkplan import ArrayInsert, plan_of
 from tests.unit.compiled_for_many import compiled_for_many
 
 metadata = sa.MetaData()
@@ -139,7 +139,7 @@ def test_a_plan_is_made_once_and_few_are_kept() -> None:
     assert plan_of(compiled, compiled.string, None) is found
     for number in range(10):
         plan_of(compiled, f"{compiled.string} -- {number}", None)
-        assert len(compiled._fastpg_array_inserts) <= 3
+        assert len(compiled._pgflight_array_inserts) <= 3
 
 
 def sub(query: Any) -> Any:

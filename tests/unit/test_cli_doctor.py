@@ -1,4 +1,4 @@
-"""`python -m fastpg doctor`: what it finds sound, and what it finds wrong."""
+"""`python -m pgflight doctor`: what it finds sound, and what it finds wrong."""
 
 from __future__ import annotations
 
@@ -8,40 +8,42 @@ from pathlib import Path
 import pytest
 from sqlalchemy.engine import make_url
 
-from fastpg.__main__ import main
-from fastpg.cli import checks
+from pgflight.__main__ import main
+from pgflight.cli import checks
 from tests.fixtures.server import Server
 from tests.unit.environments import import_path, run, succeed
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> list[str]:
-    """Where a new process finds fastpg."""
+    """Where a new process finds pgflight."""
     return import_path(tmp_path)
 
 
 def test_sound_environment(path: list[str]) -> None:
-    said = succeed(run(["-m", "fastpg", "doctor"], path))
+    said = succeed(run(["-m", "pgflight", "doctor"], path))
     for name in (
         "python",
         "sqlalchemy",
         "asyncpg",
-        "fastpg",
+        "pgflight",
         "implementation",
         "driver level",
         "pipeline",
     ):
         assert f"ok    {name}: " in said
-    assert "ok    dialect: postgresql+fastpg is served by fastpg.dialect.PGDialect_asyncpg" in said
+    assert (
+        "ok    dialect: postgresql+pgflight is served by pgflight.dialect.PGDialect_asyncpg" in said
+    )
     assert said.endswith("all 8 good")
 
 
 @pytest.mark.parametrize(
     ("switch", "name"),
-    [("FASTPG_IMPL", "implementation"), ("FASTPG_DRIVER", "driver level")],
+    [("PGFLIGHT_IMPL", "implementation"), ("PGFLIGHT_DRIVER", "driver level")],
 )
 def test_switch_with_an_unknown_value(path: list[str], switch: str, name: str) -> None:
-    done = run(["-m", "fastpg", "doctor"], path, **{switch: "fastest"})
+    done = run(["-m", "pgflight", "doctor"], path, **{switch: "fastest"})
     assert done.returncode == 1
     assert f"WRONG {name}: cannot be loaded: " in done.stdout
     assert "fastest" in done.stdout
@@ -49,19 +51,19 @@ def test_switch_with_an_unknown_value(path: list[str], switch: str, name: str) -
 
 
 def test_slower_is_not_wrong(path: list[str]) -> None:
-    switches = {"FASTPG_IMPL": "python", "FASTPG_DRIVER": "public"}
-    said = succeed(run(["-m", "fastpg", "doctor"], path, **switches))
-    assert "ok    implementation: python (FASTPG_IMPL=python asks for it)" in said
-    assert "ok    driver level: public (FASTPG_DRIVER=public asks for it" in said
+    switches = {"PGFLIGHT_IMPL": "python", "PGFLIGHT_DRIVER": "public"}
+    said = succeed(run(["-m", "pgflight", "doctor"], path, **switches))
+    assert "ok    implementation: python (PGFLIGHT_IMPL=python asks for it)" in said
+    assert "ok    driver level: public (PGFLIGHT_DRIVER=public asks for it" in said
     assert "ok    pipeline: off (driver level public)" in said
 
 
 def test_source_tree_without_entry_points(path: list[str]) -> None:
-    """Importing fastpg registers what the package's metadata would."""
+    """Importing pgflight registers what the package's metadata would."""
     without = "import importlib.metadata as m; m.entry_points = lambda **kw: m.EntryPoints()\n"
-    code = f"{without}from fastpg.__main__ import main; raise SystemExit(main(['doctor']))"
+    code = f"{without}from pgflight.__main__ import main; raise SystemExit(main(['doctor']))"
     said = succeed(run(["-c", code], path))
-    assert "ok    dialect: postgresql+fastpg is served by fastpg" in said
+    assert "ok    dialect: postgresql+pgflight is served by pgflight" in said
 
 
 def test_server(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
@@ -93,7 +95,7 @@ def test_wrong_password(server: Server, capsys: pytest.CaptureFixture[str]) -> N
 def test_wrong_answer_is_found(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checks, "_expect", _expect_anything_else)
     for check in checks.CHECKS[2:]:
-        fact = asyncio.run(checks.run_check(check, server.url("postgresql+fastpg"), 20))
+        fact = asyncio.run(checks.run_check(check, server.url("postgresql+pgflight"), 20))
         assert (fact.name, fact.good) == (check.name, False)
         assert "gave" in fact.text
 
@@ -111,7 +113,7 @@ def test_server_that_does_not_answer() -> None:
         listener = await asyncio.start_server(accept, "127.0.0.1", 0)
         async with listener:
             port = listener.sockets[0].getsockname()[1]
-            url = make_url(f"postgresql+fastpg://u:p@127.0.0.1:{port}/d")
+            url = make_url(f"postgresql+pgflight://u:p@127.0.0.1:{port}/d")
             fact = await checks.run_check(checks.CHECKS[0], url, 0.3)
         assert not fact.good
         return fact.text

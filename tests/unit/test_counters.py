@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from fastpg.dialect import PGDialect_asyncpg
-from fastpg.statistics import _FOLD_AT, NOTHING, EngineCounters, Statistics
+from pgflight.dialect import PGDialect_asyncpg
+from pgflight.statistics import _FOLD_AT, NOTHING, EngineCounters, Statistics
 
 
 class Retiring:

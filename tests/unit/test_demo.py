@@ -1,4 +1,4 @@
-"""`python -m fastpg demo`: whole runs with few rows, and what has to make one fail."""
+"""`python -m pgflight demo`: whole runs with few rows, and what has to make one fail."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from typing import Any
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-import fastpg
-from fastpg.__main__ import main
-from fastpg.cli import schema, workload
-from fastpg.cli.dataset import Dataset
-from fastpg.cli.environment import is_ours
-from fastpg.cli.outcome import Outcome
-from fastpg.cli.report import BUILTIN, FASTPG
-from fastpg.cli.target import CommandError
-from fastpg.cli.workload import STEPS, Step
+import pgflight
+from pgflight.__main__ import main
+from pgflight.cli import schema, workload
+from pgflight.cli.dataset import Dataset
+from pgflight.cli.environment import is_ours
+from pgflight.cli.outcome import Outcome
+from pgflight.cli.report import BUILTIN, PGFLIGHT
+from pgflight.cli.target import CommandError
+from pgflight.cli.workload import STEPS, Step
 from tests.fixtures.server import Server
 from tests.unit.environments import import_path
 
@@ -61,7 +61,7 @@ def nothing_left(server: Server) -> Any:
     before = schemas(server)
     yield
     assert schemas(server) == before
-    assert not fastpg.installed()
+    assert not pgflight.installed()
 
 
 def test_run(server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -73,7 +73,7 @@ def test_run(server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str])
     report = json.loads(measured.read_text("utf-8"))
     assert [step["name"] for step in report["steps"]] == [step.name for step in STEPS]
     for step in report["steps"]:
-        for side in (BUILTIN, FASTPG):
+        for side in (BUILTIN, PGFLIGHT):
             assert len(step["seconds"][side]) == 1
             assert step["cpu_seconds"][side][0] > 0
             assert step["round_trips"][side] > 0
@@ -84,13 +84,13 @@ def test_smallest_run(server: Server) -> None:
     assert main(["demo", "--url", server.text(), "--rows", "1", "--rounds", "1"]) == 0
 
 
-def test_run_where_fastpg_is_installed_already(server: Server) -> None:
-    fastpg.install()
+def test_run_where_pgflight_is_installed_already(server: Server) -> None:
+    pgflight.install()
     try:
         assert demo(server) == 0
-        assert fastpg.installed()
+        assert pgflight.installed()
     finally:
-        fastpg.uninstall()
+        pgflight.uninstall()
 
 
 def test_embedded_server(capsys: pytest.CaptureFixture[str]) -> None:
@@ -105,7 +105,7 @@ def wrong_on(side: str, value: object) -> Step:
 
     async def run(engine: AsyncEngine, data: Dataset) -> Outcome:
         ours = is_ours(type(engine.dialect).__module__)
-        return Outcome(1, value if ours == (side == FASTPG) else 42)
+        return Outcome(1, value if ours == (side == PGFLIGHT) else 42)
 
     return Step("the doctored step", run)
 
@@ -113,10 +113,12 @@ def wrong_on(side: str, value: object) -> Step:
 def test_wrong_result_is_named(
     server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    only(monkeypatch, STEPS[0], wrong_on(FASTPG, 42.0), STEPS[-1])
+    only(monkeypatch, STEPS[0], wrong_on(PGFLIGHT, 42.0), STEPS[-1])
     assert demo(server) == 1
     said = capsys.readouterr().out
-    assert "FAILED step 'the doctored step' returned on fastpg something else than it does" in said
+    assert (
+        "FAILED step 'the doctored step' returned on pgflight something else than it does" in said
+    )
     assert "gave the same results" not in said
 
 
@@ -131,7 +133,7 @@ def test_wrong_result_in_a_later_round_is_named(
 
     only(monkeypatch, Step("the late step", run))
     assert demo(server) == 1
-    assert "step 'the late step' returned on fastpg something else" in capsys.readouterr().out
+    assert "step 'the late step' returned on pgflight something else" in capsys.readouterr().out
 
 
 def test_corrupted_value_of_a_real_step(
@@ -149,10 +151,10 @@ def test_corrupted_value_of_a_real_step(
     steps = [Step(step.name, corrupted) if step is reading else step for step in STEPS]
     only(monkeypatch, *steps)
     assert demo(server) == 1
-    assert "step 'fetch whole tables' returned on fastpg" in capsys.readouterr().out
+    assert "step 'fetch whole tables' returned on pgflight" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("side", [BUILTIN, FASTPG])
+@pytest.mark.parametrize("side", [BUILTIN, PGFLIGHT])
 def test_step_that_raises_is_named(
     server: Server,
     monkeypatch: pytest.MonkeyPatch,
@@ -160,13 +162,13 @@ def test_step_that_raises_is_named(
     side: str,
 ) -> None:
     async def run(engine: AsyncEngine, data: Dataset) -> Outcome:
-        if is_ours(type(engine.dialect).__module__) == (side == FASTPG):
+        if is_ours(type(engine.dialect).__module__) == (side == PGFLIGHT):
             raise ValueError("out of order")
         return Outcome(1, None)
 
     only(monkeypatch, Step("the broken step", run))
     assert demo(server) == 1
-    label = "fastpg" if side == FASTPG else "the built-in dialect"
+    label = "pgflight" if side == PGFLIGHT else "the built-in dialect"
     expected = f"FAILED step 'the broken step' failed on {label}: ValueError: out of order"
     assert expected in capsys.readouterr().out
 
@@ -179,28 +181,28 @@ def test_time_is_bounded(
         raise AssertionError
 
     only(monkeypatch, Step("the endless step", run))
-    monkeypatch.setattr("fastpg.cli.demo._SECONDS", 1.0)
+    monkeypatch.setattr("pgflight.cli.demo._SECONDS", 1.0)
     assert demo(server) == 2
     assert "was not done after 1 seconds: try --rows 1000" in capsys.readouterr().err
 
 
 def test_schema_of_somebody_else(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
-    server.execute("CREATE SCHEMA fastpg_demo", "CREATE TABLE fastpg_demo.precious (id int)")
+    server.execute("CREATE SCHEMA pgflight_demo", "CREATE TABLE pgflight_demo.precious (id int)")
     try:
         assert demo(server) == 2
-        assert "has a schema 'fastpg_demo' that this demonstration did not" in (
+        assert "has a schema 'pgflight_demo' that this demonstration did not" in (
             capsys.readouterr().err
         )
-        server.execute("SELECT id FROM fastpg_demo.precious")
+        server.execute("SELECT id FROM pgflight_demo.precious")
     finally:
-        server.execute("DROP SCHEMA fastpg_demo CASCADE")
+        server.execute("DROP SCHEMA pgflight_demo CASCADE")
 
 
 def test_schema_left_by_a_run_that_was_killed(server: Server) -> None:
     server.execute(
-        "CREATE SCHEMA fastpg_demo",
-        f"COMMENT ON SCHEMA fastpg_demo IS '{schema.MARK}'",
-        "CREATE TABLE fastpg_demo.city (id int)",
+        "CREATE SCHEMA pgflight_demo",
+        f"COMMENT ON SCHEMA pgflight_demo IS '{schema.MARK}'",
+        "CREATE TABLE pgflight_demo.city (id int)",
     )
     assert demo(server) == 0
 
@@ -243,7 +245,7 @@ def test_file_that_cannot_be_written(server: Server, capsys: pytest.CaptureFixtu
 INTERRUPTIBLE = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from fastpg.__main__ import main
+from pgflight.__main__ import main
 sys.exit(main())
 """
 
@@ -262,7 +264,7 @@ def test_ctrl_c_cleans_up(server: Server, tmp_path: Path) -> None:
     for line in process.stdout:
         if "counting" in line:
             break
-    assert "fastpg_demo" in schemas(server)
+    assert "pgflight_demo" in schemas(server)
     process.send_signal(signal.SIGINT)
     _, complaint = process.communicate(timeout=60)
     assert process.returncode == 130

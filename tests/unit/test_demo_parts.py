@@ -14,10 +14,10 @@ import pytest
 from rich.console import Console
 from sqlalchemy.engine import make_url
 
-from fastpg.cli import chart, comparison, dataset
-from fastpg.cli.digest import digest
-from fastpg.cli.report import BUILTIN, FASTPG, Measurement, Report, show
-from fastpg.cli.roundtrips import RoundTripProxy, Upstream
+from pgflight.cli import chart, comparison, dataset
+from pgflight.cli.digest import digest
+from pgflight.cli.report import BUILTIN, PGFLIGHT, Measurement, Report, show
+from pgflight.cli.roundtrips import RoundTripProxy, Upstream
 
 DIFFERENT: list[object] = [
     None,
@@ -185,19 +185,19 @@ def test_upstream_of_a_url(rest: str, expected: Upstream | None) -> None:
 def made_up_report(*, counted: bool = True) -> Report:
     """Return a report of two steps and two rounds."""
     steps = [
-        Measurement("first <step>", 10, {BUILTIN: [0.2, 0.4], FASTPG: [0.1, 0.1]}),
-        Measurement("second", 1234, {BUILTIN: [1.0, 1.0], FASTPG: [2.0, 2.0]}),
+        Measurement("first <step>", 10, {BUILTIN: [0.2, 0.4], PGFLIGHT: [0.1, 0.1]}),
+        Measurement("second", 1234, {BUILTIN: [1.0, 1.0], PGFLIGHT: [2.0, 2.0]}),
     ]
     for step in steps:
         step.cpu_seconds = {side: [0.01, 0.03] for side in step.seconds}
     if counted:
-        steps[0].round_trips = {BUILTIN: 40, FASTPG: 10}
-        steps[1].round_trips = {BUILTIN: 5, FASTPG: 5}
+        steps[0].round_trips = {BUILTIN: 40, PGFLIGHT: 10}
+        steps[1].round_trips = {BUILTIN: 5, PGFLIGHT: 5}
     return Report(
         date="2024-02-29",
         server="PostgreSQL 18.1",
         cpu="A & B",
-        versions={"python": "3.11", "sqlalchemy": "2.1", "asyncpg": "0.32", "fastpg": "0.1"},
+        versions={"python": "3.11", "sqlalchemy": "2.1", "asyncpg": "0.32", "pgflight": "0.1"},
         implementation="compiled",
         driver="private",
         rounds=2,
@@ -212,11 +212,11 @@ def test_report_adds_up() -> None:
     assert report.steps[0].speedup == pytest.approx(3.0)
     total = report.total()
     assert total.rows == 1244
-    assert total.seconds == {BUILTIN: [1.2, 1.4], FASTPG: [2.1, 2.1]}
-    assert total.cpu_seconds == {BUILTIN: [0.02, 0.06], FASTPG: [0.02, 0.06]}
-    assert total.round_trips == {BUILTIN: 45, FASTPG: 15}
+    assert total.seconds == {BUILTIN: [1.2, 1.4], PGFLIGHT: [2.1, 2.1]}
+    assert total.cpu_seconds == {BUILTIN: [0.02, 0.06], PGFLIGHT: [0.02, 0.06]}
+    assert total.round_trips == {BUILTIN: 45, PGFLIGHT: 15}
     plain = report.to_json()
-    assert plain["steps"][0]["median_seconds"] == {BUILTIN: 0.3, FASTPG: 0.1}
+    assert plain["steps"][0]["median_seconds"] == {BUILTIN: 0.3, PGFLIGHT: 0.1}
     assert plain["versions"]["asyncpg"] == "0.32"
 
 
@@ -244,5 +244,5 @@ def test_picture_is_well_formed_and_stays_inside(counted: bool) -> None:
     said = [element.text or "" for element in root.iter("{http://www.w3.org/2000/svg}text")]
     assert "first <step>" in said and "0.300" in said
     assert ("45" in said) is counted
-    for condition in ("fastpg 0.1", "PostgreSQL 18.1", "A & B", "2024-02-29"):
+    for condition in ("pgflight 0.1", "PostgreSQL 18.1", "A & B", "2024-02-29"):
         assert any(condition in line for line in said)

@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.types import TypeDecorator
 
-from fastpg import bulkplan, dmlplan
-from fastpg.bulkplan import ArrayChange, ArrayInsert
+from pgflight import bulkplan, dmlplan
+from pgflight.bulkplan import ArrayChange, ArrayInsert
 from tests.unit.compiled_for_many import compiled_for_many
 
 
@@ -213,7 +213,7 @@ def test_a_plan_is_made_once_and_few_are_kept() -> None:
     for number in range(10):
         other = dmlplan.plan_of(compiled, f"{compiled.string} -- {number}", None)
         assert other == "a text that is not the statement's"
-        assert len(compiled._fastpg_array_inserts) <= 3
+        assert len(compiled._pgflight_array_inserts) <= 3
 
 
 def sub(query: Any) -> Any:

@@ -11,8 +11,8 @@ from typing import Any
 import asyncpg
 import pytest
 
-from fastpg import driver
-from fastpg.driver import capability, value_codecs
+from pgflight import driver
+from pgflight.driver import capability, value_codecs
 
 
 def in_process(level: str, code: str) -> subprocess.CompletedProcess[str]:
@@ -20,7 +20,7 @@ def in_process(level: str, code: str) -> subprocess.CompletedProcess[str]:
 
     return subprocess.run(
         [sys.executable, "-c", code],
-        env={**os.environ, "FASTPG_DRIVER": level},
+        env={**os.environ, "PGFLIGHT_DRIVER": level},
         capture_output=True,
         text=True,
         timeout=60,
@@ -33,15 +33,15 @@ def in_process(level: str, code: str) -> subprocess.CompletedProcess[str]:
     [("public", "public"), ("private", "private"), ("auto", "private"), ("", "private")],
 )
 def test_the_environment_chooses(level: str, expected: str) -> None:
-    code = "from fastpg import driver; print(driver.capabilities().level, driver.fetch.__name__)"
+    code = "from pgflight import driver; print(driver.capabilities().level, driver.fetch.__name__)"
     done = in_process(level, code)
     assert done.stdout.split() == [expected, f"_fetch_{expected}"], done.stderr
 
 
 def test_another_value_is_an_error_that_names_the_three() -> None:
-    done = in_process("privat", "import fastpg.driver")
+    done = in_process("privat", "import pgflight.driver")
     assert done.returncode != 0
-    assert "FASTPG_DRIVER is 'privat'; set it to one of auto, private or public" in done.stderr
+    assert "PGFLIGHT_DRIVER is 'privat'; set it to one of auto, private or public" in done.stderr
 
 
 def test_a_missing_name_leads_to_the_public_level() -> None:

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-import fastpg
+import pgflight
 
-PACKAGE = Path(fastpg.__file__).parent
+PACKAGE = Path(pgflight.__file__).parent
 ROOMS = (
     "__main__ plugin auto __init__ _autostart _registration"
     " copyout copying copycursor copyfeed copyrows copytable copytypes copytext copyoutcursor"
@@ -41,9 +41,9 @@ def imported_rooms(tree: ast.Module) -> Iterator[str]:
         if id(node) in for_types:
             continue
         if isinstance(node, ast.ImportFrom) and (
-            node.level == 1 or (node.module or "").startswith("fastpg")
+            node.level == 1 or (node.module or "").startswith("pgflight")
         ):
-            module = (node.module or "").removeprefix("fastpg").removeprefix(".")
+            module = (node.module or "").removeprefix("pgflight").removeprefix(".")
             if module:
                 yield module.split(".")[0]
             else:
@@ -78,7 +78,7 @@ def test_the_driver_room_imports_only_what_is_below_it(path: Path) -> None:
             assert {alias.name for alias in node.names} <= {"_impl", "_contracts"}
         elif isinstance(node, ast.ImportFrom):
             assert node.level < 2
-            assert not (node.module or "").startswith("fastpg")
+            assert not (node.module or "").startswith("pgflight")
 
 
 LOWEST = [PACKAGE / f"{name}.py" for name in BELOW_SQLALCHEMY]

@@ -1,4 +1,4 @@
-"""The choice between compiled and Python: FASTPG_IMPL, its errors, and what it must not import."""
+"""The choice between compiled and Python: PGFLIGHT_IMPL, its errors, what it must not import."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from inspect import isclass, isfunction
 
 import pytest
 
-from fastpg import _contracts, _impl
+from pgflight import _contracts, _impl
 from tests.fixtures.impl import FORMS, Impl, load
 
 SHOW = """
 import sys
-from fastpg import _impl
+from pgflight import _impl
 pieces = [getattr(_impl, name) for name in _impl.PIECES]
 print(_impl.implementation().name)
 print(" ".join(sorted(piece.__name__.rpartition(".")[2] for piece in pieces)))
@@ -27,10 +27,10 @@ NAMES = {
 
 
 def run(value: str | None, code: str = SHOW) -> subprocess.CompletedProcess[str]:
-    """Run `code` in a new interpreter with FASTPG_IMPL set to `value`, None for unset."""
-    environment = {name: text for name, text in os.environ.items() if name != "FASTPG_IMPL"}
+    """Run `code` in a new interpreter with PGFLIGHT_IMPL set to `value`, None for unset."""
+    environment = {name: text for name, text in os.environ.items() if name != "PGFLIGHT_IMPL"}
     if value is not None:
-        environment["FASTPG_IMPL"] = value
+        environment["PGFLIGHT_IMPL"] = value
     return subprocess.run(
         [sys.executable, "-W", "error", "-c", code],
         env=environment,
@@ -42,7 +42,7 @@ def run(value: str | None, code: str = SHOW) -> subprocess.CompletedProcess[str]
 
 def without(module: str) -> str:
     """Return code that chooses while `module` cannot be imported."""
-    return f"import sys\nsys.modules['fastpg._speedups.{module}'] = None\n{SHOW}"
+    return f"import sys\nsys.modules['pgflight._speedups.{module}'] = None\n{SHOW}"
 
 
 @pytest.mark.parametrize("value", [None, "", "auto", "compiled"])
@@ -52,7 +52,7 @@ def test_extensions_are_preferred(value: str | None) -> None:
     name, pieces, reason = ran.stdout.splitlines()
     assert (name, pieces) == ("compiled", NAMES["compiled"])
     assert reason == (
-        "FASTPG_IMPL=compiled asks for it"
+        "PGFLIGHT_IMPL=compiled asks for it"
         if value == "compiled"
         else "all extensions are importable"
     )
@@ -64,7 +64,7 @@ def test_python_on_request() -> None:
     assert ran.stdout.splitlines() == [
         "python",
         NAMES["python"],
-        "FASTPG_IMPL=python asks for it",
+        "PGFLIGHT_IMPL=python asks for it",
     ]
 
 
@@ -83,9 +83,11 @@ def test_compiled_on_request_fails_with_the_cause(module: str) -> None:
     ran = run("compiled", without(module))
     assert ran.returncode != 0
     last = ran.stderr.splitlines()[-1]
-    assert last.startswith("ImportError: FASTPG_IMPL=compiled, but an extension cannot be imported")
+    assert last.startswith(
+        "ImportError: PGFLIGHT_IMPL=compiled, but an extension cannot be imported"
+    )
     assert module in last
-    assert "FASTPG_IMPL=auto" in last
+    assert "PGFLIGHT_IMPL=auto" in last
     assert "The above exception was the direct cause" in ran.stderr
 
 
@@ -94,7 +96,7 @@ def test_another_value_is_an_error_that_lists_the_three(value: str) -> None:
     ran = run(value)
     assert ran.returncode != 0
     assert ran.stderr.splitlines()[-1] == (
-        f"ValueError: FASTPG_IMPL={value!r} is not one of: auto, compiled, python"
+        f"ValueError: PGFLIGHT_IMPL={value!r} is not one of: auto, compiled, python"
     )
 
 
@@ -109,7 +111,7 @@ def test_cython_is_not_imported(form: str) -> None:
 def test_this_process_says_what_it_runs() -> None:
     chosen = _impl.implementation()
     suffix = {"compiled": "_c", "python": ""}[chosen.name]
-    assert _impl.rows.__name__ == f"fastpg._speedups.rows{suffix}"  # type: ignore[attr-defined]
+    assert _impl.rows.__name__ == f"pgflight._speedups.rows{suffix}"  # type: ignore[attr-defined]
     assert chosen == (chosen.name, chosen.reason)
     assert chosen.reason
 

@@ -17,12 +17,12 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, UserDefinedType
 
-from fastpg import _upstream, inlists
-from fastpg.compiler import PGCompiler_asyncpg
-from fastpg.dialect import PGDialect_asyncpg
-from fastpg.inplan import LONGEST_KEPT, TEXTS_KEPT, is_nested
-from fastpg.plain import is_plain
-from fastpg.url import prepare_connect_kwargs
+from pgflight import _upstream, inlists
+from pgflight.compiler import PGCompiler_asyncpg
+from pgflight.dialect import PGDialect_asyncpg
+from pgflight.inplan import LONGEST_KEPT, TEXTS_KEPT, is_nested
+from pgflight.plain import is_plain
+from pgflight.url import prepare_connect_kwargs
 
 
 class Doubled(TypeDecorator[int]):
@@ -447,7 +447,7 @@ def test_threads_share_a_statement() -> None:
     ],
 )
 def test_places_of_the_option(query: str, arguments: dict[str, Any], expected: int) -> None:
-    url = sa.make_url(f"postgresql+fastpg://u@h/db?{query}")
+    url = sa.make_url(f"postgresql+pgflight://u@h/db?{query}")
     engine: Any = create_async_engine(url, **arguments)
     assert engine.dialect.in_array_threshold == expected
     assert "in_array_threshold" not in engine.dialect.create_connect_args(url)[1]
@@ -457,7 +457,7 @@ def test_places_of_the_option(query: str, arguments: dict[str, Any], expected: i
 def test_wrong_values_of_the_option(value: str) -> None:
     with pytest.raises(ArgumentError, match=f"in_array_threshold='{value}' in the URL"):
         PGDialect_asyncpg().create_connect_args(
-            sa.make_url(f"postgresql+fastpg://h/?in_array_threshold={value}")
+            sa.make_url(f"postgresql+pgflight://h/?in_array_threshold={value}")
         )
     with pytest.raises(ArgumentError, match=r"in create_engine\(\)"):
         PGDialect_asyncpg(in_array_threshold=value)

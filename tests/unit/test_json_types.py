@@ -12,8 +12,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import asyncpg as builtin
 
-from fastpg.dialect import PGDialect_asyncpg
-from fastpg.types import AsyncpgJSONB
+from pgflight.dialect import PGDialect_asyncpg
+from pgflight.types import AsyncpgJSONB
 
 types = pytest.mark.parametrize("type_", [sa.JSON, JSONB])
 VALUES: list[Any] = [

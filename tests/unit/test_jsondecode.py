@@ -133,7 +133,7 @@ def test_a_json_loads_replaced_before_the_import_is_used(impl: Impl) -> None:
         "import functools, json\n"
         "original = json.loads\n"
         "json.loads = functools.wraps(original)(lambda text: ('theirs', original(text)))\n"
-        f"from fastpg._speedups import jsondecode{suffix} as jsondecode\n"
+        f"from pgflight._speedups import jsondecode{suffix} as jsondecode\n"
         "assert jsondecode.loads('[1]') == ('theirs', [1])\n"
         "json.loads = original\n"
         "assert jsondecode.loads('[1]') == [1]\n"

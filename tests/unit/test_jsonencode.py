@@ -155,7 +155,7 @@ def test_a_json_dumps_replaced_before_the_import_is_used(impl: Impl) -> None:
         "import functools, json\n"
         "original = json.dumps\n"
         "json.dumps = functools.wraps(original)(lambda value: 'theirs ' + original(value))\n"
-        f"from fastpg._speedups import jsonencode{suffix} as jsonencode\n"
+        f"from pgflight._speedups import jsonencode{suffix} as jsonencode\n"
         "assert jsonencode.dumps([1]) == 'theirs [1]'\n"
         "assert not jsonencode.standard()\n"
         "json.dumps = original\n"

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from fastpg.mutex import ExecuteMutex
+from pgflight.mutex import ExecuteMutex
 
 
 def test_first_come_first_served() -> None:

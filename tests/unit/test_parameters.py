@@ -12,11 +12,11 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.engine.interfaces import CacheStats, ExecuteStyle
 
-from fastpg import _upstream, parameters
-from fastpg.compiler import PGCompiler_asyncpg
-from fastpg.dialect import PGDialect_asyncpg
-from fastpg.execution import PGExecutionContext_asyncpg
-from fastpg.parameters import StatementPlan, UnreadSets, plannable
+from pgflight import _upstream, parameters
+from pgflight.compiler import PGCompiler_asyncpg
+from pgflight.dialect import PGDialect_asyncpg
+from pgflight.execution import PGExecutionContext_asyncpg
+from pgflight.parameters import StatementPlan, UnreadSets, plannable
 
 metadata = sa.MetaData()
 table = sa.Table(
@@ -73,7 +73,7 @@ def test_an_unknown_sqlalchemy_is_found_at_import() -> None:
         "    made.novelty = 1\n"
         "    return made\n"
         "context._init_compiled = classmethod(later)\n"
-        "from fastpg import parameters\n"
+        "from pgflight import parameters\n"
         "print(parameters._KNOWN)"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
@@ -81,7 +81,7 @@ def test_an_unknown_sqlalchemy_is_found_at_import() -> None:
 
 
 def test_all_optimization_levels_know_it() -> None:
-    code = "from fastpg import parameters; print(parameters._KNOWN)"
+    code = "from pgflight import parameters; print(parameters._KNOWN)"
     for flag in ("-O", "-OO"):
         ran = subprocess.run([sys.executable, flag, "-c", code], capture_output=True, text=True)
         assert ran.stdout == "True\n", ran.stderr

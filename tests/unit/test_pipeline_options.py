@@ -16,17 +16,17 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from fastpg import driver
-from fastpg.connection import AsyncAdapt_asyncpg_connection
-from fastpg.driver import capability
+from pgflight import driver
+from pgflight.connection import AsyncAdapt_asyncpg_connection
+from pgflight.driver import capability
 from tests.fixtures.engines import Dialect
 from tests.fixtures.server import Server
 
-NOWHERE = "postgresql+fastpg://u:p@h/db"
+NOWHERE = "postgresql+pgflight://u:p@h/db"
 # Where the package runs from its source tree there is no entry point to find it by.
-plugins.register("fastpg", "fastpg.plugin", "FastpgPlugin")
+plugins.register("pgflight", "pgflight.plugin", "PgflightPlugin")
 pipeline_possible = pytest.mark.skipif(
-    not driver.can_pipeline(), reason="FASTPG_DRIVER=public: the pipeline is off everywhere"
+    not driver.can_pipeline(), reason="PGFLIGHT_DRIVER=public: the pipeline is off everywhere"
 )
 
 
@@ -63,15 +63,15 @@ def url(dialect: Dialect, query: str = "") -> URL:
     ],
 )
 def test_places_and_precedence(
-    fastpg_dialect: Dialect,
+    pgflight_dialect: Dialect,
     query: str,
     connect_args: dict[str, Any],
     arguments: dict[str, Any],
     expected: tuple[str, float],
 ) -> None:
     async def work() -> None:
-        engine = fastpg_dialect.engine(
-            url(fastpg_dialect, query), connect_args=connect_args, **arguments
+        engine = pgflight_dialect.engine(
+            url(pgflight_dialect, query), connect_args=connect_args, **arguments
         )
         assert await options(engine) == (mode(expected[0]), expected[1])
 
@@ -81,7 +81,7 @@ def test_places_and_precedence(
 # SQLAlchemy 2.0 has an argument of that name, and says that it will go
 @pytest.mark.filterwarnings("ignore:.*async_fallback dialect argument")
 def test_synchronous_use(server: Server) -> None:
-    target = server.url("postgresql+fastpg").update_query_string("async_fallback=true")
+    target = server.url("postgresql+pgflight").update_query_string("async_fallback=true")
     engine = create_engine(target, pipeline="begin", ping_bypass_window=4, poolclass=NullPool)
     with engine.connect() as connection:
         adapted: Any = connection.connection.dbapi_connection
@@ -94,7 +94,7 @@ def test_synchronous_use(server: Server) -> None:
 def test_a_plugin_and_a_configuration(server: Server) -> None:
     async def work() -> None:
         target = server.url("postgresql+asyncpg")
-        plugged = create_async_engine(target, plugins=["fastpg"], pipeline="begin")
+        plugged = create_async_engine(target, plugins=["pgflight"], pipeline="begin")
         assert await options(plugged) == (mode("begin"), 0.5)
         await plugged.dispose()
 
@@ -110,14 +110,14 @@ def test_a_plugin_and_a_configuration(server: Server) -> None:
     assert configured.dialect._ping_bypass_window == 9.0  # type: ignore[attr-defined]
 
 
-def test_an_async_creator_gets_the_engine_arguments(fastpg_dialect: Dialect) -> None:
-    dsn = fastpg_dialect.server.url("postgresql").render_as_string(False)
+def test_an_async_creator_gets_the_engine_arguments(pgflight_dialect: Dialect) -> None:
+    dsn = pgflight_dialect.server.url("postgresql").render_as_string(False)
 
     async def creator() -> Any:
         return await asyncpg.connect(dsn)
 
     async def work() -> None:
-        engine = fastpg_dialect.engine(async_creator=creator, pipeline="begin")
+        engine = pgflight_dialect.engine(async_creator=creator, pipeline="begin")
         assert await options(engine) == (mode("begin"), 0.5)
 
     asyncio.run(work())
@@ -133,14 +133,14 @@ def test_an_async_creator_gets_the_engine_arguments(fastpg_dialect: Dialect) -> 
         ("ping_bypass_window", "inf", "a number of seconds"),
     ],
 )
-def test_wrong_values(fastpg_dialect: Dialect, name: str, value: str, fix: str) -> None:
+def test_wrong_values(pgflight_dialect: Dialect, name: str, value: str, fix: str) -> None:
     with pytest.raises(ArgumentError, match=f"{name}='{value}' in the URL is not valid.*{fix}"):
         create_async_engine(make_url(NOWHERE).update_query_dict({name: value}))
     with pytest.raises(ArgumentError, match=f"{name}='{value}' in create_engine.*{fix}"):
         create_async_engine(NOWHERE, **{name: value})
 
     async def work() -> None:
-        engine = fastpg_dialect.engine(connect_args={name: value})
+        engine = pgflight_dialect.engine(connect_args={name: value})
         with pytest.raises(ArgumentError, match=f"{name}='{value}' in connect_args.*{fix}"):
             await options(engine)
 
@@ -167,12 +167,12 @@ def test_another_connection_than_asyncpgs_has_it_off() -> None:
     assert AsyncAdapt_asyncpg_connection(None, Foreign(), 0).pipeline == "off"
 
 
-def test_a_derived_class_of_asyncpgs_has_it(fastpg_dialect: Dialect) -> None:
+def test_a_derived_class_of_asyncpgs_has_it(pgflight_dialect: Dialect) -> None:
     class Derived(asyncpg.Connection):  # type: ignore[misc]
         pass
 
     async def work() -> None:
-        engine = fastpg_dialect.engine(connect_args={"connection_class": Derived})
+        engine = pgflight_dialect.engine(connect_args={"connection_class": Derived})
         assert await options(engine) == (mode("auto"), 0.5)
 
     asyncio.run(work())
@@ -197,7 +197,7 @@ def test_a_missing_name_turns_only_the_pipeline_off() -> None:
 WITHOUT = """
 import asyncpg.transaction
 del asyncpg.transaction.Transaction._state
-from fastpg import driver
+from pgflight import driver
 print(driver.capabilities().level, driver.can_pipeline(), driver.pipeline_capability().reason)
 """
 
@@ -206,7 +206,7 @@ print(driver.capabilities().level, driver.can_pipeline(), driver.pipeline_capabi
 def test_an_asyncpg_without_a_name() -> None:
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT],
-        env={**os.environ, "FASTPG_DRIVER": "auto"},
+        env={**os.environ, "PGFLIGHT_DRIVER": "auto"},
         capture_output=True,
         text=True,
         timeout=60,
@@ -219,12 +219,12 @@ def test_an_asyncpg_without_a_name() -> None:
 
 @pipeline_possible
 def test_the_mode_follows_the_process(
-    fastpg_dialect: Dialect, monkeypatch: pytest.MonkeyPatch
+    pgflight_dialect: Dialect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(capability, "_pipeline", capability.PipelineCapability(False, "a test"))
 
     async def work() -> None:
-        engine = fastpg_dialect.engine(pipeline="begin")
+        engine = pgflight_dialect.engine(pipeline="begin")
         assert await options(engine) == ("off", 0.5)
 
     asyncio.run(work())

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from sqlalchemy import Integer, Numeric, String, column, func, select, table, values
 from sqlalchemy.dialects.postgresql import aggregate_order_by, array
 
-from fastpg import plain, purenames
-from fastpg.dialect import dialect
-from fastpg.plain import LONGEST_TEXT, is_plain, touches_isolation
+from pgflight import plain, purenames
+from pgflight.dialect import dialect
+from pgflight.plain import LONGEST_TEXT, is_plain, touches_isolation
 from tests.fixtures.server import Server
 
 PLAIN = r"""

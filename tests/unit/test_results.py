@@ -394,7 +394,7 @@ def test_a_class_of_the_program_is_called(impl: Impl, row_class: Any, many: int)
 def test_a_constructor_that_comes_later_is_called(name: str) -> None:
     program = f"""if True:
         from sqlalchemy.engine import Row, RowMapping
-        from fastpg._speedups import results_c as results
+        from pgflight._speedups import results_c as results
         calls = []
         plain = Row.{name}
         def later(*given):

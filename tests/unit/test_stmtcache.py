@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fastpg._contracts import StatementCache
+from pgflight._contracts import StatementCache
 from tests.fixtures.impl import Impl
 
 

@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
-from fastpg.hosts import shuffled
-from fastpg.url import connect_arguments, prepare_connect_kwargs
+from pgflight.hosts import shuffled
+from pgflight.url import connect_arguments, prepare_connect_kwargs
 
 
 def address(rest: str) -> dict[str, Any]:

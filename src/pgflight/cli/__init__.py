@@ -1,1 +1,1 @@
-"""The commands of `python -m fastpg`; imported by `fastpg.__main__` and never by the dialect."""
+"""The commands of `python -m pgflight`; imported by `pgflight.__main__`, never by the dialect."""

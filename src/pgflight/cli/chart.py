@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from xml.sax.saxutils import escape
 
-from fastpg.cli.report import BUILTIN, FASTPG, Measurement, Report
+from pgflight.cli.report import BUILTIN, PGFLIGHT, Measurement, Report
 
 _WIDTH = 900
 _NAME_WIDTH = 190
@@ -18,7 +18,7 @@ _PANEL_GAP = 110
 _TOP = 92
 _ROW = 34
 _BAR = 11
-_COLOURS = {BUILTIN: "#8c959f", FASTPG: "#0969da"}
+_COLOURS = {BUILTIN: "#8c959f", PGFLIGHT: "#0969da"}
 _TEXT = "#1f2328"
 _FAINT = "#59636e"
 
@@ -31,9 +31,9 @@ def draw(report: Report) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" '
         f'width="{_WIDTH}" height="{height}" role="img" '
         'font-family="system-ui, -apple-system, Segoe UI, Helvetica, Arial, sans-serif">',
-        "<title>The same work on the built-in dialect and on fastpg</title>",
+        "<title>The same work on the built-in dialect and on pgflight</title>",
         f'<rect width="{_WIDTH}" height="{height}" rx="8" fill="#ffffff" stroke="#d1d9e0"/>',
-        _text(24, 34, "The same work, built-in dialect and fastpg", size=18, weight=600),
+        _text(24, 34, "The same work, built-in dialect and pgflight", size=18, weight=600),
         *_legend(),
         *_panel(_panel_left(0), "seconds (median)", rows, Measurement.median, "{:.3f}"),
     ]
@@ -63,9 +63,9 @@ def _panel(
     yield _text(left, 80, heading, size=12, fill=_FAINT)
     for index, step in enumerate(rows):
         top = _TOP + _ROW * index
-        figures = {side: measure(step, side) for side in (BUILTIN, FASTPG)}
+        figures = {side: measure(step, side) for side in (BUILTIN, PGFLIGHT)}
         scale = _PANEL_WIDTH / max(*figures.values(), 1e-9)
-        for place, side in enumerate((BUILTIN, FASTPG)):
+        for place, side in enumerate((BUILTIN, PGFLIGHT)):
             y = top + place * (_BAR + 1)
             width = max(figures[side] * scale, 1.0)
             yield (
@@ -76,7 +76,7 @@ def _panel(
 
 
 def _legend() -> Iterator[str]:
-    for x, side, label in ((24, BUILTIN, "built into SQLAlchemy"), (190, FASTPG, "fastpg")):
+    for x, side, label in ((24, BUILTIN, "built into SQLAlchemy"), (190, PGFLIGHT, "pgflight")):
         yield f'<rect x="{x}" y="48" width="12" height="12" fill="{_COLOURS[side]}"/>'
         yield _text(x + 18, 58, label, size=12)
 

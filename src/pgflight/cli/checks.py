@@ -18,8 +18,8 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from fastpg.cli.environment import Fact
-from fastpg.cli.target import one_line
+from pgflight.cli.environment import Fact
+from pgflight.cli.target import one_line
 
 
 class Wrong(Exception):
@@ -118,11 +118,11 @@ async def _values(engine: AsyncEngine) -> str:
 
 async def _transaction(engine: AsyncEngine) -> str:
     current = select(func.current_setting("application_name"))
-    change = select(func.set_config("application_name", "fastpg doctor", True))
+    change = select(func.set_config("application_name", "pgflight doctor", True))
     async with engine.connect() as connection:
         before = await connection.scalar(current)
         await connection.execute(change)
-        _expect("a local setting", await connection.scalar(current), "fastpg doctor")
+        _expect("a local setting", await connection.scalar(current), "pgflight doctor")
         await connection.rollback()
         _expect("the setting after ROLLBACK", await connection.scalar(current), before)
     return "ROLLBACK undoes"

@@ -1,4 +1,4 @@
-"""A throw-away PostgreSQL server: `python -m fastpg demo` and the test fixtures start one.
+"""A throw-away PostgreSQL server: `python -m pgflight demo` and the test fixtures start one.
 
 The server belongs to this process. It goes away with `stop()`, at interpreter exit, and, through
 a guard process that holds the other end of a pipe, when this process is killed.
@@ -98,7 +98,7 @@ class TempCluster:
         """
         if self._directory is not None:
             raise RuntimeError("the temporary PostgreSQL is running already; call stop() first")
-        self._directory = Path(tempfile.mkdtemp(prefix="fastpg-", dir=shared_directory()))
+        self._directory = Path(tempfile.mkdtemp(prefix="pgflight-", dir=shared_directory()))
         atexit.register(self.stop)
         try:
             if self._account is not None:

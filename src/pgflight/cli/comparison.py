@@ -18,18 +18,18 @@ from sqlalchemy import select
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from fastpg.cli.core_steps import POOL_SIZE
-from fastpg.cli.dataset import Dataset
-from fastpg.cli.digest import digest
-from fastpg.cli.environment import is_ours
-from fastpg.cli.report import BUILTIN, FASTPG, SIDES, Measurement
-from fastpg.cli.roundtrips import RoundTripProxy, Upstream
-from fastpg.cli.schema import demo_schema
-from fastpg.cli.target import BUILTIN_DRIVER, OUR_DRIVER, CommandError, one_line
-from fastpg.cli.workload import Step
+from pgflight.cli.core_steps import POOL_SIZE
+from pgflight.cli.dataset import Dataset
+from pgflight.cli.digest import digest
+from pgflight.cli.environment import is_ours
+from pgflight.cli.report import BUILTIN, PGFLIGHT, SIDES, Measurement
+from pgflight.cli.roundtrips import RoundTripProxy, Upstream
+from pgflight.cli.schema import demo_schema
+from pgflight.cli.target import BUILTIN_DRIVER, OUR_DRIVER, CommandError, one_line
+from pgflight.cli.workload import Step
 
-_DRIVERS = {BUILTIN: BUILTIN_DRIVER, FASTPG: OUR_DRIVER}
-_LABELS = {BUILTIN: "the built-in dialect", FASTPG: "fastpg"}
+_DRIVERS = {BUILTIN: BUILTIN_DRIVER, PGFLIGHT: OUR_DRIVER}
+_LABELS = {BUILTIN: "the built-in dialect", PGFLIGHT: "pgflight"}
 # The smallest distance of a network between client and server; see RoundTripProxy.
 _PROXY_DELAY = 0.001
 _PROXY_SECONDS = 20.0
@@ -133,7 +133,7 @@ def _engine(url: URL, side: str) -> AsyncEngine:
     )
     served_by = type(engine.dialect).__module__
     # The whole comparison hangs on this: two names, two dialects.
-    if is_ours(served_by) != (side == FASTPG):
+    if is_ours(served_by) != (side == PGFLIGHT):
         raise CommandError(f"{_DRIVERS[side]} is served by {served_by}: remove what registers it")
     return engine
 

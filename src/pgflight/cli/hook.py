@@ -1,6 +1,6 @@
 """`enable`, `disable` and `status`: the start-up hook of one environment's site-packages.
 
-Called by `fastpg.__main__`. The hook is a copy of `fastpg/_autostart.py` and the file or files
+Called by `pgflight.__main__`. The hook is a copy of `pgflight/_autostart.py` and the file or files
 by which the interpreter calls it: a .pth file with one import line, and from Python 3.15 on a
 .start file (PEP 829), which then replaces that line.
 """
@@ -17,15 +17,15 @@ import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
-import fastpg
-from fastpg import _autostart
-from fastpg.cli import environment
-from fastpg.cli.target import CommandError
+import pgflight
+from pgflight import _autostart
+from pgflight.cli import environment
+from pgflight.cli.target import CommandError
 
-_MODULE = "_fastpg_enable"
-_PTH = "fastpg-enable.pth"
-_START = "fastpg-enable.start"
-_NOTE = "# Written by `python -m fastpg enable`; `python -m fastpg disable` removes it.\n"
+_MODULE = "_pgflight_enable"
+_PTH = "pgflight-enable.pth"
+_START = "pgflight-enable.start"
+_NOTE = "# Written by `python -m pgflight enable`; `python -m pgflight disable` removes it.\n"
 # The line guards itself: somebody may have removed the module and left this file.
 _PTH_LINE = (
     f'import sys; exec("try:\\n import {_MODULE}\\nexcept ImportError:\\n pass\\n'
@@ -46,12 +46,12 @@ def enable(arguments: argparse.Namespace) -> int:
         _withdraw(written)
         raise CommandError(
             f"the hook has no effect in {directory}: {serving.name} there is {serving.text}; "
-            "install fastpg into this environment (pip install fastpg) and try again"
+            "install pgflight into this environment (pip install pgflight) and try again"
             + (" (what was written has been removed)" if written else "")
         )
     if sys.prefix == sys.base_prefix:
         print(f"note: this is no virtual environment; every program of {sys.prefix} is concerned")
-    print(f"{serving.name} is served by {serving.text}; undo with: python -m fastpg disable")
+    print(f"{serving.name} is served by {serving.text}; undo with: python -m pgflight disable")
     return 0
 
 
@@ -89,18 +89,20 @@ def status(arguments: argparse.Namespace) -> int:
 def _hook_fact(serving: environment.Fact) -> environment.Fact:
     found = hook_paths()
     if not found:
-        return environment.Fact("start-up hook", True, "not enabled (python -m fastpg enable)")
+        return environment.Fact("start-up hook", True, "not enabled (python -m pgflight enable)")
     where = ", ".join(map(str, found))
     if serving.good and not environment.is_ours(serving.text):
         return environment.Fact(
-            "start-up hook", False, f"without effect, run `python -m fastpg enable` again: {where}"
+            "start-up hook",
+            False,
+            f"without effect, run `python -m pgflight enable` again: {where}",
         )
     expected = hook_files()
     if any(path.read_text("utf-8") != expected.get(path.name) for path in found):
         return environment.Fact(
             "start-up hook",
             False,
-            f"written by another version, run `python -m fastpg enable` again: {where}",
+            f"written by another version, run `python -m pgflight enable` again: {where}",
         )
     return environment.Fact("start-up hook", True, f"enabled: {where}")
 
@@ -168,11 +170,11 @@ def hook_paths() -> list[Path]:
 def target_directory() -> Path:
     """Return the site-packages directory that the hook of the running environment belongs in.
 
-    It is the user's own one where fastpg itself was installed there (`pip install --user`).
+    It is the user's own one where pgflight itself was installed there (`pip install --user`).
     """
     if site.ENABLE_USER_SITE:
         user = Path(site.getusersitepackages())
-        if user in Path(str(fastpg.__file__)).parents:
+        if user in Path(str(pgflight.__file__)).parents:
             return user
     return Path(sysconfig.get_path("purelib"))
 

@@ -24,7 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-SCHEMA = "fastpg_demo"
+SCHEMA = "pgflight_demo"
 
 
 class Base(DeclarativeBase):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from fastpg.cli.dataset import Rows
+from pgflight.cli.dataset import Rows
 
 
 class Outcome(NamedTuple):

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 BUILTIN = "builtin"
-FASTPG = "fastpg"
-SIDES = (BUILTIN, FASTPG)
+PGFLIGHT = "pgflight"
+SIDES = (BUILTIN, PGFLIGHT)
 
 
 @dataclasses.dataclass
@@ -39,7 +39,7 @@ class Measurement:
     @property
     def speedup(self) -> float:
         """How many times as long the built-in dialect took."""
-        return self.median(BUILTIN) / self.median(FASTPG)
+        return self.median(BUILTIN) / self.median(PGFLIGHT)
 
 
 @dataclasses.dataclass
@@ -76,14 +76,14 @@ class Report:
         for step, shown in zip(self.steps, plain["steps"], strict=True):
             shown["median_seconds"] = {side: round(step.median(side), 6) for side in SIDES}
             shown["speedup"] = round(step.speedup, 3)
-        return {"report": "fastpg demo", **plain}
+        return {"report": "pgflight demo", **plain}
 
     def conditions(self) -> str:
         """Return versions, machine and date in one sentence."""
         named = ", ".join(
             f"{label} {self.versions[name]}"
             for name, label in (
-                ("fastpg", "fastpg"),
+                ("pgflight", "pgflight"),
                 ("sqlalchemy", "SQLAlchemy"),
                 ("asyncpg", "asyncpg"),
                 ("python", "Python"),
@@ -106,9 +106,9 @@ def show(report: Report, console: Console) -> None:
         collapse_padding=True,
     )
     table.add_column("step", no_wrap=True)
-    headings = ["rows", "built-in\nseconds", "fastpg\nseconds", "times\nas fast"]
+    headings = ["rows", "built-in\nseconds", "pgflight\nseconds", "times\nas fast"]
     if not report.not_counted:
-        headings += ["built-in\ntrips", "fastpg\ntrips"]
+        headings += ["built-in\ntrips", "pgflight\ntrips"]
     for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
     for step in report.steps:
@@ -120,7 +120,8 @@ def show(report: Report, console: Console) -> None:
     console.print(f"Seconds: {rounds}, taking turns, nothing between client and server.")
     cpu = {side: statistics.median(report.total().cpu_seconds[side]) for side in SIDES}
     console.print(
-        f"Of these the client's processor: {cpu[BUILTIN]:.2f} built-in, {cpu[FASTPG]:.2f} fastpg."
+        f"Of these the client's processor: {cpu[BUILTIN]:.2f} built-in, "
+        f"{cpu[PGFLIGHT]:.2f} pgflight."
     )
     if report.not_counted:
         console.print(f"Round trips were not counted: {report.not_counted}")
@@ -134,7 +135,7 @@ def _cells(step: Measurement) -> list[str]:
         step.name,
         f"{step.rows:,}",
         f"{step.median(BUILTIN):.3f}",
-        f"{step.median(FASTPG):.3f}",
+        f"{step.median(PGFLIGHT):.3f}",
         f"{step.speedup:.2f}",
     ]
     return cells + [f"{step.round_trips[side]:,}" for side in SIDES if side in step.round_trips]

@@ -15,10 +15,10 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from fastpg.cli.model import SCHEMA
-from fastpg.cli.target import CommandError, one_line, shown
+from pgflight.cli.model import SCHEMA
+from pgflight.cli.target import CommandError, one_line, shown
 
-MARK = "made by `python -m fastpg demo`, which drops it"
+MARK = "made by `python -m pgflight demo`, which drops it"
 _CONNECT_SECONDS = 20.0
 _DROP_SECONDS = 60.0
 _LOCK = 0x66617374  # any number that is ours: one demonstration per database at a time

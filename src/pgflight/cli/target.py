@@ -1,6 +1,6 @@
 """The server that a command was pointed at: `--url`, checked before anything connects.
 
-`demo` and `doctor` call server_url(); `fastpg.__main__` turns CommandError into exit code 2.
+`demo` and `doctor` call server_url(); `pgflight.__main__` turns CommandError into exit code 2.
 This module imports SQLAlchemy only when a URL is parsed.
 """
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import URL
 
 BUILTIN_DRIVER = "postgresql+asyncpg"
-OUR_DRIVER = "postgresql+fastpg"
+OUR_DRIVER = "postgresql+pgflight"
 _ACCEPTED = ("postgresql", "postgres", BUILTIN_DRIVER, OUR_DRIVER)
 
 

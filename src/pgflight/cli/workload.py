@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from fastpg.cli import core_steps, orm_steps
-from fastpg.cli.dataset import Dataset
-from fastpg.cli.outcome import Outcome
+from pgflight.cli import core_steps, orm_steps
+from pgflight.cli.dataset import Dataset
+from pgflight.cli.outcome import Outcome
 
 
 class Step(NamedTuple):

@@ -2,7 +2,7 @@
 
 Level ``public`` uses asyncpg's documented API only.  Level ``private`` also uses the names of
 :data:`PRIVATE_NAMES`; each is looked for when this package is imported, and where one is missing
-the public path serves.  ``FASTPG_DRIVER=public|private|auto`` (default ``auto``) chooses.
+the public path serves.  ``PGFLIGHT_DRIVER=public|private|auto`` (default ``auto``) chooses.
 """
 
 from __future__ import annotations

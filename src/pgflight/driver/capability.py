@@ -84,16 +84,16 @@ def _missing_names(names: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
 def _choose(wanted: str, missing: tuple[str, ...]) -> Capabilities:
     if wanted not in LEVELS:
         raise ValueError(
-            f"FASTPG_DRIVER is {wanted!r}; set it to one of auto, private or public, or unset it"
+            f"PGFLIGHT_DRIVER is {wanted!r}; set it to one of auto, private or public, or unset it"
         )
     if wanted == "public":
-        return Capabilities("public", "FASTPG_DRIVER=public asks for it", missing)
+        return Capabilities("public", "PGFLIGHT_DRIVER=public asks for it", missing)
     if not missing:
-        asked = "FASTPG_DRIVER=private asks for it" if wanted == "private" else "all names found"
+        asked = "PGFLIGHT_DRIVER=private asks for it" if wanted == "private" else "all names found"
         return Capabilities("private", f"{asked} in asyncpg {asyncpg.__version__}", ())
     lacks = f"asyncpg {asyncpg.__version__} lacks {', '.join(missing)}"
     if wanted == "private":
-        raise ImportError(f"FASTPG_DRIVER=private cannot be served: {lacks}; set it to auto")
+        raise ImportError(f"PGFLIGHT_DRIVER=private cannot be served: {lacks}; set it to auto")
     return Capabilities("public", lacks, missing)
 
 
@@ -106,7 +106,7 @@ def _choose_pipeline(chosen: Capabilities, missing: tuple[str, ...]) -> Pipeline
     return PipelineCapability(True, f"all names found in asyncpg {asyncpg.__version__}")
 
 
-_chosen = _choose(os.environ.get("FASTPG_DRIVER") or "auto", _missing_names(PRIVATE_NAMES))
+_chosen = _choose(os.environ.get("PGFLIGHT_DRIVER") or "auto", _missing_names(PRIVATE_NAMES))
 _pipeline = _choose_pipeline(_chosen, _missing_names(PIPELINE_NAMES))
 
 

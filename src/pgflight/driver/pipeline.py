@@ -2,7 +2,7 @@
 
 One :class:`Pipeline` per connection, used by the adapted connection.  asyncpg's own view of the
 connection (``is_in_transaction()``, ``transaction()`` as a savepoint) is kept as it would be if
-everything had been waited for.  How transactions end: :mod:`fastpg.driver.ends`.
+everything had been waited for.  How transactions end: :mod:`pgflight.driver.ends`.
 """
 
 from __future__ import annotations

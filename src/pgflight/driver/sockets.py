@@ -14,7 +14,7 @@ def check_socket_options(options: Mapping[str, int]) -> None:
     if options and not is_private():
         raise ValueError(
             f"{', '.join(sorted(options))} cannot be set: the driver level is public "
-            f"({capabilities().reason}); remove the option or unset FASTPG_DRIVER"
+            f"({capabilities().reason}); remove the option or unset PGFLIGHT_DRIVER"
         )
 
 

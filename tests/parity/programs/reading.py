@@ -1,6 +1,6 @@
 """Print what both dialects read while something that the compiled pieces rely on is not so.
 
-The first argument says what; it is brought about before fastpg is imported.
+The first argument says what; it is brought about before pgflight is imported.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from sqlalchemy.dialects import registry  # noqa: E402
 from sqlalchemy.engine import Row, RowMapping  # noqa: E402
 from sqlalchemy.ext.asyncio import create_async_engine  # noqa: E402
 
-import fastpg  # noqa: E402
-from fastpg import _impl  # noqa: E402
+import pgflight  # noqa: E402
+from pgflight import _impl  # noqa: E402
 
-registry.register("postgresql.fastpg", "fastpg.dialect", "PGDialect_asyncpg")
+registry.register("postgresql.pgflight", "pgflight.dialect", "PGDialect_asyncpg")
 SERIES = sa.text(
     "SELECT n, n::text AS t, n / 2.0 AS half, lpad(n::text, 32, '0')::uuid AS id "
     "FROM generate_series(1, 100) AS n"
@@ -73,10 +73,10 @@ async def main() -> None:
     extensions = [name for name, module in sys.modules.items() if _is_extension(name, module)]
     found = _impl.results.layout_found
     builtin, ours = [
-        await read(url.replace("asyncpg", driver, 1)) for driver in ("asyncpg", "fastpg")
+        await read(url.replace("asyncpg", driver, 1)) for driver in ("asyncpg", "pgflight")
     ]
     print("extensions:", bool(extensions))
-    print("form:", fastpg.implementation().name)
+    print("form:", pgflight.implementation().name)
     print("layouts:", found(Row), found(RowMapping))
     print("uuids tracked:", uuids_are_tracked())
     print("same:", builtin == ours, len(builtin[0]))
