@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import platform
 
-from setuptools import Extension, setup
+from setuptools import Extension, find_packages, setup
 
 # Sources in src/_speedups; a test checks this list against that directory.
 SPEEDUPS = (
@@ -114,7 +114,8 @@ def extension_arguments() -> dict[str, object]:
 
 
 setup(
-    packages=["pgflight", "pgflight.cli", "pgflight.driver", "pgflight._speedups"],
+    # src/pgflight/_speedups may be there, too: a developer's link to what is mapped below.
+    packages=[*find_packages("src", exclude=["_speedups", "*._speedups"]), "pgflight._speedups"],
     package_dir={"": "src", "pgflight._speedups": "src/_speedups"},
     **extension_arguments(),
 )

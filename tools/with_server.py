@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import subprocess
 
-from pgflight.cli.cluster import TempCluster, embedded_binaries, find_binaries
+from pgflight.cli.server.cluster import TempCluster, embedded_binaries, find_binaries
 
 
 def main() -> int:

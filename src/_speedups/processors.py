@@ -1,6 +1,7 @@
 """Processors of single values that SQLAlchemy's types ask for, without Python frames in between.
 
-pgflight.types makes them, through pgflight._impl; the row factories and parameter plans call them.
+pgflight.dialect.types makes them, through pgflight._impl; the row factories and parameter plans
+call them.
 """
 
 from __future__ import annotations

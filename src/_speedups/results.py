@@ -1,6 +1,6 @@
 """Rows, mappings and scalars of a result.
 
-pgflight.result makes a factory per result, through pgflight._impl. The compiled form is
+pgflight.dialect.result makes a factory per result, through pgflight._impl. The compiled form is
 results_c.pyx.
 """
 

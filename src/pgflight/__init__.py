@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from ._registration import install, installed, uninstall
+from .activation.registration import install, installed, uninstall
 
 if TYPE_CHECKING:
     from collections.abc import (
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Mapped, Mapper, Session, scoped_session
 
     from ._impl import Implementation
-    from .copyout import AsyncCopyOut
-    from .statistics import Statistics
+    from .copying.copy_out import AsyncCopyOut
+    from .session.statistics import Statistics
 
     AsyncTarget = AsyncConnection | AsyncSession | async_scoped_session[Any]
     SyncTarget = Connection | Session | scoped_session[Any]
@@ -76,7 +76,7 @@ def stats(engine: Engine | AsyncEngine) -> Statistics:
     A snapshot: a named tuple of whole numbers.  Raises TypeError for what is no engine, or one
     that pgflight does not serve.
     """
-    from . import statistics
+    from .session import statistics
 
     return statistics.stats(engine)
 
@@ -130,9 +130,9 @@ def copy_in(
     the server refused.  Errors of ``rows`` are raised as they are.  Raises ArgumentError for what
     COPY cannot do, TypeError for a connection that pgflight does not serve, asyncio.TimeoutError.
     """
-    from . import copying
+    from .copying import copy_in
 
-    return copying.copy_in(target, table, rows, columns, progress=progress, timeout=timeout)
+    return copy_in.copy_in(target, table, rows, columns, progress=progress, timeout=timeout)
 
 
 @overload
@@ -218,6 +218,6 @@ def copy_out(
     nothing.  Values in a select are rendered into the COPY.  Raises ArgumentError for options that
     do not exist, SQLAlchemy's errors while it is read.
     """
-    from . import copyout
+    from .copying import copy_out
 
-    return copyout.copy_out(target, subject, columns, format=format, header=header, batch=batch)
+    return copy_out.copy_out(target, subject, columns, format=format, header=header, batch=batch)

@@ -14,11 +14,14 @@ from importlib import import_module
 from pgflight.cli.target import CommandError
 
 COMMANDS = {
-    "demo": ("demo", "run the same work on the built-in dialect and on pgflight, and compare"),
+    "demo": (
+        "demo.command",
+        "run the same work on the built-in dialect and on pgflight, and compare",
+    ),
     "doctor": ("doctor", "print versions and capabilities; with --url, try a server"),
-    "enable": ("hook", "let pgflight serve postgresql+asyncpg in this whole environment"),
-    "disable": ("hook", "undo `enable`"),
-    "status": ("hook", "say what serves postgresql+asyncpg in this environment, and why"),
+    "enable": ("enable", "let pgflight serve postgresql+asyncpg in this whole environment"),
+    "disable": ("enable", "undo `enable`"),
+    "status": ("enable", "say what serves postgresql+asyncpg in this environment, and why"),
 }
 """Command -> (module of pgflight.cli, help). The module's function of that name takes the parsed
 arguments and returns the exit code."""

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
-from pgflight._sqlalchemy import SQLALCHEMY_2_1
+from pgflight.compat.versions import SQLALCHEMY_2_1
 from tests.adversity.server_view import Connections, View, pool_of
 from tests.fixtures.engines import Dialect
 from tests.fixtures.outcome import Both, attempt

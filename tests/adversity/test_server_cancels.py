@@ -18,7 +18,7 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from pgflight._sqlalchemy import SQLALCHEMY_2_1
+from pgflight.compat.versions import SQLALCHEMY_2_1
 from tests.adversity import storm_units
 from tests.adversity.server_view import Connections, View, check_flag, pool_of
 from tests.adversity.storm_units import ROWS_PER_UNIT, Unit

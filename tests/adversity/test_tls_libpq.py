@@ -18,7 +18,7 @@ import pytest
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
-from pgflight.url import connect_arguments, prepare_connect_kwargs
+from pgflight.options.url import connect_arguments, prepare_connect_kwargs
 from tests.adversity.tls_server import (
     Endpoint,
     binaries,

@@ -14,7 +14,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from pgflight.cli.cluster import TempCluster
+from pgflight.cli.server.cluster import TempCluster
 from tests.adversity.tls_server import (
     Endpoint,
     binaries,

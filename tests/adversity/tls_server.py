@@ -16,8 +16,8 @@ from typing import Any, TypeVar
 
 import asyncpg
 
-from pgflight.cli.cluster import TempCluster, embedded_binaries, find_binaries
-from pgflight.url import prepare_connect_kwargs
+from pgflight.cli.server.cluster import TempCluster, embedded_binaries, find_binaries
+from pgflight.options.url import prepare_connect_kwargs
 from tests.adversity.tls_front import TLSFront
 from tests.unit.tls_material import Material
 

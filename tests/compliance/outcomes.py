@@ -22,7 +22,7 @@ PIPELINE_VARIABLE = "PGFLIGHT_COMPLIANCE_PIPELINE"
 
 def choose_pipeline(mode: str) -> None:
     """Make `mode` the default of every connection."""
-    from pgflight.connection import AsyncAdapt_asyncpg_connection as adapted
+    from pgflight.dbapi.connection import AsyncAdapt_asyncpg_connection as adapted
 
     make: Any = adapted.__init__
 

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.types import TypeDecorator
 
 import pgflight
-from pgflight import bulk
+from pgflight.bulk import array_changes
 from tests.fixtures.engines import Dialect
 from tests.fixtures.outcome import Both, attempt, refused
 from tests.fixtures.tasks import run
@@ -94,7 +94,7 @@ async def contents(connection: AsyncConnection) -> Any:
 
 
 def is_ours(engine: AsyncEngine) -> bool:
-    return isinstance(engine.dialect, bulk.BulkDialect)
+    return isinstance(engine.dialect, array_changes.BulkDialect)
 
 
 def numbers(number: int, **more: Any) -> list[dict[str, Any]]:
@@ -358,7 +358,7 @@ def test_errors_are_the_same(both: Both, kind: str, name: str, at: int, hidden: 
                 return [failure[1], goes_on]
             if isinstance(failure.params, tuple):  # a list of a kind of its own
                 shown, sets = failure.params
-                assert shown == "pgflight.columnwise.ColumnRows"
+                assert shown == "pgflight.bulk.column_rows.ColumnRows"
                 failure = replace(failure, params=sets)
             return [failure, getattr(goes_on, "pgcode", goes_on)]
 
@@ -503,7 +503,7 @@ def test_a_hook_that_rewrites(both: Both) -> None:
             await connection.execute(update, numbers(40))
             await connection.execute(delete, keys(20))
             if is_ours(engine):
-                assert pgflight.stats(engine).array_fallbacks == {bulk._REWRITTEN: 2}
+                assert pgflight.stats(engine).array_fallbacks == {array_changes._REWRITTEN: 2}
             return await contents(connection)
 
     both(work, **ON)

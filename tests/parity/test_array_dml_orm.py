@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, relationship, selectinload
 
 import pgflight
-from pgflight import bulk
+from pgflight.bulk import array_changes
 from tests.fixtures.outcome import Both, Failure, attempt
 from tests.parity.scratch import scratch
 
@@ -213,7 +213,7 @@ def test_the_orm_does_the_same(both: Both, name: str, watched: bool) -> None:
                         table: Any = model.__table__
                         rows = sa.select(table).order_by(*table.primary_key)
                         found.append((await connection.execute(rows)).all())
-        if isinstance(engine.dialect, bulk.BulkDialect):
+        if isinstance(engine.dialect, array_changes.BulkDialect):
             assert pgflight.stats(engine).array_dml == arrays, pgflight.stats(
                 engine
             ).array_fallbacks
@@ -235,7 +235,7 @@ def test_counts_are_those_of_the_tags(both: Both) -> None:
             rows = [{"pk": n * 2, "n": n} for n in range(1, NUMBER + 1)]
             result: Any = await connection.execute(change, rows)
             assert not result.supports_sane_multi_rowcount()
-            ours = isinstance(engine.dialect, bulk.BulkDialect)
+            ours = isinstance(engine.dialect, array_changes.BulkDialect)
             assert result.rowcount == (NUMBER // 2 if ours else -1)
             return None
 

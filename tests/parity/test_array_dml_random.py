@@ -15,7 +15,7 @@ from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 import pgflight
-from pgflight import bulk
+from pgflight.bulk import array_changes
 from tests.fixtures.outcome import Both, Failure
 from tests.parity.scratch import apart, scratch
 from tests.parity.test_array_random import KINDS
@@ -133,7 +133,7 @@ def test_random_changes(both: Both, program: dict[str, Any]) -> None:
                 if isinstance(outcome.params, tuple):  # of a list of its own kind
                     outcome = replace(outcome, params=outcome.params[-1])
             else:
-                is_ours = isinstance(engine.dialect, bulk.BulkDialect)
+                is_ours = isinstance(engine.dialect, array_changes.BulkDialect)
                 if is_ours and pgflight.stats(engine).array_dml and statement.is_delete:
                     assert outcome.rowcount == before - after
                 elif is_ours and pgflight.stats(engine).array_dml and statement.is_insert:

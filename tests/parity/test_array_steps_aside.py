@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.types import TypeDecorator
 
 import pgflight
-from pgflight import bulk
+from pgflight.bulk import array_changes
 from tests.fixtures.engines import Dialect
 from tests.fixtures.outcome import Both, attempt, refused
 from tests.fixtures.tasks import run
@@ -54,7 +54,7 @@ wide = sa.Table(
     "wide_of_arrays",
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),
-    *(sa.Column(f"c{n}", sa.Integer) for n in range(bulk.MOST_COLUMNS + 1)),
+    *(sa.Column(f"c{n}", sa.Integer) for n in range(array_changes.MOST_COLUMNS + 1)),
 )
 insert = full.insert()
 returning = full.insert().returning(full.c.n)
@@ -170,7 +170,7 @@ def test_the_usual_way_is_taken_and_its_reason_counted(
                 for _ in range(2)
             ]
             contents = await _contents(connection)
-        if not isinstance(engine.dialect, bulk.BulkDialect):
+        if not isinstance(engine.dialect, array_changes.BulkDialect):
             return [sent, seen, contents]
         numbers = pgflight.stats(engine)
         assert (numbers.array_inserts, numbers.array_fallbacks) == (0, {reason: 2})
@@ -254,7 +254,7 @@ def test_errors_without_returning_are_the_same(
             goes_on = await attempt(connection.scalar(sa.select(sa.literal(5))))
             if isinstance(failure.params, tuple):  # a list of a kind of its own
                 kind, rows = failure.params
-                assert kind == "pgflight.columnwise.ColumnRows"
+                assert kind == "pgflight.bulk.column_rows.ColumnRows"
                 failure = replace(failure, params=rows)
             return [failure, getattr(goes_on, "pgcode", goes_on)]
 
@@ -295,7 +295,7 @@ def test_autocommit_is_atomic(both: Both) -> None:
                 found.append(await refused(send) if failed else await send)
                 found.append(await connection.scalar(sa.select(sa.func.count()).select_from(table)))
             await connection.execute(sa.text("DROP TABLE autocommitted"))
-        if isinstance(engine.dialect, bulk.BulkDialect):
+        if isinstance(engine.dialect, array_changes.BulkDialect):
             counted = pgflight.stats(engine)
             assert counted.array_inserts == 1
             assert counted.array_fallbacks == {
@@ -327,8 +327,8 @@ def test_a_hook_that_rewrites(both: Both) -> None:
                 await connection.execute(insert, numbers(25))
             change.clear()
             contents = await _contents(connection)
-        if isinstance(engine.dialect, bulk.BulkDialect):
-            assert pgflight.stats(engine).array_fallbacks == {bulk._REWRITTEN: 3}
+        if isinstance(engine.dialect, array_changes.BulkDialect):
+            assert pgflight.stats(engine).array_fallbacks == {array_changes._REWRITTEN: 3}
         return contents
 
     both(work)

@@ -295,7 +295,7 @@ def test_an_error_names_row_and_column_and_nothing_is_stored(ours: Dialect, case
     if column is not None:
         assert f"column {column!r}" in str(error) or error.orig.column_name == column
     if isinstance(error, sa.exc.DBAPIError):
-        assert type(error.orig).__module__ == "pgflight.errors"
+        assert type(error.orig).__module__ == "pgflight.dbapi.errors"
         orig: Any = error.orig
         assert orig.row == row
 

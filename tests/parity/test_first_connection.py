@@ -16,10 +16,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from pgflight import driver
-from pgflight.codecs import set_json_codec
-from pgflight.connection import AsyncAdapt_asyncpg_connection
+from pgflight.dbapi.connection import AsyncAdapt_asyncpg_connection
 from pgflight.dialect import PGDialect_asyncpg
-from pgflight.initialize import QUESTION
+from pgflight.dialect.first_connection import QUESTION
+from pgflight.session.codecs import set_json_codec
 from tests.fixtures.engines import Dialect
 from tests.fixtures.proxy import Proxy
 from tests.fixtures.statements import Statements
@@ -267,7 +267,7 @@ def test_the_log_shows_the_question(
 
 
 def unable(monkeypatch: pytest.MonkeyPatch, question: str) -> None:
-    monkeypatch.setattr("pgflight.initialize.QUESTION", question)
+    monkeypatch.setattr("pgflight.dialect.first_connection.QUESTION", question)
 
 
 @pytest.mark.parametrize(
@@ -304,7 +304,8 @@ def test_a_level_that_the_server_does_not_keep_is_asked_for(
 ) -> None:
     """As on a fork that turns one level into another: the failed check leaves nothing behind."""
     monkeypatch.setattr(
-        "pgflight.initialize._CONFIRM", "BEGIN ISOLATION LEVEL {upper}; SELECT 1/0 /* {lower} */"
+        "pgflight.dialect.first_connection._CONFIRM",
+        "BEGIN ISOLATION LEVEL {upper}; SELECT 1/0 /* {lower} */",
     )
 
     async def work() -> None:

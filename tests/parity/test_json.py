@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import ARRAY, JSON, Column, Integer, MetaData, Table, cast, literal, select, text
 from sqlalchemy.dialects.postgresql import JSONB
 
-from pgflight.codecs import takes_bytes
+from pgflight.session.codecs import takes_bytes
 from tests.fixtures.engines import Dialect
 
 DOCUMENTS: list[Any] = [
@@ -183,6 +183,6 @@ def test_what_json_loads_refuses_is_refused_alike(
 
     theirs, ours = asyncio.run(work())
     assert type(ours) is type(theirs)
-    assert str(ours).replace("pgflight.errors", "") == str(theirs).replace(
+    assert str(ours).replace("pgflight.dbapi.errors", "") == str(theirs).replace(
         "sqlalchemy.dialects.postgresql.asyncpg", ""
     )

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from pgflight import driver
-from pgflight.driver import arrays
+from pgflight.driver import known_types
 from tests.fixtures.engines import Dialect
 from tests.fixtures.outcome import Both
 from tests.fixtures.proxy import Proxy
@@ -35,7 +35,7 @@ def test_numbers(pgflight_dialect: Dialect) -> None:
                 )
             )
             types = {row[0]: tuple(row) for row in found}
-        for name, (element, array) in arrays._ARRAYS.items():
+        for name, (element, array) in known_types._ARRAYS.items():
             assert types[name] == (name, element, array, f"_{name}", ",", "b")
 
     asyncio.run(work())
@@ -46,7 +46,7 @@ def _run(cursor: Any, text: str, connection: Any) -> None:
 
 
 @private
-@pytest.mark.parametrize("name", [*arrays._ARRAYS])
+@pytest.mark.parametrize("name", [*known_types._ARRAYS])
 def test_first_use_is_like_any_other(pgflight_dialect: Dialect, proxy: Proxy, name: str) -> None:
     async def work() -> None:
         engine = pgflight_dialect.engine(via=proxy)
@@ -116,6 +116,6 @@ class _Other:
 @private
 def test_a_driver_that_cannot_be_told() -> None:
     other: Any = _Deaf()
-    assert arrays.know_arrays(other) is False
+    assert known_types.know_arrays(other) is False
     other._protocol = _Other()
-    assert arrays.know_arrays(other) is False
+    assert known_types.know_arrays(other) is False

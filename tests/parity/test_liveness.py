@@ -19,7 +19,8 @@ from sqlalchemy import create_engine, event, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import StaticPool
 
-from pgflight import driver, liveness
+from pgflight import driver
+from pgflight.dialect import pool_health
 from tests.fixtures.engines import Dialect
 from tests.fixtures.proxy import Proxy
 from tests.fixtures.server import Server
@@ -160,20 +161,20 @@ def test_a_death_that_the_loop_has_not_seen(
 ) -> None:
     """Because the program kept it busy: the farewell and the end still lie in the socket."""
     taken_in: list[bool] = []
-    take_in = liveness._take_in
+    take_in = pool_health._take_in
 
     async def watched(*args: Any) -> bool:
         taken_in.append(await take_in(*args))
         return taken_in[-1]
 
-    monkeypatch.setattr(liveness, "_take_in", watched)
+    monkeypatch.setattr(pool_health, "_take_in", watched)
 
     async def work() -> None:
         engine = pgflight_dialect.engine(pool_size=1, max_overflow=0)
         pid = await pid_of(engine)
         try:
             kill_while_blocked(pgflight_dialect.server, pid, await socket_of(engine))
-            time.sleep(liveness.IDLE_SECONDS)
+            time.sleep(pool_health.IDLE_SECONDS)
             assert await pid_of(engine) != pid
             # uvloop, and Python 3.10, may have come to read it before the pool was asked
             early = loop is uvloop_run or sys.version_info < (3, 11)
@@ -205,7 +206,7 @@ def test_news_that_are_no_death(pgflight_dialect: Dialect, proxy: Proxy) -> None
         poll.register(listening._transport.get_extra_info("socket").fileno(), select.POLLIN)
         in_a_thread(lambda: notify(pgflight_dialect))
         assert poll.poll(10_000)
-        time.sleep(liveness.IDLE_SECONDS)
+        time.sleep(pool_health.IDLE_SECONDS)
         with proxy.counting() as trips:
             async with engine.connect():
                 assert not poll.poll(0)
@@ -283,7 +284,7 @@ def test_events_of_healthy_connections(dialect: Dialect) -> None:
         seen = listen(engine)
         await pid_of(engine)
         assert seen == ["connect", "checkout", "reset", "checkin"]
-        await asyncio.sleep(2 * liveness.IDLE_SECONDS)
+        await asyncio.sleep(2 * pool_health.IDLE_SECONDS)
         await pid_of(engine)
         assert seen[4:] == ["checkout", "reset", "checkin"]
 

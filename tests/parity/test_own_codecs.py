@@ -17,8 +17,9 @@ from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from pgflight import _impl, codecs, driver
-from pgflight.driver import value_codecs
+from pgflight import _impl, driver
+from pgflight.driver import known_types
+from pgflight.session import codecs
 from tests.fixtures.engines import Dialect
 from tests.fixtures.outcome import Both
 from tests.fixtures.proxy import Proxy
@@ -450,7 +451,7 @@ def test_our_codecs_cost_no_round_trip(pgflight_dialect: Dialect, proxy: Proxy) 
     asyncio.run(work())
 
 
-SETTERS = [value_codecs._set_codec_public, value_codecs._set_codec_private, None]
+SETTERS = [known_types._set_codec_public, known_types._set_codec_private, None]
 
 
 @pytest.mark.parametrize("setter", SETTERS)

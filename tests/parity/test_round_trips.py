@@ -13,7 +13,7 @@ from sqlalchemy.pool import NullPool
 
 import pgflight
 from pgflight import driver
-from pgflight.statistics import Statistics
+from pgflight.session.statistics import Statistics
 from tests.fixtures.engines import Dialect
 from tests.fixtures.proxy import Proxy
 

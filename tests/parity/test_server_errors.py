@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy.exc
 from sqlalchemy import text
 
-from pgflight import errors
+from pgflight.dbapi import errors
 from tests.fixtures.engines import Dialect
 from tests.fixtures.server import Server
 

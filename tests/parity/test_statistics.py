@@ -12,7 +12,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
 import pgflight
-from pgflight.statistics import Statistics
+from pgflight.session.statistics import Statistics
 from tests.fixtures.engines import Dialect
 
 ZERO = Statistics(0, 0, 0, 0, 0)

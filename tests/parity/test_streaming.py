@@ -10,7 +10,7 @@ import sqlalchemy.exc
 from sqlalchemy import Column, Integer, MetaData, Table, func, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from pgflight import portal
+from pgflight.dbapi import held_cursor
 from tests.fixtures.engines import Dialect
 from tests.fixtures.proxy import Proxy
 
@@ -237,8 +237,8 @@ def test_the_program_closes_held_cursors_itself(pgflight_dialect: Dialect, comma
 
 def test_what_can_be_declared_is_told_in_linear_time() -> None:
     comments = "/* c */" * 5000
-    assert portal._DECLARABLE.match(f"{comments} -- line\n ( SELECT 1)")
-    assert not portal._DECLARABLE.match(f"{comments} INSERT INTO t VALUES (1)")
+    assert held_cursor._DECLARABLE.match(f"{comments} -- line\n ( SELECT 1)")
+    assert not held_cursor._DECLARABLE.match(f"{comments} INSERT INTO t VALUES (1)")
 
 
 def test_a_begun_transaction_in_autocommit_is_respected(pgflight_dialect: Dialect) -> None:

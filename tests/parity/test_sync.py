@@ -21,8 +21,8 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 from sqlalchemy.util.concurrency import greenlet_spawn
 
+from pgflight.dbapi.event_loop_thread import LoopThread
 from pgflight.dialect import PGDialect_asyncpg
-from pgflight.loopthread import LoopThread
 from tests.fixtures.engines import Dialect
 from tests.fixtures.server import Server
 

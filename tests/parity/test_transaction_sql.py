@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from pgflight import driver
-from pgflight.initialize import QUESTION
+from pgflight.dialect.first_connection import QUESTION
 from tests.fixtures.outcome import Both, attempt
 from tests.fixtures.proxy import Proxy
 from tests.fixtures.statements import Statements

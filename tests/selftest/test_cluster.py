@@ -14,8 +14,8 @@ import asyncpg
 import pytest
 from sqlalchemy.engine import make_url
 
-from pgflight.cli import binaries, cluster
-from pgflight.cli.cluster import TempCluster, embedded_binaries, find_binaries
+from pgflight.cli.server import binaries, cluster
+from pgflight.cli.server.cluster import TempCluster, embedded_binaries, find_binaries
 
 ROOT = Path(__file__).parents[2]
 FAST = {"fsync": "off"}
@@ -95,7 +95,7 @@ def test_a_port_taken_meanwhile_is_replaced(monkeypatch: pytest.MonkeyPatch) -> 
 def test_nothing_outlives_the_process(end: str) -> None:
     program = (
         "import os, signal\n"
-        "from pgflight.cli.cluster import TempCluster, embedded_binaries\n"
+        "from pgflight.cli.server.cluster import TempCluster, embedded_binaries\n"
         "running = TempCluster(embedded_binaries())\n"
         "running.start()\n"
         "pid = (running.directory / 'data' / 'postmaster.pid').read_text().split()[0]\n"

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import exc
 from sqlalchemy.dialects.postgresql import Range
 
-from pgflight import errors
+from pgflight.dbapi import errors
 from tests.fixtures.outcome import Failure, difference, portrait, refused
 
 UNLIKE: tuple[tuple[Any, Any], ...] = (

@@ -38,7 +38,7 @@ from pgflight.dialect import (
     PGExecutionContext_asyncpg,
     PGIdentifierPreparer_asyncpg,
 )
-from pgflight.statistics import Statistics
+from pgflight.session.statistics import Statistics
 
 # pgflight itself
 assert_type(pgflight.__version__, str)

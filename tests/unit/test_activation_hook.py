@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pgflight import _autostart, _registration
-from pgflight.cli import hook
+from pgflight.activation import registration, start_up_hook
+from pgflight.cli import enable
 from pgflight.cli.target import CommandError
 from tests.unit.environments import BUILTIN, OURS, Environment, succeed
 
@@ -31,11 +31,11 @@ def hook_names(environment: Environment) -> set[str]:
 def test_enable_and_disable(environment: Environment) -> None:
     assert environment.served() == BUILTIN
     said = succeed(environment.command("enable"))
-    for name in hook.hook_files():
+    for name in enable.hook_files():
         assert f"wrote {environment.site_packages / name}" in said
     assert f"postgresql+asyncpg is served by {OURS}" in said
     assert environment.served() == OURS
-    compiled = hook_names(environment) - set(hook.hook_files())
+    compiled = hook_names(environment) - set(enable.hook_files())
     assert [name.split(".")[0] for name in compiled] == ["_pgflight_enable"]
     said = succeed(environment.command("disable"))
     assert f"removed {environment.site_packages / 'pgflight-enable.pth'}" in said
@@ -168,24 +168,24 @@ def unprivileged(directory: Path) -> Iterator[None]:
 
 def test_directory_that_cannot_be_written(tmp_path: Path) -> None:
     with unprivileged(tmp_path), pytest.raises(CommandError) as refused:
-        hook.write_hook(tmp_path)
+        enable.write_hook(tmp_path)
     assert str(refused.value).startswith(f"{tmp_path} cannot be changed (Permission denied): ")
     assert list(tmp_path.iterdir()) == []
-    hook.write_hook(tmp_path)
+    enable.write_hook(tmp_path)
     with unprivileged(tmp_path), pytest.raises(CommandError):
-        hook.remove_hook(tmp_path)
+        enable.remove_hook(tmp_path)
 
 
 def test_hook_that_can_be_written_in_part_only(tmp_path: Path) -> None:
     (tmp_path / "pgflight-enable.pth").mkdir()
     with pytest.raises(CommandError):
-        hook.write_hook(tmp_path)
+        enable.write_hook(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["pgflight-enable.pth"]
 
 
 def test_files_for_each_python() -> None:
-    assert list(hook.hook_files((3, 14))) == ["_pgflight_enable.py", "pgflight-enable.pth"]
-    files = hook.hook_files((3, 15))
+    assert list(enable.hook_files((3, 14))) == ["_pgflight_enable.py", "pgflight-enable.pth"]
+    files = enable.hook_files((3, 15))
     assert list(files) == ["_pgflight_enable.py", "pgflight-enable.start", "pgflight-enable.pth"]
     lines = files["pgflight-enable.pth"].splitlines()
     assert [line.startswith("import ") for line in lines if not line.startswith("#")] == [True]
@@ -195,7 +195,7 @@ def test_files_for_each_python() -> None:
 def test_start_file_as_python_3_15_reads_it(environment: Environment) -> None:
     # PEP 829: entry points, one per line, resolved and called without arguments. CPython 3.15
     # goes through the directory of a virtual environment twice.
-    for name, text in hook.hook_files((3, 15)).items():
+    for name, text in enable.hook_files((3, 15)).items():
         if not name.endswith(".pth"):
             (environment.site_packages / name).write_text(text, "utf-8")
     reader = """
@@ -218,9 +218,9 @@ def test_hook_registers_what_install_registers() -> None:
     class Dialects:
         registry = Registry()
 
-    _autostart.register(Dialects)  # type: ignore[arg-type]
+    start_up_hook.register(Dialects)  # type: ignore[arg-type]
     assert Dialects.registry.registered == (
-        _registration.NAME,
-        _registration.MODULE,
-        _registration.CLASS,
+        registration.NAME,
+        registration.MODULE,
+        registration.CLASS,
     )

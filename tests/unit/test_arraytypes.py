@@ -8,8 +8,8 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
-from pgflight.arraytypes import array_type, why_not
 from pgflight.dialect import PGDialect_asyncpg
+from pgflight.parameters.array_types import array_type, why_not
 
 
 class Decorated(sa.TypeDecorator[str]):

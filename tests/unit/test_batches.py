@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.dialects.postgresql.base import PGCompiler
 
-from pgflight import batches
+from pgflight.bulk import insert_many_values
 from pgflight.dialect import PGDialect_asyncpg
 
 table = sa.Table(
@@ -72,7 +72,7 @@ def test_batches_are_sqlalchemys(name: str, page: int, limit: int) -> None:
             return PGCompiler._deliver_insertmanyvalues_batches(subject, *given)
 
         assert ours == delivered(subject, stock, number, page)
-    assert subject.__dict__[batches._LAYOUTS]
+    assert subject.__dict__[insert_many_values._LAYOUTS]
 
 
 @pytest.fixture
@@ -103,11 +103,11 @@ def test_few_texts_are_kept_and_none_of_the_programs_values(written: list[int]) 
     subject, _ = compiled("plain")
     for number in range(31, 60):
         delivered(subject, subject._deliver_insertmanyvalues_batches, number, 30)
-    (layout,) = subject.__dict__[batches._LAYOUTS].values()
-    assert set(layout._texts) == {*range(1, batches.SMALL + 1), 28, 29, 30}
-    assert batches.TEXTS_KEPT == 3
+    (layout,) = subject.__dict__[insert_many_values._LAYOUTS].values()
+    assert set(layout._texts) == {*range(1, insert_many_values.SMALL + 1), 28, 29, 30}
+    assert insert_many_values.TEXTS_KEPT == 3
     before = list(written)
-    for number in range(1, batches.SMALL + 1):
+    for number in range(1, insert_many_values.SMALL + 1):
         delivered(subject, subject._deliver_insertmanyvalues_batches, number, 30)
     assert written == before
     for kept in layout._texts.values():
@@ -116,7 +116,7 @@ def test_few_texts_are_kept_and_none_of_the_programs_values(written: list[int]) 
         assert not kept.sentinel_values
     for page in range(1, 20):
         delivered(subject, subject._deliver_insertmanyvalues_batches, 5, page)
-    assert len(subject.__dict__[batches._LAYOUTS]) <= batches.TEXTS_KEPT
+    assert len(subject.__dict__[insert_many_values._LAYOUTS]) <= insert_many_values.TEXTS_KEPT
 
 
 @pytest.mark.parametrize("why", ["unknown fields", "input sizes", "no list", "other layout"])
@@ -127,13 +127,13 @@ def test_sqlalchemy_makes_the_batches_where_it_must(
     sizes: Any = None
     rows: Any = [("x", 1)] * 5
     if why == "unknown fields":
-        monkeypatch.setattr(batches, "_KNOWN", False)
+        monkeypatch.setattr(insert_many_values, "_KNOWN", False)
     elif why == "input sizes":
         sizes = [("a", 1, 2)]
     elif why == "no list":
         rows = tuple(rows)
     else:
-        monkeypatch.setattr(batches, "_bounds", lambda *arguments: None)
+        monkeypatch.setattr(insert_many_values, "_bounds", lambda *arguments: None)
     sets = [{"a": "x", "b": 1}] * 5
     given = subject.string, rows, sets, sizes, 3, False, None
     found = list(subject._deliver_insertmanyvalues_batches(*given))

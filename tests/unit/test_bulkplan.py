@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
-from pgflight.bulkplan import ArrayInsert, plan_of
+from pgflight.bulk.insert_plan import ArrayInsert, plan_of
 from tests.unit.compiled_for_many import compiled_for_many
 
 metadata = sa.MetaData()

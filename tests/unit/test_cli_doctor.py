@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from pgflight.__main__ import main
-from pgflight.cli import checks
+from pgflight.cli import server_checks
 from tests.fixtures.server import Server
 from tests.unit.environments import import_path, run, succeed
 
@@ -70,7 +70,7 @@ def test_server(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", "--url", server.text()]) == 0
     said = capsys.readouterr().out
     assert f"ok    connect: PostgreSQL {server.version[0]}." in said
-    for check in checks.CHECKS:
+    for check in server_checks.CHECKS:
         assert f"ok    {check.name}: " in said
     assert server.address.password is None or str(server.address.password) not in said
 
@@ -93,15 +93,15 @@ def test_wrong_password(server: Server, capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_wrong_answer_is_found(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checks, "_expect", _expect_anything_else)
-    for check in checks.CHECKS[2:]:
-        fact = asyncio.run(checks.run_check(check, server.url("postgresql+pgflight"), 20))
+    monkeypatch.setattr(server_checks, "_expect", _expect_anything_else)
+    for check in server_checks.CHECKS[2:]:
+        fact = asyncio.run(server_checks.run_check(check, server.url("postgresql+pgflight"), 20))
         assert (fact.name, fact.good) == (check.name, False)
         assert "gave" in fact.text
 
 
 def _expect_anything_else(what: str, found: object, expected: object) -> None:
-    raise checks.Wrong(f"{what} gave {found!r}")
+    raise server_checks.Wrong(f"{what} gave {found!r}")
 
 
 def test_server_that_does_not_answer() -> None:
@@ -114,7 +114,7 @@ def test_server_that_does_not_answer() -> None:
         async with listener:
             port = listener.sockets[0].getsockname()[1]
             url = make_url(f"postgresql+pgflight://u:p@127.0.0.1:{port}/d")
-            fact = await checks.run_check(checks.CHECKS[0], url, 0.3)
+            fact = await server_checks.run_check(server_checks.CHECKS[0], url, 0.3)
         assert not fact.good
         return fact.text
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from pgflight.__main__ import COMMANDS, main
-from pgflight.cli import dataset, environment
+from pgflight.cli import environment
+from pgflight.cli.demo import dataset
 from pgflight.cli.target import BUILTIN_DRIVER, CommandError, server_url, shown
 from tests.unit.environments import import_path, project, run, succeed
 

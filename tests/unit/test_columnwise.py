@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from pgflight.bulkplan import ArrayInsert
-from pgflight.columnwise import PAGE_BYTES, ColumnRows
+from pgflight.bulk.column_rows import PAGE_BYTES, ColumnRows
+from pgflight.bulk.insert_plan import ArrayInsert
 
 PLAN = ArrayInsert("text", {0: "INTEGER[]", 1: "VARCHAR[]"}, 2)
 ROWS = [(1, "a"), (2, "b"), (3, None)]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pgflight.dialect import PGDialect_asyncpg
-from pgflight.statistics import _FOLD_AT, NOTHING, EngineCounters, Statistics
+from pgflight.session.statistics import _FOLD_AT, NOTHING, EngineCounters, Statistics
 
 
 class Retiring:

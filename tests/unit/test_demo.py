@@ -16,13 +16,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 import pgflight
 from pgflight.__main__ import main
-from pgflight.cli import schema, workload
-from pgflight.cli.dataset import Dataset
+from pgflight.cli.demo import schema, workload
+from pgflight.cli.demo.dataset import Dataset
+from pgflight.cli.demo.outcome import Outcome
+from pgflight.cli.demo.report import BUILTIN, PGFLIGHT
+from pgflight.cli.demo.workload import STEPS, Step
 from pgflight.cli.environment import is_ours
-from pgflight.cli.outcome import Outcome
-from pgflight.cli.report import BUILTIN, PGFLIGHT
 from pgflight.cli.target import CommandError
-from pgflight.cli.workload import STEPS, Step
 from tests.fixtures.server import Server
 from tests.unit.environments import import_path
 
@@ -181,7 +181,7 @@ def test_time_is_bounded(
         raise AssertionError
 
     only(monkeypatch, Step("the endless step", run))
-    monkeypatch.setattr("pgflight.cli.demo._SECONDS", 1.0)
+    monkeypatch.setattr("pgflight.cli.demo.command._SECONDS", 1.0)
     assert demo(server) == 2
     assert "was not done after 1 seconds: try --rows 1000" in capsys.readouterr().err
 

@@ -14,10 +14,10 @@ import pytest
 from rich.console import Console
 from sqlalchemy.engine import make_url
 
-from pgflight.cli import chart, comparison, dataset
-from pgflight.cli.digest import digest
-from pgflight.cli.report import BUILTIN, PGFLIGHT, Measurement, Report, show
-from pgflight.cli.roundtrips import RoundTripProxy, Upstream
+from pgflight.cli.demo import chart, comparison, dataset
+from pgflight.cli.demo.outcome import digest
+from pgflight.cli.demo.report import BUILTIN, PGFLIGHT, Measurement, Report, show
+from pgflight.cli.server.round_trips import RoundTripProxy, Upstream
 
 DIFFERENT: list[object] = [
     None,

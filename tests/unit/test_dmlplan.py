@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.types import TypeDecorator
 
-from pgflight import bulkplan, dmlplan
-from pgflight.bulkplan import ArrayChange, ArrayInsert
+from pgflight.bulk import insert_plan, update_delete_plan
+from pgflight.bulk.insert_plan import ArrayChange, ArrayInsert
 from tests.unit.compiled_for_many import compiled_for_many
 
 
@@ -97,8 +97,8 @@ def plan(
 ) -> tuple[ArrayInsert | str, Any]:
     compiled, text = compiled_for_many(statement, columns, translation)
     if compiled.isinsert:
-        return bulkplan.plan_of(compiled, text, translation, upserts=True), compiled
-    return dmlplan.plan_of(compiled, text, translation), compiled
+        return insert_plan.plan_of(compiled, text, translation, upserts=True), compiled
+    return update_delete_plan.plan_of(compiled, text, translation), compiled
 
 
 WRITTEN: dict[str, tuple[Any, list[str], str, tuple[int, ...]]] = {
@@ -202,16 +202,16 @@ def test_a_translated_schema_is_in_the_text() -> None:
     assert isinstance(found, ArrayInsert)
     assert found.text == "DELETE FROM other.touched WHERE other.touched.id = ANY ($1::INTEGER[])"
     third = compiled.preparer._render_schema_translates(compiled.string, {"own": "third"})
-    made = dmlplan.plan_of(compiled, third, {"own": "third"})
+    made = update_delete_plan.plan_of(compiled, third, {"own": "third"})
     assert isinstance(made, ArrayInsert)
     assert made.text == "DELETE FROM third.touched WHERE third.touched.id = ANY ($1::INTEGER[])"
 
 
 def test_a_plan_is_made_once_and_few_are_kept() -> None:
     found, compiled = plan(update, ["pk", "n"])
-    assert dmlplan.plan_of(compiled, compiled.string, None) is found
+    assert update_delete_plan.plan_of(compiled, compiled.string, None) is found
     for number in range(10):
-        other = dmlplan.plan_of(compiled, f"{compiled.string} -- {number}", None)
+        other = update_delete_plan.plan_of(compiled, f"{compiled.string} -- {number}", None)
         assert other == "a text that is not the statement's"
         assert len(compiled._pgflight_array_inserts) <= 3
 
@@ -442,5 +442,7 @@ def test_what_is_left_as_it_is(name: str) -> None:
 
 def test_without_the_option_an_upsert_has_no_plan() -> None:
     _, compiled = plan(upsert(), ["id", "name"])
-    assert bulkplan.plan_of(compiled, compiled.string, None) == "ON CONFLICT DO UPDATE"
-    assert isinstance(bulkplan.plan_of(compiled, compiled.string, None, upserts=True), ArrayChange)
+    assert insert_plan.plan_of(compiled, compiled.string, None) == "ON CONFLICT DO UPDATE"
+    assert isinstance(
+        insert_plan.plan_of(compiled, compiled.string, None, upserts=True), ArrayChange
+    )

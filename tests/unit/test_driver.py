@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 
 from pgflight import driver
-from pgflight.driver import capability, value_codecs
+from pgflight.driver import capability, known_types
 
 
 def in_process(level: str, code: str) -> subprocess.CompletedProcess[str]:
@@ -235,14 +235,14 @@ def test_the_public_level_refuses_socket_options(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize(
     ("version", "level", "expected"),
     [
-        ("0.32.0", "private", value_codecs._set_codec_public),
-        ("0.31.0", "public", value_codecs._set_codec_public),
-        ("1.0.0.dev0", "public", value_codecs._set_codec_public),
-        ("0.30.0", "private", value_codecs._set_codec_private),
+        ("0.32.0", "private", known_types._set_codec_public),
+        ("0.31.0", "public", known_types._set_codec_public),
+        ("1.0.0.dev0", "public", known_types._set_codec_public),
+        ("0.30.0", "private", known_types._set_codec_private),
         ("0.30.0", "public", None),
     ],
 )
 def test_codecs_are_set_without_a_round_trip_or_not_at_all(
     version: str, level: str, expected: Any
 ) -> None:
-    assert value_codecs._codec_setter(version, level == "private") is expected
+    assert known_types._codec_setter(version, level == "private") is expected

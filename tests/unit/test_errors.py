@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy.exc
 from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi as BuiltinDBAPI
 
-from pgflight import errors
+from pgflight.dbapi import errors
 
 POSTGRES_ERRORS = sorted(
     {

@@ -17,12 +17,13 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, UserDefinedType
 
-from pgflight import _upstream, inlists
-from pgflight.compiler import PGCompiler_asyncpg
+from pgflight.compat import known_code
 from pgflight.dialect import PGDialect_asyncpg
-from pgflight.inplan import LONGEST_KEPT, TEXTS_KEPT, is_nested
-from pgflight.plain import is_plain
-from pgflight.url import prepare_connect_kwargs
+from pgflight.dialect.compiler import PGCompiler_asyncpg
+from pgflight.options.url import prepare_connect_kwargs
+from pgflight.parameters import in_lists
+from pgflight.parameters.in_list_texts import LONGEST_KEPT, TEXTS_KEPT, is_nested
+from pgflight.sqltext.side_effects import is_plain
 
 
 class Doubled(TypeDecorator[int]):
@@ -92,12 +93,12 @@ def where(criterion: Any, given: Any = None, **options: Any) -> str:
 
 
 def test_known_sqlalchemy() -> None:
-    assert _upstream.unknown_names(_upstream.EXPAND, _upstream.EXPAND_NAMES) == set()
-    assert _upstream.expansion_is_known()
+    assert known_code.unknown_names(known_code.EXPAND, known_code.EXPAND_NAMES) == set()
+    assert known_code.expansion_is_known()
 
 
 def test_an_unknown_sqlalchemy_fills_all_lists_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inlists, "_KNOWN", False)
+    monkeypatch.setattr(in_lists, "_KNOWN", False)
     assert where(t.c.id.in_(TEN)).count("::INTEGER") == 10
 
 
@@ -313,13 +314,13 @@ def test_compiled_text_stays() -> None:
 
 def test_each_text_is_written_once(monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[tuple[int, ...]] = []
-    write = inlists._write
+    write = in_lists._write
 
     def noted(made: Any, lists: Any, shape: Any, arrays: Any) -> Any:
         written.append(shape)
         return write(made, lists, shape, arrays)
 
-    monkeypatch.setattr(inlists, "_write", noted)
+    monkeypatch.setattr(in_lists, "_write", noted)
     x, y = (sa.bindparam(n, expanding=True, type_=sa.Integer) for n in "xy")
     made = compiled(sa.select(t.c.id).where(t.c.id.in_(x), t.c.id.not_in(y)))
     for first, second in [(1, 2), (3, 12), (1, 2), (3, 5000), (0, 0), (0, 0)]:

@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import asyncpg as builtin
 
 from pgflight.dialect import PGDialect_asyncpg
-from pgflight.types import AsyncpgJSONB
+from pgflight.dialect.types import AsyncpgJSONB
 
 types = pytest.mark.parametrize("type_", [sa.JSON, JSONB])
 VALUES: list[Any] = [

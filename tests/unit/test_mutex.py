@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from pgflight.mutex import ExecuteMutex
+from pgflight.session.turn import ExecuteMutex
 
 
 def test_first_come_first_served() -> None:

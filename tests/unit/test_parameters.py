@@ -12,11 +12,12 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.engine.interfaces import CacheStats, ExecuteStyle
 
-from pgflight import _upstream, parameters
-from pgflight.compiler import PGCompiler_asyncpg
+from pgflight.compat import known_code
 from pgflight.dialect import PGDialect_asyncpg
-from pgflight.execution import PGExecutionContext_asyncpg
-from pgflight.parameters import StatementPlan, UnreadSets, plannable
+from pgflight.dialect.compiler import PGCompiler_asyncpg
+from pgflight.dialect.execution_context import PGExecutionContext_asyncpg
+from pgflight.parameters import plan
+from pgflight.parameters.plan import StatementPlan, UnreadSets, plannable
 
 metadata = sa.MetaData()
 table = sa.Table(
@@ -50,9 +51,9 @@ SELECT = sa.select(table).where(table.c.n == sa.bindparam("x"))
 
 
 def test_known_sqlalchemy() -> None:
-    assert _upstream.unknown_names(_upstream.MAKE_CONTEXT, _upstream.CONTEXT_NAMES) == set()
-    assert _upstream.unknown_names(_upstream.CONSTRUCT, _upstream.CONSTRUCT_NAMES) == set()
-    assert _upstream.context_is_known()
+    assert known_code.unknown_names(known_code.MAKE_CONTEXT, known_code.CONTEXT_NAMES) == set()
+    assert known_code.unknown_names(known_code.CONSTRUCT, known_code.CONSTRUCT_NAMES) == set()
+    assert known_code.context_is_known()
 
 
 def test_a_new_name_is_unknown() -> None:
@@ -60,8 +61,8 @@ def test_a_new_name_is_unknown() -> None:
         return [self.parameters for _ in range(self.novelty)]
 
     known = frozenset({"parameters", "range"})
-    assert _upstream.unknown_names(function, known) == {"novelty"}
-    assert _upstream.unknown_names(len, known) is None
+    assert known_code.unknown_names(function, known) == {"novelty"}
+    assert known_code.unknown_names(len, known) is None
 
 
 def test_an_unknown_sqlalchemy_is_found_at_import() -> None:
@@ -73,15 +74,15 @@ def test_an_unknown_sqlalchemy_is_found_at_import() -> None:
         "    made.novelty = 1\n"
         "    return made\n"
         "context._init_compiled = classmethod(later)\n"
-        "from pgflight import parameters\n"
-        "print(parameters._KNOWN)"
+        "from pgflight.parameters import plan\n"
+        "print(plan._KNOWN)"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert ran.stdout == "False\n", ran.stderr
 
 
 def test_all_optimization_levels_know_it() -> None:
-    code = "from pgflight import parameters; print(parameters._KNOWN)"
+    code = "from pgflight.parameters import plan; print(plan._KNOWN)"
     for flag in ("-O", "-OO"):
         ran = subprocess.run([sys.executable, flag, "-c", code], capture_output=True, text=True)
         assert ran.stdout == "True\n", ran.stderr
@@ -187,12 +188,12 @@ def test_a_context_has_what_sqlalchemys_has(name: str, monkeypatch: pytest.Monke
     statement, given, options = CASES[name]
     subject = compiled(statement, **options)
     ours = made(subject, given)
-    assert parameters._PENDING in vars(ours)
-    subject.__dict__.pop(parameters._PLAN)
-    monkeypatch.setattr(parameters, "_KNOWN", False)
+    assert plan._PENDING in vars(ours)
+    subject.__dict__.pop(plan._PLAN)
+    monkeypatch.setattr(plan, "_KNOWN", False)
     stock = made(subject, given)
-    assert parameters._PENDING not in vars(stock)
-    assert subject.__dict__.pop(parameters._PLAN) is False
+    assert plan._PENDING not in vars(stock)
+    assert subject.__dict__.pop(plan._PLAN) is False
     assert _shown(ours) == _shown(stock)
     assert ours.executemany == stock.executemany
 

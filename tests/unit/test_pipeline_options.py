@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from pgflight import driver
-from pgflight.connection import AsyncAdapt_asyncpg_connection
+from pgflight.dbapi.connection import AsyncAdapt_asyncpg_connection
 from pgflight.driver import capability
 from tests.fixtures.engines import Dialect
 from tests.fixtures.server import Server

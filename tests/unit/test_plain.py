@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from sqlalchemy import Integer, Numeric, String, column, func, select, table, values
 from sqlalchemy.dialects.postgresql import aggregate_order_by, array
 
-from pgflight import plain, purenames
 from pgflight.dialect import dialect
-from pgflight.plain import LONGEST_TEXT, is_plain, touches_isolation
+from pgflight.sqltext import pure_functions, side_effects
+from pgflight.sqltext.side_effects import LONGEST_TEXT, is_plain, touches_isolation
 from tests.fixtures.server import Server
 
 PLAIN = r"""
@@ -214,7 +214,7 @@ def test_a_very_long_text_is_not_looked_at() -> None:
 @pytest.mark.parametrize("item", ["$1", "$1::INTEGER", "1", "$1 "])
 def test_a_long_list_of_values_is_one_step(item: str) -> None:
     items = ", ".join([item] * 500)
-    assert len(list(plain._tokens(f"SELECT 1 WHERE 1 IN ({items})"))) < 15
+    assert len(list(side_effects._tokens(f"SELECT 1 WHERE 1 IN ({items})"))) < 15
     assert is_plain(f"SELECT 1 WHERE 1 IN ({items})")
     assert is_plain(f"SELECT coalesce({items}, now()) FROM t WHERE a IN ({items}) AND b = 1")
     assert not is_plain(f"SELECT 1 FROM t WHERE 1 IN ({items}) FOR UPDATE")
@@ -225,7 +225,7 @@ def test_a_long_list_of_values_is_one_step(item: str) -> None:
 
 def test_the_answers_kept_are_bounded() -> None:
     for info in (is_plain.cache_info(), touches_isolation.cache_info()):
-        assert info.maxsize == plain.KNOWN_TEXTS <= 1024
+        assert info.maxsize == side_effects.KNOWN_TEXTS <= 1024
 
 
 # what SQLAlchemy writes
@@ -378,13 +378,13 @@ async def _ask_volatility(server: Server, names: list[str]) -> dict[str, str]:
 
 
 def test_every_function_exists_and_none_is_volatile_unsaid(server: Server) -> None:
-    kinds = _volatility(server, sorted(purenames.FUNCTIONS))
-    later = set(purenames.LATER.split()) if server.version < (18, 0) else set()
-    assert set(purenames.FUNCTIONS) - set(kinds) <= later
+    kinds = _volatility(server, sorted(pure_functions.FUNCTIONS))
+    later = set(pure_functions.LATER.split()) if server.version < (18, 0) else set()
+    assert set(pure_functions.FUNCTIONS) - set(kinds) <= later
     volatile = {name for name, kind in kinds.items() if "v" in kind}
-    assert volatile <= set(purenames.VOLATILE.split()) | purenames.LATER_VOLATILE
+    assert volatile <= set(pure_functions.VOLATILE.split()) | pure_functions.LATER_VOLATILE
 
 
 def test_no_word_or_call_of_the_grammar_is_a_volatile_function(server: Server) -> None:
-    kinds = _volatility(server, sorted(purenames.UNQUOTED))
-    assert {name for name, kind in kinds.items() if "v" in kind} <= purenames.FUNCTIONS
+    kinds = _volatility(server, sorted(pure_functions.UNQUOTED))
+    assert {name for name, kind in kinds.items() if "v" in kind} <= pure_functions.FUNCTIONS

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError
 
-from pgflight.url import connect_arguments, prepare_connect_kwargs
+from pgflight.options.url import connect_arguments, prepare_connect_kwargs
 from tests.unit.tls_material import KEY_PASSWORD, Material, isolate, make_material
 
 
@@ -113,7 +113,7 @@ def _owned_by_root(monkeypatch: pytest.MonkeyPatch, owner_root: bool) -> None:
             found[4] = 0 if owner_root else 1000
         return os.stat_result(found)
 
-    monkeypatch.setattr("pgflight.tls_files.os.stat", stat)
+    monkeypatch.setattr("pgflight.options.tls_files.os.stat", stat)
 
 
 def test_an_encrypted_key(material: Material) -> None:
@@ -147,7 +147,7 @@ def test_usual_places_of_the_client_s_files(
             loaded.append((certfile, keyfile))
             super().load_cert_chain(certfile, keyfile, password)
 
-    monkeypatch.setattr("pgflight.tls.SSLContext", Watched)
+    monkeypatch.setattr("pgflight.options.tls.SSLContext", Watched)
     when_connecting(sslmode="require")
     assert loaded == []
     both = home / "both.pem"

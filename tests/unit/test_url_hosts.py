@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
-from pgflight.hosts import shuffled
-from pgflight.url import connect_arguments, prepare_connect_kwargs
+from pgflight.options.hosts import shuffled
+from pgflight.options.url import connect_arguments, prepare_connect_kwargs
 
 
 def address(rest: str) -> dict[str, Any]:

@@ -11,9 +11,9 @@ from asyncpg.connect_utils import SessionAttribute, SSLMode
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
-from pgflight.options import OPTIONS, Target
-from pgflight.unknown import ELSEWHERE, nearest_option
-from pgflight.url import connect_arguments, prepare_connect_kwargs
+from pgflight.options.suggestions import ELSEWHERE, nearest_option
+from pgflight.options.table import OPTIONS, Target
+from pgflight.options.url import connect_arguments, prepare_connect_kwargs
 
 LIBPQ_18 = """
     service user password passfile channel_binding connect_timeout dbname host hostaddr port

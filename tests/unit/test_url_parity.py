@@ -9,7 +9,7 @@ from sqlalchemy import make_url
 from sqlalchemy.dialects.postgresql.asyncpg import dialect as builtin_dialect
 from sqlalchemy.exc import ArgumentError
 
-from pgflight.url import connect_arguments, prepare_connect_kwargs
+from pgflight.options.url import connect_arguments, prepare_connect_kwargs
 
 UNDERSTOOD = [
     "postgresql+asyncpg://",

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
-from pgflight.url import PreparedArguments, connect_arguments, prepare_connect_kwargs
+from pgflight.options.url import PreparedArguments, connect_arguments, prepare_connect_kwargs
 
 
 class OwnConnection(asyncpg.Connection):  # type: ignore[misc]
@@ -99,7 +99,7 @@ def test_unknown_arguments_reach_a_creator_of_the_user_s() -> None:
 
 
 def test_an_argument_of_a_newer_asyncpg_passes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pgflight.url._ASYNCPG_PARAMETERS", frozenset({"warp_drive"}))
+    monkeypatch.setattr("pgflight.options.url._ASYNCPG_PARAMETERS", frozenset({"warp_drive"}))
     assert prepare_connect_kwargs({"warp_drive": object}).kwargs == {"warp_drive": object}
 
 

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError
 
-from pgflight.url import connect_arguments, prepare_connect_kwargs
+from pgflight.options.url import connect_arguments, prepare_connect_kwargs
 
 CONTENT = """
 # the reporting replica

@@ -9,8 +9,8 @@ from sqlalchemy import make_url
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError
 
-from pgflight.settings import parse_options
-from pgflight.url import connect_arguments, prepare_connect_kwargs
+from pgflight.options.server_settings import parse_options
+from pgflight.options.url import connect_arguments, prepare_connect_kwargs
 
 
 @pytest.mark.parametrize(

@@ -14,12 +14,12 @@ from typing import Any
 
 from sqlalchemy.engine.interfaces import ExecuteStyle
 
-from . import bulkplan, dmlplan
-from .batches import BatchDialect
-from .bulkplan import ArrayInsert
-from .columnwise import LARGE_ROW, ColumnRows
-from .parameters import PlannedParameters
-from .unit import AUTOCOMMIT
+from ..parameters.plan import PlannedParameters
+from ..session.unit_of_work import AUTOCOMMIT
+from . import insert_plan, update_delete_plan
+from .column_rows import LARGE_ROW, ColumnRows
+from .insert_many_values import BatchDialect
+from .insert_plan import ArrayInsert
 
 FEWEST_ROWS = 20
 """Rows from which on arrays are faster than ``executemany()``."""
@@ -68,9 +68,9 @@ def plan_for(context: Any, number: int) -> ArrayInsert | str | None:
         translation = context.execution_options.get("schema_translate_map", {})
     if context.isinsert:
         opted = _is_on(context, "array_dml", adapted)
-        plan = bulkplan.plan_of(compiled, context.statement, translation, upserts=opted)
+        plan = insert_plan.plan_of(compiled, context.statement, translation, upserts=opted)
     else:
-        plan = dmlplan.plan_of(compiled, context.statement, translation)
+        plan = update_delete_plan.plan_of(compiled, context.statement, translation)
     if isinstance(plan, ArrayInsert) and not returned and len(plan.inner) > MOST_COLUMNS:
         return f"more than {MOST_COLUMNS} columns"
     return plan

@@ -1,8 +1,8 @@
 """Parameters of many rows column by column, which become rows only where somebody looks at them.
 
-A statement that goes through arrays (:mod:`pgflight.bulk`) needs no row at all: neither the
-positional tuples nor their concatenation. The second half of an execution context's parameters: the
-first, and what everybody else gets, is :mod:`pgflight.parameters`.
+A statement that goes through arrays (:mod:`pgflight.bulk.array_changes`) needs no row at all:
+neither the positional tuples nor their concatenation. The second half of an execution context's
+parameters: the first, and what everybody else gets, is :mod:`pgflight.parameters.plan`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from itertools import accumulate
 from typing import Any
 from uuid import UUID
 
-from .bulkplan import ArrayInsert
-from .perrow import why_not_distinct
+from .insert_plan import ArrayInsert
+from .row_equivalence import why_not_distinct
 
 PAGE_BYTES = 512 * 1024
 """Size of a page's text and binary values: larger array messages are slower than several."""

@@ -14,9 +14,9 @@ from typing import Any
 from sqlalchemy.dialects.postgresql.base import PGCompiler, PGDialect
 from sqlalchemy.sql import compiler as upstream
 
-from . import _impl
-from .columnwise import ColumnRows
-from .parameters import UnreadSets
+from .. import _impl
+from ..parameters.plan import UnreadSets
+from .column_rows import ColumnRows
 
 _LAYOUTS = "_pgflight_batch_layouts"
 _FIELDS = frozenset(

@@ -1,9 +1,10 @@
 """How an INSERT of many rows is written for one array per column, or the reason why it is not.
 
 Made once per compiled statement (and text, which a ``schema_translate_map`` changes) and kept with
-it; :mod:`pgflight.bulk` sends what the plan says.  ``VALUES ($1::INTEGER, $2::VARCHAR)`` becomes
-``SELECT unnest($1::INTEGER[]), unnest($2::VARCHAR[])``: numbers and everything around stay as
-SQLAlchemy has written them.  A text that is not understood to the last character is no plan.
+it; :mod:`pgflight.bulk.array_changes` sends what the plan says.  ``VALUES ($1::INTEGER,
+$2::VARCHAR)`` becomes ``SELECT unnest($1::INTEGER[]), unnest($2::VARCHAR[])``: numbers and
+everything around stay as SQLAlchemy has written them.  A text that is not understood to the last
+character is no plan.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from typing import Any
 
 from sqlalchemy.dialects.postgresql.dml import OnConflictDoNothing, OnConflictDoUpdate
 
-from .arraytypes import array_type, why_not
-from .perrow import PER_ROW, NoPlan
+from ..parameters.array_types import array_type, why_not
+from .row_equivalence import PER_ROW, NoPlan
 from .upserts import target_of
 
 _PLANS = "_pgflight_array_inserts"

@@ -1,8 +1,8 @@
 """What one statement may do for many rows without being told from one statement for each row.
 
 Keys that are certainly different, expressions of a row's own values, and columns that no index
-compares with those of other rows: the conditions of :mod:`pgflight.dmlplan` and
-:mod:`pgflight.upserts`.
+compares with those of other rows: the conditions of :mod:`pgflight.bulk.update_delete_plan` and
+:mod:`pgflight.bulk.upserts`.
 """
 
 from __future__ import annotations

@@ -15,9 +15,9 @@ from sqlalchemy import Column, Table, delete, literal_column, select, update
 from sqlalchemy.sql import coercions, elements, operators, roles
 from sqlalchemy.sql.annotation import _deep_deannotate
 
-from .arraytypes import array_type, why_not
-from .bulkplan import ArrayChange, ArrayInsert, kept_plan
-from .perrow import NoPlan, check_expression, check_key, columns_compared, table_of
+from ..parameters.array_types import array_type, why_not
+from .insert_plan import ArrayChange, ArrayInsert, kept_plan
+from .row_equivalence import NoPlan, check_expression, check_key, columns_compared, table_of
 
 _ROWS = "imp_u"
 

@@ -1,7 +1,7 @@
 """Which ON CONFLICT DO UPDATE does to many rows at once what it does to one after the other.
 
 That is so if no row meets another of the same statement: their values for the conflict's target
-are different, and stay so.  Asked by :mod:`pgflight.bulkplan`.
+are different, and stay so.  Asked by :mod:`pgflight.bulk.insert_plan`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Column, PrimaryKeyConstraint, Table, UniqueConstraint
 from sqlalchemy.sql import elements
 
-from .perrow import NoPlan, check_expression, check_key, table_of
+from .row_equivalence import NoPlan, check_expression, check_key, table_of
 
 _UNKNOWN_TARGET = "a conflict target other than columns"
 _UNBOUND_TARGET = "a conflict target that is not bound"

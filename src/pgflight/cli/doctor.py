@@ -36,7 +36,7 @@ def doctor(arguments: argparse.Namespace) -> int:
     if url is not None and all(fact.good for fact in facts):
         print(f"\nserver: {shown(url)}")
         # Only when the packages are there can the checks be imported.
-        from pgflight.cli.checks import CHECKS, run_check
+        from pgflight.cli.server_checks import CHECKS, run_check
 
         for check in CHECKS:
             fact = asyncio.run(run_check(check, url.set(drivername=OUR_DRIVER), _SECONDS_PER_CHECK))

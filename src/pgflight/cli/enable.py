@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pgflight
-from pgflight import _autostart
+from pgflight.activation import start_up_hook
 from pgflight.cli import environment
 from pgflight.cli.target import CommandError
 
@@ -109,7 +109,7 @@ def _hook_fact(serving: environment.Fact) -> environment.Fact:
 
 def hook_files(python: tuple[int, ...] = sys.version_info[:2]) -> dict[str, str]:
     """Return the name and text of each file of the hook for that version of Python."""
-    source = Path(str(_autostart.__file__)).read_text("utf-8")
+    source = Path(str(start_up_hook.__file__)).read_text("utf-8")
     files = {f"{_MODULE}.py": source}
     if python >= (3, 15):
         files[_START] = f"{_NOTE}{_MODULE}:start\n"

@@ -1,5 +1,7 @@
-"""Whether SQLAlchemy's code for making a context is the one that :mod:`pgflight.parameters` knows,
-and that for lists of an execution the one that :mod:`pgflight.inlists` knows.
+"""Whether SQLAlchemy's code is the one that the parameter plan and the IN lists know.
+
+:mod:`pgflight.parameters.plan` takes the place of the code that makes a context, and
+:mod:`pgflight.parameters.in_lists` of that which fills in the lists of one execution.
 
 A release that touches anything new there uses a name that is not listed here; its own code then
 serves, slower and just as right.

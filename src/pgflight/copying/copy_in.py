@@ -1,6 +1,7 @@
 """Rows into a table by COPY: :func:`pgflight.copy_in`.
 
-Takes SQLAlchemy's connections and sessions; the work is done by :mod:`pgflight.copycursor`.
+Takes SQLAlchemy's connections and sessions; the work is done by
+:mod:`pgflight.copying.copy_in_cursor`.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_scoped_session
 from sqlalchemy.orm import Session, scoped_session
 
-from . import driver
-from .copycursor import CopyJob, cursor_factory
-from .copyfeed import Feed, Progress
-from .copyrows import RowPlan, no_first_row
-from .copytable import CopyTable
-from .execution import CURSOR_OPTION
-from .statistics import EngineCounters
+from .. import driver
+from ..dialect.execution_context import CURSOR_OPTION
+from ..session.statistics import EngineCounters
+from .copy_in_cursor import CopyJob, cursor_factory
+from .feed import Feed, Progress
+from .rows import RowPlan, no_first_row
+from .table import CopyTable
 
 
 def copy_in(

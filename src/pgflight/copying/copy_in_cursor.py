@@ -14,11 +14,13 @@ from typing import Any, NoReturn
 from asyncpg import exceptions as driver_errors
 from sqlalchemy import exc
 
-from . import copytext, driver, errors
-from .begin import interrupts
-from .copyfeed import Feed
-from .copytypes import check_types, fits
-from .cursor import AsyncAdapt_asyncpg_cursor
+from .. import driver
+from ..dbapi import errors
+from ..dbapi.cursor import AsyncAdapt_asyncpg_cursor
+from ..session.begin import interrupts
+from . import text_format
+from .column_types import check_types, fits
+from .feed import Feed
 
 # of the server's CONTEXT, in whatever language: COPY name, line 3, column "n": "x"
 _WHERE = re.compile(r"^COPY .+?, \w+ (\d+)(?:, \w+ ([^:]+))?", re.MULTILINE)
@@ -135,23 +137,23 @@ class AsyncAdapt_asyncpg_copy_cursor(AsyncAdapt_asyncpg_cursor):
                 await self._explain(feed.failure or error, insert, described)
             await feed.finished()
 
-    def _encoder(self, type_: Any) -> copytext.Encoder:
+    def _encoder(self, type_: Any) -> text_format.Encoder:
         number: int = type_.oid
-        oid = copytext.ARRAYS.get(number, number)
+        oid = text_format.ARRAYS.get(number, number)
         form = driver.codec_set(self._connection, oid)
         # ours of binary form are of types that have a text form here, and make the same values
-        ours = form == "binary" and oid in copytext.ENCODERS
+        ours = form == "binary" and oid in text_format.ENCODERS
         if form is not None and not ours and not _OF_DIALECT & {oid, type_.name}:
             raise exc.ArgumentError(
                 f"{type_.name} has a codec of the program's own, which COPY in text form cannot "
                 "use: set one of binary form, and leave out columns of types that have none"
             )
-        return copytext.encoder(type_)
+        return text_format.encoder(type_)
 
     async def _explain(self, error: Exception, insert: Any, described: Any) -> NoReturn:
         """Raise the error with the row and the column that it is about, as far as is known."""
         feed, connection = self._job.feed, self._connection
-        if error is feed.failure and not isinstance(error, copytext.Unencodable):
+        if error is feed.failure and not isinstance(error, text_format.Unencodable):
             raise error
         if isinstance(error, driver_errors.PostgresError):
             found = _WHERE.search(getattr(error, "context", None) or "")
@@ -159,7 +161,7 @@ class AsyncAdapt_asyncpg_copy_cursor(AsyncAdapt_asyncpg_cursor):
                 raise error
             column = found[2]
             self._raise_located(error, int(found[1]), column and column.strip('"'))
-        if isinstance(error, copytext.Unencodable):
+        if isinstance(error, text_format.Unencodable):
             place = error.column
             number = feed.rows_before + error.row + 1
             refused = driver_errors.DataError(

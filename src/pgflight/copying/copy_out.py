@@ -14,10 +14,10 @@ from sqlalchemy import exc
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncResult, AsyncSession, async_scoped_session
 from sqlalchemy.orm import Session, scoped_session
 
-from .copying import on_sync_side, sync_connection
-from .copyoutcursor import AsyncAdapt_asyncpg_copy_out_cursor
-from .copytable import CopyTable
-from .execution import CURSOR_OPTION
+from ..dialect.execution_context import CURSOR_OPTION
+from .copy_in import on_sync_side, sync_connection
+from .copy_out_cursor import AsyncAdapt_asyncpg_copy_out_cursor
+from .table import CopyTable
 
 Item = TypeVar("Item", covariant=True)
 FORMATS = ("csv", "text", "binary")

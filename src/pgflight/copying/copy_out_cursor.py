@@ -13,8 +13,9 @@ from typing import Any
 
 from asyncpg import exceptions as driver_errors
 
-from . import driver, errors
-from .cursor import AsyncAdapt_asyncpg_cursor
+from .. import driver
+from ..dbapi import errors
+from ..dbapi.cursor import AsyncAdapt_asyncpg_cursor
 
 _BYTEA = 17
 _SECONDS_TO_LEAVE = 10.0

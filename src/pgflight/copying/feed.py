@@ -1,6 +1,6 @@
 """The rows of one COPY on their way: pages out of the program's iterable, progress, failures.
 
-Iterated by asyncpg by way of :mod:`pgflight.copycursor`.
+Iterated by asyncpg by way of :mod:`pgflight.copying.copy_in_cursor`.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from itertools import chain, islice
 from typing import Any
 
-from . import copytext, driver
-from .copyrows import ROWS_AT_FIRST, RowPlan, no_first_row, rows_for
+from .. import driver
+from . import text_format
+from .rows import ROWS_AT_FIRST, RowPlan, no_first_row, rows_for
 
 Progress = Callable[[int, "int | None"], Any]
 
@@ -147,11 +148,11 @@ class Feed:
             self.failure = error
             raise _Stopped from None
 
-    async def chunks(self, encoders: Sequence[copytext.Encoder]) -> AsyncIterator[bytes]:
+    async def chunks(self, encoders: Sequence[text_format.Encoder]) -> AsyncIterator[bytes]:
         """Yield the rows in text form, a page at a time."""
         try:
             async for page in self._pages():
-                yield copytext.lines(page, encoders)
+                yield text_format.lines(page, encoders)
         except Exception as error:
             self.failure = error
             raise _Stopped from None

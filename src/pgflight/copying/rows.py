@@ -1,7 +1,7 @@
 """Rows for COPY: dictionaries or sequences -> tuples of what asyncpg takes, page by page.
 
-Called by :mod:`pgflight.copycursor`.  What an INSERT of the same table does to a value is done
-here: bind processors, and the defaults that are made in Python.
+Called by :mod:`pgflight.copying.copy_in_cursor`.  What an INSERT of the same table does to a value
+is done here: bind processors, and the defaults that are made in Python.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import asyncpg
 from sqlalchemy import Boolean, Column, exc, inspect
 from sqlalchemy.dialects.postgresql.types import BIT
 
-from .copytable import CopyTable
+from .table import CopyTable
 
 ROWS_AT_FIRST = 100
 ROWS_PER_PAGE = 256

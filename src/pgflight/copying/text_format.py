@@ -1,7 +1,8 @@
 """Values in COPY's text form, for tables with a type that has no binary codec.
 
-Called by the cursor of :mod:`pgflight.copycursor`.  The values are those that asyncpg would be
-given: bind processors have run.  Forms: the documentation of PostgreSQL, "COPY" and "Data Types".
+Called by the cursor of :mod:`pgflight.copying.copy_in_cursor`.  The values are those that asyncpg
+would be given: bind processors have run.  Forms: the documentation of PostgreSQL, "COPY" and "Data
+Types".
 """
 
 from __future__ import annotations

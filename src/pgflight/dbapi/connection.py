@@ -1,7 +1,7 @@
 """The adapted connection: asyncpg's connection behind PEP 249's synchronous face.
 
-Made by the DBAPI.  Statements live in :mod:`pgflight.statements`, transactions in
-:mod:`pgflight.transaction`, cursors in :mod:`pgflight.cursor`.
+Made by the DBAPI.  Statements live in :mod:`pgflight.session.prepared_statements`, transactions in
+:mod:`pgflight.session.transaction`, cursors in :mod:`pgflight.dbapi.cursor`.
 """
 
 from __future__ import annotations
@@ -12,14 +12,15 @@ from typing import Any, NoReturn
 
 from asyncpg import exceptions as driver_errors
 
-from . import driver, errors
-from ._sqlalchemy import SQLALCHEMY_2_1, in_greenlet
+from .. import driver
+from ..compat.versions import SQLALCHEMY_2_1, in_greenlet
+from ..session.prepared_statements import ConnectionStatements, drops_statements, is_ddl
+from ..session.read_only import ReadOnlyChoice
+from ..session.transaction import TransactionalConnection
+from ..session.turn import ExecuteMutex
+from . import errors
 from .cursor import AsyncAdapt_asyncpg_cursor
-from .mutex import ExecuteMutex
-from .readonly import ReadOnlyChoice
-from .server_side import AsyncAdapt_asyncpg_ss_cursor
-from .statements import ConnectionStatements, drops_statements, is_ddl
-from .transaction import TransactionalConnection
+from .server_side_cursor import AsyncAdapt_asyncpg_ss_cursor
 
 GRACEFUL_CLOSE_SECONDS = 2
 """How long ``terminate()`` waits for the server's farewell before it drops the socket."""
@@ -41,8 +42,9 @@ class AsyncAdapt_asyncpg_connection(TransactionalConnection):
     ``prepared_statement_cache_size`` statements are kept prepared, 0 for none;
     ``prepared_statement_name_func`` returns the name of each new one as a string; ``pipeline``,
     ``ping_bypass_window`` (seconds), ``array_insert`` and ``array_dml`` (whether INSERTs of many
-    rows, and other changes, may go through arrays) are the options of :mod:`pgflight.options`.
-    Methods that wait run inside SQLAlchemy's greenlet. Two tasks that use one connection queue.
+    rows, and other changes, may go through arrays) are the options of
+    :mod:`pgflight.options.table`. Methods that wait run inside SQLAlchemy's greenlet. Two tasks
+    that use one connection queue.
     """
 
     __slots__ = (

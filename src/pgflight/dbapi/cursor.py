@@ -11,11 +11,11 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from . import _impl, driver
+from .. import _impl, driver
 
 if TYPE_CHECKING:
+    from ..session.prepared_statements import Description, DescriptionColumn
     from .connection import AsyncAdapt_asyncpg_connection
-    from .statements import Description, DescriptionColumn
 
 _tuples = _impl.rows.tuples
 _rowcount = _impl.rows.rowcount
@@ -28,7 +28,7 @@ def _text(status: str | bytes | None) -> str | None:
 class AsyncAdapt_asyncpg_cursor:
     """A PEP 249 cursor over one asyncpg connection that holds its rows in memory.
 
-    Raises the errors of :mod:`pgflight.errors`.  Rows are tuples or asyncpg records of shape
+    Raises the errors of :mod:`pgflight.dbapi.errors`.  Rows are tuples or asyncpg records of shape
     ``(number of columns,)``; ``rowcount`` is -1 where the command tag carries no number.
     """
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from asyncpg import exceptions as driver_errors
 
-from ._sqlalchemy import SQLALCHEMY_2_1, builtin_dbapi
+from ..compat.versions import SQLALCHEMY_2_1, builtin_dbapi
 
 FIELDS = (
     "detail",

@@ -1,6 +1,6 @@
 """A private event loop in a thread of its own, for callers that have none.
 
-One per DBAPI face; synchronous connections (:mod:`pgflight.sync`) live in it.
+One per DBAPI face; synchronous connections (:mod:`pgflight.dbapi.synchronous`) live in it.
 """
 
 from __future__ import annotations

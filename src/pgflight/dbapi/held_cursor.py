@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from asyncpg import exceptions as driver_errors
 
-from . import driver
+from .. import driver
 
 if TYPE_CHECKING:
+    from ..session.prepared_statements import Description, PreparedEntry
     from .connection import AsyncAdapt_asyncpg_connection
-    from .statements import Description, PreparedEntry
 
 _names = count(1)
 

@@ -11,12 +11,14 @@ from typing import Any
 
 from sqlalchemy import exc, util
 
-from . import codecs, driver, errors
-from ._sqlalchemy import await_only, dbapi_module_base, in_greenlet
+from .. import driver
+from ..compat.versions import await_only, dbapi_module_base, in_greenlet
+from ..options.url import prepare_connect_kwargs
+from ..session import codecs
+from . import errors
 from .connection import AsyncAdapt_asyncpg_connection
-from .loopthread import LoopThread
-from .sync import AsyncAdaptFallback_asyncpg_connection
-from .url import prepare_connect_kwargs
+from .event_loop_thread import LoopThread
+from .synchronous import AsyncAdaptFallback_asyncpg_connection
 
 DEFAULT_STATEMENT_CACHE_SIZE = 100
 
@@ -86,7 +88,7 @@ class AsyncAdapt_asyncpg_dbapi(dbapi_module_base):  # type: ignore[misc]
     def connect(self, *args: Any, **kwargs: Any) -> AsyncAdapt_asyncpg_connection:
         """Connect and return an adapted connection.
 
-        Takes asyncpg's arguments and the options of :mod:`pgflight.url`, among them
+        Takes asyncpg's arguments and the options of :mod:`pgflight.options.url`, among them
         ``prepared_statement_cache_size``, ``prepared_statement_name_func``,
         ``async_creator_fn`` (an async callable used in place of ``asyncpg.connect``),
         ``async_fallback``, ``pipeline``, ``ping_bypass_window``, ``array_insert`` and

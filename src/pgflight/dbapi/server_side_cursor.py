@@ -1,4 +1,4 @@
-"""The server-side cursor of an adapted connection; see :mod:`pgflight.portal` for its rows."""
+"""The server-side cursor; :mod:`pgflight.dbapi.held_cursor` says where its rows wait."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections import deque
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any, NoReturn
 
-from . import _impl
+from .. import _impl
 from .cursor import AsyncAdapt_asyncpg_cursor
-from .portal import open_portal
+from .held_cursor import open_portal
 
 _tuples = _impl.rows.tuples
 
@@ -16,8 +16,8 @@ _tuples = _impl.rows.tuples
 class AsyncAdapt_asyncpg_ss_cursor(AsyncAdapt_asyncpg_cursor):
     """A cursor whose rows stay on the server until they are fetched (``stream()``, ``yield_per``).
 
-    Works in AUTOCOMMIT, too: see :mod:`pgflight.portal`.  Once closed, it raises InterfaceError
-    where a buffered cursor has no more rows.
+    Works in AUTOCOMMIT, too: see :mod:`pgflight.dbapi.held_cursor`.  Once closed, it raises
+    InterfaceError where a buffered cursor has no more rows.
     """
 
     __slots__ = ()

@@ -10,9 +10,9 @@ from collections.abc import Awaitable
 from functools import partial
 from typing import Any
 
-from . import driver
+from .. import driver
 from .connection import AsyncAdapt_asyncpg_connection
-from .loopthread import LoopThread
+from .event_loop_thread import LoopThread
 
 
 class AsyncAdaptFallback_asyncpg_connection(AsyncAdapt_asyncpg_connection):

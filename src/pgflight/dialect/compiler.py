@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from sqlalchemy.dialects.postgresql.base import PGIdentifierPreparer
 
-from .batches import BatchCompiler
-from .inlists import InListCompiler
+from ..bulk.insert_many_values import BatchCompiler
+from ..parameters.in_lists import InListCompiler
 
 
 class PGCompiler_asyncpg(BatchCompiler, InListCompiler):

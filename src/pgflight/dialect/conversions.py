@@ -14,7 +14,7 @@ import asyncpg
 from sqlalchemy.dialects.postgresql.ranges import MultiRange, Range
 from sqlalchemy.sql import elements, sqltypes
 
-from . import _impl
+from .. import _impl
 
 BitString: Any
 try:

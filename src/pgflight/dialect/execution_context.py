@@ -1,4 +1,4 @@
-"""The execution context, which makes results (what goes in: :mod:`pgflight.parameters`).
+"""The execution context, which makes results (what goes in: :mod:`pgflight.parameters.plan`).
 
 Made by SQLAlchemy's engine for each execution, by way of ``PGDialect_asyncpg.execution_ctx_cls``.
 """
@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import _impl
-from ._sqlalchemy import default_fetch
-from .bulk import BulkParameters
+from .. import _impl
+from ..bulk.array_changes import BulkParameters
+from ..compat.versions import default_fetch
 from .result import PgflightCursorResult
 
 _OWN_ROWS = _impl.results.OWN_ROWS

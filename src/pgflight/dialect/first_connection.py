@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy.dialects.postgresql.base import PGDialect
 
-from . import driver
-from .connection import AsyncAdapt_asyncpg_connection
+from .. import driver
+from ..dbapi.connection import AsyncAdapt_asyncpg_connection
 
 QUESTION = (
     "SELECT pg_catalog.version(), current_schema(),"

@@ -14,8 +14,8 @@ from typing import Any
 
 from sqlalchemy.exc import DisconnectionError
 
-from . import driver
-from .connection import AsyncAdapt_asyncpg_connection
+from .. import driver
+from ..dbapi.connection import AsyncAdapt_asyncpg_connection
 
 IDLE_SECONDS = 0.01
 """A connection that was used this recently is not asked whether its socket has something to say."""

@@ -11,9 +11,9 @@ from typing import Any, cast
 
 from sqlalchemy.engine import CursorResult, MappingResult, Row, RowMapping, ScalarResult
 
-from . import _impl
-from ._sqlalchemy import SQLALCHEMY_2_1, default_fetch
-from .cursor import AsyncAdapt_asyncpg_cursor
+from .. import _impl
+from ..compat.versions import SQLALCHEMY_2_1, default_fetch
+from ..dbapi.cursor import AsyncAdapt_asyncpg_cursor
 
 _RowFactory = _impl.results.RowFactory
 _OWN_ROWS = _impl.results.OWN_ROWS

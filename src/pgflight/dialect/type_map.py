@@ -21,8 +21,8 @@ from sqlalchemy.dialects.postgresql.base import (
 from sqlalchemy.dialects.postgresql.types import BIT
 from sqlalchemy.sql import sqltypes
 
+from ..dbapi.module import AsyncAdapt_asyncpg_dbapi as _dbapi
 from . import types
-from .dbapi import AsyncAdapt_asyncpg_dbapi as _dbapi
 
 COLSPECS: Any = util.update_copy(
     dict(PGDialect.colspecs),

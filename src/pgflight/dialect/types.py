@@ -1,8 +1,8 @@
-"""The SQL types of the dialect; :mod:`pgflight.typemap` maps SQLAlchemy's types to them.
+"""The SQL types of the dialect; :mod:`pgflight.dialect.type_map` maps SQLAlchemy's types to them.
 
 Most only ask for a cast: asyncpg sends parameters in binary form, so the server has to be told
 each one's type in the statement itself (``$1::INTEGER``).  Value conversions live in
-:mod:`pgflight.conversions`.
+:mod:`pgflight.dialect.conversions`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from sqlalchemy.dialects.postgresql.types import BIT, BYTEA, PGUuid
 from sqlalchemy.engine import processors
 from sqlalchemy.sql import sqltypes
 
-from . import _impl, conversions
+from .. import _impl
+from . import conversions
 
 NUMERIC_OIDS = frozenset({1231, 1700})
 """numeric and its array."""

@@ -13,7 +13,7 @@ from typing import Any
 import asyncpg
 from asyncpg import exceptions as driver_errors
 
-from .closing import is_idle
+from .statement_closing import is_idle
 
 # None where can_pipeline() says no
 TransactionState: Any = getattr(getattr(asyncpg, "transaction", None), "TransactionState", None)

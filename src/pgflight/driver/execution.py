@@ -1,4 +1,4 @@
-"""Executing a prepared statement, and receiving its rows."""
+"""Executing a prepared statement, receiving its rows, and counting what was executed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import asyncpg
 from asyncpg import exceptions as driver_errors
 
 from .. import _impl
-from .capability import is_private
+from .capability import is_private, pipelines
 
 
 async def _fetch_public(statement: Any, args: Sequence[Any]) -> tuple[list[Any], str | None]:
@@ -95,3 +95,21 @@ def receiver_of(connection: Any) -> Any:
     transport = getattr(connection, "_transport", None) if is_private() else None
     stands = None if transport is None else transport.get_protocol()
     return stands if isinstance(stands, _impl.receiving.Receiver) else None
+
+
+def counter(connection: Any) -> Any:
+    """Return what counts the operations of ``connection``, ``None`` where nothing does.
+
+    It goes on to answer when the connection is closed.
+    """
+    return connection._protocol if pipelines(connection) else None
+
+
+def operations(counter: Any) -> int:
+    """Return how often something was executed, 0 where there is no counter.
+
+    One for each round trip of a simple query, of Bind with Execute, of an executemany, and of
+    Execute on an open portal.  Not in it: Parse with Describe, Bind alone, Close.
+    """
+    count: int = 0 if counter is None else counter.queries_count
+    return count

@@ -2,7 +2,7 @@
 
 One :class:`Pipeline` per connection, used by the adapted connection.  asyncpg's own view of the
 connection (``is_in_transaction()``, ``transaction()`` as a savepoint) is kept as it would be if
-everything had been waited for.  How transactions end: :mod:`pgflight.driver.ends`.
+everything had been waited for.  How transactions end: :mod:`pgflight.driver.deferred_ends`.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import Any
 from asyncpg import exceptions as driver_errors
 
 from .capability import is_private, pipelines
-from .ends import Ends, TransactionState
+from .deferred_ends import Ends, TransactionState
 from .execution import receiver_of
-from .preamble import Preamble, begin_text, statement_messages
+from .sender import Preamble, begin_text, statement_messages
 
 _PORTAL_CLOSED = b"3\0\0\0\x04Z\0\0\0\x05"  # and the status of the transaction
 

@@ -1,10 +1,14 @@
-"""libpq's options of the TCP socket under a connection."""
+"""The socket under a connection: libpq's options of it, and whether it holds unread input."""
 
 from __future__ import annotations
 
+import select
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
+
+import asyncpg
 
 from .capability import capabilities, is_private
 
@@ -60,3 +64,27 @@ def _tcp_call(
         if hasattr(socket, constant):
             return [(socket.IPPROTO_TCP, getattr(socket, constant), value)]
     return []  # libpq ignores what the platform does not offer
+
+
+def _nothing() -> bool:
+    return False
+
+
+def arrivals(connection: Any) -> Callable[[], Any]:
+    """Return a function that tells, without waiting, whether bytes or the end have arrived.
+
+    To be asked only while the connection is open.  At level ``public``, or where the transport
+    has no socket to be asked, the function always says no.
+    """
+    if not is_private() or not isinstance(connection, asyncpg.Connection):
+        return _nothing
+    transport = connection._transport
+    sock = None if transport is None else transport.get_extra_info("socket")
+    number = -1 if sock is None else sock.fileno()
+    if number < 0:
+        return _nothing
+    if not hasattr(select, "poll"):  # Windows
+        return lambda: bool(select.select([number], [], [], 0)[0])
+    poll = select.poll()
+    poll.register(number, select.POLLIN)  # the end and errors are always reported
+    return partial(poll.poll, 0)

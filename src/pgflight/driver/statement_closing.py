@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .capability import is_private
-from .preamble import Preamble, close_message
+from .sender import Preamble, close_message
 
 
 def take_dropped(connection: Any, into: set[Any]) -> None:

@@ -1,8 +1,9 @@
 """The hosts and ports of a URL, in every spelling that libpq and SQLAlchemy know.
 
-Used by :mod:`pgflight.url` and :mod:`pgflight.service`.  Spellings: ``host=h1:p1&host=h2:p2``,
-``host=h1,h2&port=p1,p2``, ``host=h1:p1,h2:p2``, one port for all, no port at all; host names,
-IPv4 and IPv6 addresses (in brackets where a port follows) and socket directories.
+Used by :mod:`pgflight.options.url` and :mod:`pgflight.options.service_files`.  Spellings:
+``host=h1:p1&host=h2:p2``, ``host=h1,h2&port=p1,p2``, ``host=h1:p1,h2:p2``, one port for all, no
+port at all; host names, IPv4 and IPv6 addresses (in brackets where a port follows) and socket
+directories.
 """
 
 from __future__ import annotations

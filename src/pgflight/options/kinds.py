@@ -1,4 +1,6 @@
-"""What an option's value may look like: one small kind per type, used by :mod:`pgflight.options`.
+"""What an option's value may look like: one small kind per type.
+
+Used by :mod:`pgflight.options.table`.
 
 A kind turns what a person wrote (text in a URL, any object in ``connect_args``) into the value
 that the rest of pgflight works with.  A value that is already right comes back unchanged, so that

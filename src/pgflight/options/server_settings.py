@@ -1,6 +1,6 @@
 """The server's run-time settings of a connection: asyncpg's ``server_settings``.
 
-:mod:`pgflight.url` hands over the options whose target is SETTING.
+:mod:`pgflight.options.url` hands over the options whose target is SETTING.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Connection service files: options kept under a name outside of the program.
 
-:mod:`pgflight.url` calls :func:`service_options`.  asyncpg reads such a file only when it is also
-given a DSN (found in 0.31 and 0.32: ``asyncpg.connect(service="x")`` ignores it), drops the
+:mod:`pgflight.options.url` calls :func:`service_options`.  asyncpg reads such a file only when it
+is also given a DSN (found in 0.31 and 0.32: ``asyncpg.connect(service="x")`` ignores it), drops the
 options that it does not know, and 0.30 has no support at all; so pgflight reads it itself.
 """
 
@@ -16,8 +16,8 @@ from typing import Any
 from sqlalchemy.exc import ArgumentError
 
 from .hosts import ADDRESS_OPTIONS, addresses
-from .options import OPTIONS, Target
-from .unknown import unknown_option
+from .suggestions import unknown_option
+from .table import OPTIONS, Target
 
 _NOT_IN_A_FILE = ("service", "servicefile")
 

@@ -1,6 +1,6 @@
 """What to say about an option that does not exist.
 
-Raised by :mod:`pgflight.url` and :mod:`pgflight.service`.
+Raised by :mod:`pgflight.options.url` and :mod:`pgflight.options.service_files`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import difflib
 
 from sqlalchemy.exc import ArgumentError
 
-from .options import OPTIONS
+from .table import OPTIONS
 
 _STATEMENTS = (
     "behind a pooler in transaction mode write prepared_statement_cache_size=0 and "

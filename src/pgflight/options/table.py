@@ -1,9 +1,8 @@
 """The table of every connect option: what it is called, what it may be and where it goes.
 
-:mod:`pgflight.url` reads the table, :mod:`pgflight.service` and :mod:`pgflight.unknown` look up
-names.
-The names are those of libpq (its documentation's section "Parameter Key Words"), of
-``asyncpg.connect`` and of SQLAlchemy's built-in dialect.
+:mod:`pgflight.options.url` reads the table, :mod:`pgflight.options.service_files` and
+:mod:`pgflight.options.suggestions` look up names. The names are those of libpq (its documentation's
+section "Parameter Key Words"), of ``asyncpg.connect`` and of SQLAlchemy's built-in dialect.
 """
 
 from __future__ import annotations
@@ -15,8 +14,8 @@ from typing import Any
 
 from sqlalchemy.exc import ArgumentError
 
-from . import coercion as kinds
-from .coercion import Kind, Refusal, choice, impossible, whole
+from . import kinds as kinds
+from .kinds import Kind, Refusal, choice, impossible, whole
 
 
 class Target(Enum):
@@ -26,7 +25,7 @@ class Target(Enum):
     ADDRESS = "asyncpg's host and port"
     SERVICE = "other options, read from a connection service file"
     SETTING = "asyncpg's server_settings"
-    TLS = "asyncpg's ssl and direct_tls, see pgflight.tls"
+    TLS = "asyncpg's ssl and direct_tls, see pgflight.options.tls"
     SOCKET = "the TCP socket, once connected"
     DIALECT = "pgflight itself"
     ENGINE = "pgflight's dialect, for all connections of an engine: not in connect_args"

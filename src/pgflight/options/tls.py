@@ -1,7 +1,7 @@
 """TLS as libpq does it: from the ``ssl*`` options to asyncpg's ``ssl`` and ``direct_tls``.
 
-:mod:`pgflight.url` calls :func:`check_tls` when an engine is made and :func:`tls_arguments` for
-each connection.  The meaning is that of libpq's documentation, section "SSL Support":
+:mod:`pgflight.options.url` calls :func:`check_tls` when an engine is made and :func:`tls_arguments`
+for each connection.  The meaning is that of libpq's documentation, section "SSL Support":
 
 =========== =================== ===================
 sslmode     certificate's chain server's name
@@ -35,7 +35,7 @@ from typing import Any
 from sqlalchemy.exc import ArgumentError
 
 from . import tls_files
-from .coercion import SSL_MODES
+from .kinds import SSL_MODES
 
 _CLIENT_OPTIONS = (
     "sslcert",

@@ -1,6 +1,6 @@
 """Reading certificates, keys and revocation lists, with libpq's defaults and its checks.
 
-Only :mod:`pgflight.tls` calls this.
+Only :mod:`pgflight.options.tls` calls this.
 """
 
 from __future__ import annotations

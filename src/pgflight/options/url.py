@@ -4,7 +4,7 @@
 ``AsyncAdapt_asyncpg_dbapi.connect`` calls :func:`prepare_connect_kwargs` for each connection.
 Between the two the options keep the names they have in the URL, so that ``connect_args`` and
 ``do_connect`` handlers replace them one by one.  What each option means is in
-:mod:`pgflight.options`.
+:mod:`pgflight.options.table`.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError
 
 from . import hosts
-from .options import OPTIONS, Target
-from .service import service_options
-from .settings import server_settings
+from .server_settings import server_settings
+from .service_files import service_options
+from .suggestions import unknown_option
+from .table import OPTIONS, Target
 from .tls import check_tls, tls_arguments
-from .unknown import unknown_option
 
 _ASYNCPG_PARAMETERS = frozenset(inspect.signature(asyncpg.connect).parameters)
 _IN_URL = "in the URL"

@@ -1,8 +1,8 @@
 """Which bound values may travel as one array per column, and as an array of what.
 
-Asked by the plans for INSERTs of many rows (:mod:`pgflight.bulkplan`) and by the one for long IN
-lists.  A type is refused unless it is known that the server ends up with the same values, or the
-same error, as it does with one parameter per value.
+Asked by the plans for INSERTs of many rows (:mod:`pgflight.bulk.insert_plan`) and by the one for
+long IN lists.  A type is refused unless it is known that the server ends up with the same values,
+or the same error, as it does with one parameter per value.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The texts of one statement with IN lists, one for each shape its lists may have.
 
-A list of less than ``limit`` elements is written as SQLAlchemy writes it, with a parameter for
-each element; a longer one is one parameter, an array, so that all lengths share a text.  Made by
-the compiler (:mod:`pgflight.inlists`), used by it and by :mod:`pgflight.parameters`.
+A list of less than ``limit`` elements is written as SQLAlchemy writes it, with a parameter for each
+element; a longer one is one parameter, an array, so that all lengths share a text.  Made by the
+compiler (:mod:`pgflight.parameters.in_lists`), used by it and by :mod:`pgflight.parameters.plan`.
 """
 
 from __future__ import annotations

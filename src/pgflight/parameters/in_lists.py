@@ -21,10 +21,10 @@ from sqlalchemy.sql.compiler import OPERATORS, ExpandedState
 from sqlalchemy.sql.elements import BindParameter, ColumnClause, TextClause
 from sqlalchemy.sql.operators import custom_op, in_op, not_in_op
 
-from . import _upstream
-from .arraytypes import array_type
-from .inplan import ARRAY, ExpandedList, InLists, Wording, dummies, processors_of
-from .url import coerced_argument
+from ..compat import known_code
+from ..options.url import coerced_argument
+from .array_types import array_type
+from .in_list_texts import ARRAY, ExpandedList, InLists, Wording, dummies, processors_of
 
 _SEEN = "_pgflight_in_seen"
 _LISTS = "_pgflight_in_lists"
@@ -32,7 +32,7 @@ _ARRAYS = "_pgflight_in_arrays"
 _UNPLANNED: Any = None
 _NOT_GIVEN: Any = object()
 
-_KNOWN = _upstream.expansion_is_known()
+_KNOWN = known_code.expansion_is_known()
 _WITH_ARRAY = {" NOT IN ": " != ALL ", " IN ": " = ANY "}  # in this order: one ends like the other
 _NAME = re.compile(r'[\w$."]+')
 _SIGNS = re.compile(r"[-+*/<>=~!@#%^&|`?]+")

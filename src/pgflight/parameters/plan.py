@@ -1,9 +1,9 @@
 """From a program's parameter sets to positional tuples, without a dictionary per set in between.
 
-The first half of an execution context: :mod:`pgflight.execution` derives its class from the one
-here.  SQLAlchemy's own code serves a statement with parameters that are rendered for each execution
-or expanded in a way that :mod:`pgflight.inplan` does not know, a statement that is executed once
-only, and a SQLAlchemy whose code is not known.
+The first half of an execution context: :mod:`pgflight.dialect.execution_context` derives its class
+from the one here.  SQLAlchemy's own code serves a statement with parameters that are rendered for
+each execution or expanded in a way that :mod:`pgflight.parameters.in_list_texts` does not know, a
+statement that is executed once only, and a SQLAlchemy whose code is not known.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from typing import Any
 from sqlalchemy.dialects.postgresql.base import PGExecutionContext
 from sqlalchemy.engine.interfaces import CacheStats, ExecuteStyle
 
-from . import _impl, _upstream
-from .inplan import ExpandedSets, are_planned
+from .. import _impl
+from ..compat import known_code
+from .in_list_texts import ExpandedSets, are_planned
 
 _PLAN = "_pgflight_param_plan"
 _UNPLANNED: Any = None
@@ -24,7 +25,7 @@ _SETS = "compiled_parameters"
 _PENDING = "_pgflight_pending_sets"
 _SHOW_UNREAD = "_pgflight_show_unread_sets"
 
-_KNOWN = _upstream.context_is_known()
+_KNOWN = known_code.context_is_known()
 
 
 class StatementPlan:
@@ -158,7 +159,7 @@ class PlannedParameters(PGExecutionContext):
             plan
             and not param_dict
             and (plan.keyed or not extracted_parameters)
-            and getattr(make, "__func__", None) is _upstream.MAKE_CONTEXT
+            and getattr(make, "__func__", None) is known_code.MAKE_CONTEXT
         ):
             values = plan.params.values(parameters or ({},), extracted_parameters)
         listed: Any = None
@@ -241,7 +242,7 @@ def plannable(compiled: Any, dialect: Any) -> bool:
     names = list(compiled.bind_names.values())
     return bool(
         _KNOWN
-        and type(compiled).construct_params is _upstream.CONSTRUCT
+        and type(compiled).construct_params is known_code.CONSTRUCT
         and compiled.positional
         and dialect.execute_sequence_format is tuple
         and not compiled.literal_execute_params

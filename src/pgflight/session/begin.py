@@ -1,7 +1,8 @@
 """The begin of one adapted connection's transactions.
 
 asyncpg is always in autocommit; the transaction that PEP 249 expects is begun with the first
-statement: in its flight, unless ``pipeline`` is off.  The end is in :mod:`pgflight.transaction`.
+statement: in its flight, unless ``pipeline`` is off.  The end is in
+:mod:`pgflight.session.transaction`.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from typing import Any
 
 from asyncpg import exceptions as driver_errors
 
-from . import driver
-from .unit import AUTOCOMMIT, UnitOfWorkConnection
+from .. import driver
+from .unit_of_work import AUTOCOMMIT, UnitOfWorkConnection
 
 
 class BeginningConnection(UnitOfWorkConnection):

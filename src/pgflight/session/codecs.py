@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from . import _impl, driver
+from .. import _impl, driver
 
 _BYTES_MODULES = frozenset({"orjson", "msgspec", "pydantic_core"})
 """Packages whose JSON decoders take ``bytes`` as they take ``str``."""

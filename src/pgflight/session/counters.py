@@ -1,6 +1,7 @@
 """What one connection has been through, in numbers: units of work, round trips, waits saved.
 
-Held by the adapted connection, which counts as it goes; :mod:`pgflight.statistics` takes the sum.
+Held by the adapted connection, which counts as it goes; :mod:`pgflight.session.statistics` takes
+the sum.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
-from . import driver
+from .. import driver
 from .statistics import NOTHING, Statistics
 
 

@@ -12,8 +12,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from . import _impl, driver
-from .plain import is_plain, touches_isolation
+from .. import _impl, driver
+from ..sqltext.side_effects import is_plain, touches_isolation
 from .statistics import Statistics
 
 DescriptionColumn = tuple[str, int, None, None, None, None, None]

@@ -1,7 +1,7 @@
 """The unit of work of one adapted connection: COMMIT and ROLLBACK, awaited or not.
 
 A base of the adapted connection, which adds statements and cursors.  Transactions begin in
-:mod:`pgflight.begin`.
+:mod:`pgflight.session.begin`.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import Any
 import asyncpg
 from asyncpg import exceptions as driver_errors
 
-from . import driver
+from .. import driver
 from .begin import BeginningConnection, interrupts
-from .unit import AUTOCOMMIT
+from .unit_of_work import AUTOCOMMIT
 
 
 class TransactionalConnection(BeginningConnection):

@@ -1,4 +1,4 @@
-"""What an adapted connection knows of its unit of work; a base of :mod:`pgflight.begin`."""
+"""What an adapted connection knows of its unit of work; a base of :mod:`pgflight.session.begin`."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any, NoReturn
 
 from sqlalchemy.engine import AdaptedConnection
 
-from . import driver
-from ._sqlalchemy import await_only
-from .statements import SchemaGeneration
-from .work import Work
+from .. import driver
+from ..compat.versions import await_only
+from .counters import Work
+from .prepared_statements import SchemaGeneration
 
 AUTOCOMMIT = "autocommit"
 
@@ -54,7 +54,7 @@ class UnitOfWorkConnection(AdaptedConnection):
     readonly: bool
     deferrable: bool
     pipeline: str
-    """The waits that are saved: ``auto``, ``begin`` or ``off``, see :mod:`pgflight.options`."""
+    """The waits that are saved: ``auto``, ``begin`` or ``off``, an option of the URL."""
     ping_bypass_window: float
     _preamble: driver.Preamble | None
     _pipeline: driver.Pipeline | None

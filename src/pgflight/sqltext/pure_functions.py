@@ -1,10 +1,10 @@
 """The names that a plain SELECT may call: built-in functions that change nothing and lock nothing.
 
-Read by :mod:`pgflight.plain` only.  A test asks a real server that each function exists and that
-none is volatile but those of :data:`VOLATILE`.  What is missing here costs a wait and no more:
-left out on purpose are ``nextval``, ``setval``, ``setseed``, ``set_config``, ``pg_notify``,
-advisory locks, large objects, ``pg_sleep``, ``pg_export_snapshot``, what assigns a transaction id
-(``txid_current``, ``pg_current_xact_id``), and what runs a query given as text
+Read by :mod:`pgflight.sqltext.side_effects` only.  A test asks a real server that each function
+exists and that none is volatile but those of :data:`VOLATILE`.  What is missing here costs a wait
+and no more: left out on purpose are ``nextval``, ``setval``, ``setseed``, ``set_config``,
+``pg_notify``, advisory locks, large objects, ``pg_sleep``, ``pg_export_snapshot``, what assigns a
+transaction id (``txid_current``, ``pg_current_xact_id``), and what runs a query given as text
 (``query_to_xml``, ``ts_stat``, ``ts_rewrite``).
 """
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 
-from .purenames import AFTER, FUNCTIONS, UNQUOTED
+from .pure_functions import AFTER, FUNCTIONS, UNQUOTED
 
 LONGEST_TEXT = 20_000
 """Characters of the longest text that is looked at; a longer one is not plain."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from xml.sax.saxutils import escape
 
-from pgflight.cli.report import BUILTIN, PGFLIGHT, Measurement, Report
+from pgflight.cli.demo.report import BUILTIN, PGFLIGHT, Measurement, Report
 
 _WIDTH = 900
 _NAME_WIDTH = 190

@@ -18,15 +18,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pgflight
-from pgflight.cli import dataset, environment
+from pgflight.cli import environment
+from pgflight.cli.demo import dataset
 from pgflight.cli.target import CommandError, one_line, server_url
 
 if TYPE_CHECKING:
     from rich.console import Console
     from sqlalchemy.engine import URL
 
-    from pgflight.cli.comparison import Plan
-    from pgflight.cli.report import Report
+    from pgflight.cli.demo.comparison import Plan
+    from pgflight.cli.demo.report import Report
 
 _SECONDS = 900.0
 
@@ -60,8 +61,8 @@ def demo(arguments: argparse.Namespace) -> int:
             raise CommandError(f"{path} cannot be written: create {path.absolute().parent} first")
     from rich.console import Console
 
-    from pgflight.cli import workload
-    from pgflight.cli.comparison import Plan
+    from pgflight.cli.demo import workload
+    from pgflight.cli.demo.comparison import Plan
 
     console = Console(soft_wrap=True)
     console.print("Loading cities, countries and airports ...")
@@ -76,9 +77,9 @@ def demo(arguments: argparse.Namespace) -> int:
 
 def _run(url: URL, plan: Plan, console: Console) -> Report | None:
     """Compare on the server at `url`; None, having said why, when the dialects disagree."""
-    from pgflight.cli.comparison import Disagreement, compare
-    from pgflight.cli.progress import Progress
-    from pgflight.cli.report import Report
+    from pgflight.cli.demo.comparison import Disagreement, compare
+    from pgflight.cli.demo.progress import Progress
+    from pgflight.cli.demo.report import Report
 
     async def bounded() -> tuple[str, str]:
         _cancel_on_ctrl_c()
@@ -129,8 +130,8 @@ def _cancel_on_ctrl_c() -> None:
 
 
 def _deliver(report: Report, arguments: argparse.Namespace, console: Console) -> None:
-    from pgflight.cli.chart import draw
-    from pgflight.cli.report import show
+    from pgflight.cli.demo.chart import draw
+    from pgflight.cli.demo.report import show
 
     show(report, console)
     files: list[tuple[Path | None, str]] = [
@@ -164,7 +165,7 @@ def _server(url: URL | None, console: Console) -> Iterator[URL]:
     if url is not None:
         yield url
         return
-    from pgflight.cli.cluster import TempCluster, embedded_binaries
+    from pgflight.cli.server.cluster import TempCluster, embedded_binaries
 
     try:
         cluster = TempCluster(embedded_binaries())

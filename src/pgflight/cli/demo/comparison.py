@@ -18,15 +18,15 @@ from sqlalchemy import select
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from pgflight.cli.core_steps import POOL_SIZE
-from pgflight.cli.dataset import Dataset
-from pgflight.cli.digest import digest
+from pgflight.cli.demo.core_steps import POOL_SIZE
+from pgflight.cli.demo.dataset import Dataset
+from pgflight.cli.demo.outcome import digest
+from pgflight.cli.demo.report import BUILTIN, PGFLIGHT, SIDES, Measurement
+from pgflight.cli.demo.schema import demo_schema
+from pgflight.cli.demo.workload import Step
 from pgflight.cli.environment import is_ours
-from pgflight.cli.report import BUILTIN, PGFLIGHT, SIDES, Measurement
-from pgflight.cli.roundtrips import RoundTripProxy, Upstream
-from pgflight.cli.schema import demo_schema
+from pgflight.cli.server.round_trips import RoundTripProxy, Upstream
 from pgflight.cli.target import BUILTIN_DRIVER, OUR_DRIVER, CommandError, one_line
-from pgflight.cli.workload import Step
 
 _DRIVERS = {BUILTIN: BUILTIN_DRIVER, PGFLIGHT: OUR_DRIVER}
 _LABELS = {BUILTIN: "the built-in dialect", PGFLIGHT: "pgflight"}

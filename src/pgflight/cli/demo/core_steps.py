@@ -11,9 +11,9 @@ from typing import Any
 from sqlalchemy import DDL, func, insert, inspect, select, text, update
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from pgflight.cli.dataset import Dataset, Rows
-from pgflight.cli.model import SCHEMA, Airport, Base, City, Country
-from pgflight.cli.outcome import Outcome, spread, tuples
+from pgflight.cli.demo.dataset import Dataset, Rows
+from pgflight.cli.demo.model import SCHEMA, Airport, Base, City, Country
+from pgflight.cli.demo.outcome import Outcome, spread, tuples
 
 POOL_SIZE = 5
 

@@ -15,9 +15,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import selectinload
 
-from pgflight.cli.dataset import Dataset
-from pgflight.cli.model import City, Country, Visit
-from pgflight.cli.outcome import Outcome, spread
+from pgflight.cli.demo.dataset import Dataset
+from pgflight.cli.demo.model import City, Country, Visit
+from pgflight.cli.demo.outcome import Outcome, spread
 
 _REQUESTS = 300
 _EPOCH = datetime.datetime(2024, 1, 1, 12, tzinfo=datetime.timezone.utc)

@@ -11,7 +11,7 @@ from rich.progress import Progress as RichProgress
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from pgflight.cli.comparison import Plan
+    from pgflight.cli.demo.comparison import Plan
 
 
 class Progress:

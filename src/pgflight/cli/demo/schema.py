@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from pgflight.cli.model import SCHEMA
+from pgflight.cli.demo.model import SCHEMA
 from pgflight.cli.target import CommandError, one_line, shown
 
 MARK = "made by `python -m pgflight demo`, which drops it"

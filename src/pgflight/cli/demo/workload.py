@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from pgflight.cli import core_steps, orm_steps
-from pgflight.cli.dataset import Dataset
-from pgflight.cli.outcome import Outcome
+from pgflight.cli.demo import core_steps, orm_steps
+from pgflight.cli.demo.dataset import Dataset
+from pgflight.cli.demo.outcome import Outcome
 
 
 class Step(NamedTuple):

@@ -19,13 +19,7 @@ from types import TracebackType
 
 from sqlalchemy.engine import URL
 
-from .binaries import (
-    embedded_binaries,
-    find_binaries,
-    server_version,
-    shared_directory,
-    usable_by,
-)
+from .binaries import embedded_binaries, find_binaries, server_version, shared_directory, usable_by
 from .processes import run, start_guard, unprivileged_account
 
 __all__ = ["TempCluster", "embedded_binaries", "find_binaries"]

@@ -1,8 +1,8 @@
-"""The dialect: capabilities, isolation, connection set-up, disconnects.
+"""What SQLAlchemy sees: the dialect; in its folder types, compiler, execution context, results.
 
-SQLAlchemy loads it for ``postgresql+pgflight://`` and, once installed, for
+SQLAlchemy loads :class:`PGDialect_asyncpg` for ``postgresql+pgflight://`` and, once installed, for
 ``postgresql+asyncpg://``.  Everything that the built-in dialect's documentation names can be
-imported from here; most of it lives in rooms of its own.
+imported from here; programs import nothing from the files within.
 """
 
 from __future__ import annotations
@@ -17,25 +17,28 @@ from sqlalchemy import event, util
 from sqlalchemy import pool as sqlalchemy_pool
 from sqlalchemy.dialects.postgresql.base import PGDialect
 
-from . import codecs
-from .bulk import BulkDialect
+from ..bulk.array_changes import BulkDialect
+from ..dbapi.connection import AsyncAdapt_asyncpg_connection as AsyncAdapt_asyncpg_connection
+from ..dbapi.cursor import AsyncAdapt_asyncpg_cursor as AsyncAdapt_asyncpg_cursor
+from ..dbapi.module import AsyncAdapt_asyncpg_dbapi as AsyncAdapt_asyncpg_dbapi
+from ..dbapi.server_side_cursor import AsyncAdapt_asyncpg_ss_cursor as AsyncAdapt_asyncpg_ss_cursor
+from ..dbapi.synchronous import (
+    AsyncAdaptFallback_asyncpg_connection as AsyncAdaptFallback_asyncpg_connection,
+)
+from ..options.url import coerced_argument, connect_arguments
+from ..parameters.in_lists import InListDialect
+from ..session import codecs
+from ..session.prepared_statements import SchemaGeneration
+from ..session.statistics import EngineCounters
 from .compiler import PGCompiler_asyncpg as PGCompiler_asyncpg
 from .compiler import PGIdentifierPreparer_asyncpg as PGIdentifierPreparer_asyncpg
-from .connection import AsyncAdapt_asyncpg_connection as AsyncAdapt_asyncpg_connection
-from .cursor import AsyncAdapt_asyncpg_cursor as AsyncAdapt_asyncpg_cursor
-from .dbapi import AsyncAdapt_asyncpg_dbapi as AsyncAdapt_asyncpg_dbapi
-from .execution import PGExecutionContext_asyncpg as PGExecutionContext_asyncpg
-from .initialize import InitializingDialect
-from .inlists import InListDialect
+from .execution_context import PGExecutionContext_asyncpg as PGExecutionContext_asyncpg
+from .first_connection import InitializingDialect
 from .isolation import ISOLATION_LEVELS as ISOLATION_LEVELS
 from .isolation import IsolationDialect
-from .liveness import close_unfit, refuse_lost, was_used_recently
-from .server_side import AsyncAdapt_asyncpg_ss_cursor as AsyncAdapt_asyncpg_ss_cursor
-from .statements import SchemaGeneration
-from .statistics import EngineCounters
-from .sync import AsyncAdaptFallback_asyncpg_connection as AsyncAdaptFallback_asyncpg_connection
-from .typemap import COLSPECS as COLSPECS
-from .typemap import _pg_types as _pg_types
+from .pool_health import close_unfit, refuse_lost, was_used_recently
+from .type_map import COLSPECS as COLSPECS
+from .type_map import _pg_types as _pg_types
 from .types import AsyncpgARRAY as AsyncpgARRAY
 from .types import AsyncpgBigInteger as AsyncpgBigInteger
 from .types import AsyncpgBit as AsyncpgBit
@@ -64,7 +67,6 @@ from .types import AsyncpgTime as AsyncpgTime
 from .types import AsyncpgUUID as AsyncpgUUID
 from .types import _AsyncpgMultiRange as _AsyncpgMultiRange
 from .types import _AsyncpgRange as _AsyncpgRange
-from .url import coerced_argument, connect_arguments
 
 DISCONNECT_STATES = frozenset({"57P01", "57P02", "57P03"})
 """admin_shutdown, crash_shutdown, cannot_connect_now."""
