@@ -139,7 +139,7 @@ async def kept(dialect: Dialect, mode: str, chance: random.Random) -> None:
                 await check_flag(connection, view)
             await asyncio.wait_for(greenlet_spawn(connection.rollback), HANG_SECONDS)
             await check_flag(connection, view)
-            assert connection._transaction is None
+            assert connection.session.unit.transaction is None
         await greenlet_spawn(fairy.close)
     print(dict(outcomes))
 

@@ -67,6 +67,6 @@ async def changed_defaults(dialect: Dialect) -> None:
         adapted: Any = (await connection.get_raw_connection()).dbapi_connection
         shown = await connection.scalar(sa.text("SHOW transaction_isolation"))
         assert shown == "serializable"
-        before = adapted._work.deferred
+        before = adapted.session.counters.deferred
         await connection.commit()
-        assert adapted._work.deferred == before
+        assert adapted.session.counters.deferred == before

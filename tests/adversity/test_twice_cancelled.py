@@ -103,16 +103,16 @@ async def refused(dialect: Dialect) -> None:
         for number in range(60):
             statement = f"SELECT $1::int + {number}"
             task = asyncio.ensure_future(greenlet_spawn(value, connection, statement, "no number"))
-            trips = connection._work.trips
-            while not task.done() and connection._work.trips == trips:
+            trips = connection.session.counters.trips
+            while not task.done() and connection.session.counters.trips == trips:
                 await asyncio.sleep(0)
             # BEGIN has left with the Parse, the arguments were refused, and a Sync is on its way
             task.cancel()
             await asyncio.wait({task})
             if task.cancelled():
                 interrupted += 1
-                assert connection._transaction is None, "as if it knew"
-            assert not connection._pipeline.traveling
+                assert connection.session.unit.transaction is None, "as if it knew"
+            assert not connection.session.transactions.pipeline.traveling
             await greenlet_spawn(connection.rollback)
             await check_flag(connection, view)
         await greenlet_spawn(fairy.close)

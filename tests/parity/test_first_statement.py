@@ -211,13 +211,13 @@ def test_a_begin_that_fails_leaves_nothing(
             async with engine.connect() as connection:
                 raw: Any = (await connection.get_raw_connection()).driver_connection
                 adapted: Any = connection.sync_connection.connection.dbapi_connection  # type: ignore[union-attr]
-                adapted._pipeline._begins.clear()
+                adapted.session.transactions.pipeline._begins.clear()
                 with pytest.raises(DBAPIError) as refused:
                     await first(connection)
                 assert getattr(refused.value.orig, "sqlstate", "") in ("42601", "22012")
-                assert (adapted._transaction, raw._top_xact) == (None, None)
+                assert (adapted.session.unit.transaction, raw._top_xact) == (None, None)
                 assert not raw.is_in_transaction()
-            adapted._pipeline._begins.clear()
+            adapted.session.transactions.pipeline._begins.clear()
         async with engine.begin() as connection:
             assert await one(connection, 5) == 5
             assert raw.is_in_transaction()
@@ -339,19 +339,17 @@ def test_an_interrupted_first_statement_is_looked_into(pgflight_dialect: Dialect
             adapted: Any = connection.sync_connection.connection.dbapi_connection  # type: ignore[union-attr]
             raw = adapted._connection
             for text in ("SELECT pg_sleep(5)", "SELECT pg_sleep(4.9)", "SELECT pg_sleep(5)"):
-                cursor = adapted.cursor()
-                task = asyncio.ensure_future(cursor._execute(text, ()))
+                task = asyncio.ensure_future(adapted.session.execute(text, ()))
                 await asyncio.sleep(0.05)
                 task.cancel()
                 with pytest.raises(asyncio.CancelledError):
                     await task
-                again = adapted.cursor()
-                outcome = await attempt(again._execute("SELECT 42", ()))
-                open_ = adapted._transaction is not None
+                outcome = await attempt(adapted.session.execute("SELECT 42", ()))
+                open_ = adapted.session.unit.transaction is not None
                 assert open_ == raw.is_in_transaction(), outcome
                 await connection.rollback()
                 await connection.run_sync(lambda sync: adapted.rollback())
-                assert (adapted._transaction, raw.is_in_transaction()) == (None, False)
+                assert (adapted.session.unit.transaction, raw.is_in_transaction()) == (None, False)
             assert await one(connection, 9) == 9
 
     asyncio.run(work())

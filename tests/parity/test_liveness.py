@@ -378,7 +378,7 @@ async def last_used(engine: AsyncEngine, *statements: str, commit: bool = False)
     async with engine.connect() as connection:
         raw: Any = await connection.get_raw_connection()
         adapted = raw.dbapi_connection
-        adapted._last_used = 0.0
+        adapted.session.transactions.last_used = 0.0
         for statement in statements:
             try:
                 await connection.exec_driver_sql(statement)
@@ -386,7 +386,7 @@ async def last_used(engine: AsyncEngine, *statements: str, commit: bool = False)
                 assert "/" in statement
         if commit:
             await connection.commit()
-    return bool(adapted._last_used)
+    return bool(adapted.session.transactions.last_used)
 
 
 def test_what_counts_as_a_use(pgflight_dialect: Dialect) -> None:

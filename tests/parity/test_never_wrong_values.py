@@ -148,7 +148,7 @@ def test_a_parameter_of_a_user_type_is_looked_up_in_between(pgflight_dialect: Di
                 return statement
 
             adapted: Any = (await connection.get_raw_connection()).dbapi_connection
-            adapted._statements._connection = Interposed(raw, and_then_another_process)
+            adapted.session.statements._connection = Interposed(raw, and_then_another_process)
             query = "SELECT value FROM changing WHERE mood = $1::changing_mood"
             result = await connection.exec_driver_sql(query, ("fine",))
             assert result.scalar() == 2.5

@@ -77,7 +77,7 @@ def test_statistics_of_the_cache(pgflight_dialect: Dialect) -> None:
     async def work() -> None:
         url = pgflight_dialect.url().update_query_dict({"prepared_statement_cache_size": "2"})
         async with pgflight_dialect.engine(url).connect() as connection:
-            cache = (await adapted(connection))._statements.cache
+            cache = (await adapted(connection)).session.statements.cache
             before = (cache.hits, cache.misses, cache.evictions)
             await run_distinct(connection, 3)
             await run_distinct(connection, 1)  # evicted meanwhile
@@ -148,7 +148,7 @@ def test_a_neighbour_that_prepares_before_the_ddl_commits(pgflight_dialect: Dial
         async with engine.connect() as reader, engine.connect() as writer:
             await writer.execute(text("ALTER TABLE stale_process RENAME TO stale_other"))
             await reader.execute(text("SELECT * FROM stale_view"))
-            statements = (await adapted(reader))._statements
+            statements = (await adapted(reader)).session.statements
             renewed = statements.renewals
             await reader.rollback()
             await writer.rollback()
@@ -163,7 +163,7 @@ def test_what_is_created_anew_costs_the_others_nothing(pgflight_dialect: Dialect
         engine = pgflight_dialect.engine()
         async with engine.connect() as reader, engine.connect() as writer:
             await reader.execute(text("SELECT 1"))
-            statements = (await adapted(reader))._statements
+            statements = (await adapted(reader)).session.statements
             for _ in range(5):
                 await writer.execute(text("CREATE TEMP TABLE stale_none (id int) ON COMMIT DROP"))
                 await writer.commit()

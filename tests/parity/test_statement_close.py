@@ -45,7 +45,7 @@ async def prepared(connection: AsyncConnection) -> int:
 
 async def statements_of(connection: AsyncConnection) -> Any:
     adapted: Any = (await connection.get_raw_connection()).dbapi_connection
-    return adapted._statements
+    return adapted.session.statements
 
 
 _numbers = count()
@@ -282,14 +282,14 @@ def test_cancelled_at_any_moment(pgflight_dialect: Dialect) -> None:
         async with engine_of(pgflight_dialect, size=2).connect() as connection:
             statements = await statements_of(connection)
             for n in range(200):
-                task = asyncio.ensure_future(statements.prepared(f"SELECT {n} /* cut */", 0))
+                task = asyncio.ensure_future(statements.prepared(f"SELECT {n} /* cut */"))
                 for _ in range(n % 7):
                     await asyncio.sleep(0)
                 if n % 5 == 0:
                     await asyncio.sleep(0.001)
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
-                entry = await statements.prepared(f"SELECT {n} /* whole */", 0)
+                entry = await statements.prepared(f"SELECT {n} /* whole */")
                 assert (await driver.fetch(entry.statement, ()))[0][0][0] == n
             # a Parse that was cancelled may leave a statement that nobody has been told of
             kept = await prepared(connection)

@@ -275,11 +275,14 @@ def test_a_stream_left_behind_in_a_transaction_of_the_programs(pgflight_dialect:
             result = await connection.stream(text("SELECT generate_series(1, 5000)"))
             await result.fetchone()
             adapted: Any = (await connection.get_raw_connection()).dbapi_connection
-            adapted._abandon_held(next(iter(adapted._held)))
+            adapted.session.held_cursors.abandon_all()
             await adapted._connection.execute("BEGIN")
             assert await connection.scalar(text("SELECT 1")) == 1
             await adapted._connection.execute("ROLLBACK")
             held = text("SELECT count(*) FROM pg_cursors WHERE is_holdable")
-            assert (await connection.scalar(held), adapted._abandoned) == (0, [])
+            assert (await connection.scalar(held), adapted.session.held_cursors.abandoned) == (
+                0,
+                [],
+            )
 
     asyncio.run(work())

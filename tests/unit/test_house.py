@@ -54,6 +54,10 @@ def test_a_module_imports_only_from_rooms_below_its_own(path: Path) -> None:
         assert HEIGHTS.index(other) >= HEIGHTS.index(room), f"{imported}, imported in line {line}"
 
 
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    assert house.circle() is None
+
+
 def test_the_compiled_pieces_are_imported_in_one_place() -> None:
     importing = {name for name, imported in house.graph().items() if ONLY_IMPL_IMPORTS in imported}
     # it loads them by name, as there are two forms

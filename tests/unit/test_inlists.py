@@ -23,7 +23,7 @@ from pgflight.dialect.compiler import PGCompiler_asyncpg
 from pgflight.options.url import prepare_connect_kwargs
 from pgflight.parameters import in_lists
 from pgflight.parameters.in_list_texts import LONGEST_KEPT, TEXTS_KEPT, is_nested
-from pgflight.sqltext.side_effects import is_plain
+from pgflight.sqltext.side_effects import is_side_effect_free
 
 
 class Doubled(TypeDecorator[int]):
@@ -189,7 +189,11 @@ def test_types(kind: Any, value: Any, text: str | None) -> None:
             assert filled == f"x = ANY ($1::{text})"
         else:
             assert filled == usual
-        assert is_plain(f"SELECT 1 WHERE {filled}") is is_plain(f"SELECT 1 WHERE {usual}") is True
+        assert (
+            is_side_effect_free(f"SELECT 1 WHERE {filled}")
+            is is_side_effect_free(f"SELECT 1 WHERE {usual}")
+            is True
+        )
 
 
 LEFT: list[tuple[Any, bool]] = [

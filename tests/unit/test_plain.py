@@ -14,7 +14,7 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by, array
 
 from pgflight.dialect import dialect
 from pgflight.sqltext import pure_functions, side_effects
-from pgflight.sqltext.side_effects import LONGEST_TEXT, is_plain, touches_isolation
+from pgflight.sqltext.side_effects import LONGEST_TEXT, is_side_effect_free, touches_isolation
 from tests.fixtures.server import Server
 
 PLAIN = r"""
@@ -189,12 +189,12 @@ def _text(line: str) -> str:
 
 @pytest.mark.parametrize("text", PLAIN)
 def test_plain(text: str) -> None:
-    assert is_plain(_text(text))
+    assert is_side_effect_free(_text(text))
 
 
 @pytest.mark.parametrize("text", ["", "SELECT 1 \0", "SELECT mas\u212alen('x')", *NOT_PLAIN])
 def test_not_plain(text: str) -> None:
-    assert not is_plain(_text(text))
+    assert not is_side_effect_free(_text(text))
 
 
 @pytest.mark.parametrize(
@@ -202,29 +202,31 @@ def test_not_plain(text: str) -> None:
     ["SELECT a -- \n FOR UPDATE", "SELECT a /* \n */ FOR\nUPDATE", "SELECT 'a\n' FOR\r\nSHARE"],
 )
 def test_a_lock_on_a_line_of_its_own(text: str) -> None:
-    assert not is_plain(text)
+    assert not is_side_effect_free(text)
 
 
 def test_a_very_long_text_is_not_looked_at() -> None:
     text = "SELECT " + "1, " * (LONGEST_TEXT // 3) + "1"
-    assert not is_plain(text)
-    assert is_plain(text[-LONGEST_TEXT // 2 :].replace("1", "SELECT 1", 1).lstrip(", "))
+    assert not is_side_effect_free(text)
+    assert is_side_effect_free(text[-LONGEST_TEXT // 2 :].replace("1", "SELECT 1", 1).lstrip(", "))
 
 
 @pytest.mark.parametrize("item", ["$1", "$1::INTEGER", "1", "$1 "])
 def test_a_long_list_of_values_is_one_step(item: str) -> None:
     items = ", ".join([item] * 500)
     assert len(list(side_effects._tokens(f"SELECT 1 WHERE 1 IN ({items})"))) < 15
-    assert is_plain(f"SELECT 1 WHERE 1 IN ({items})")
-    assert is_plain(f"SELECT coalesce({items}, now()) FROM t WHERE a IN ({items}) AND b = 1")
-    assert not is_plain(f"SELECT 1 FROM t WHERE 1 IN ({items}) FOR UPDATE")
-    assert not is_plain(f"SELECT f({items})")
-    assert not is_plain(f"SELECT coalesce({items}, nextval('s'))")
-    assert not is_plain(f"SELECT {items}, 1; DELETE FROM t")
+    assert is_side_effect_free(f"SELECT 1 WHERE 1 IN ({items})")
+    assert is_side_effect_free(
+        f"SELECT coalesce({items}, now()) FROM t WHERE a IN ({items}) AND b = 1"
+    )
+    assert not is_side_effect_free(f"SELECT 1 FROM t WHERE 1 IN ({items}) FOR UPDATE")
+    assert not is_side_effect_free(f"SELECT f({items})")
+    assert not is_side_effect_free(f"SELECT coalesce({items}, nextval('s'))")
+    assert not is_side_effect_free(f"SELECT {items}, 1; DELETE FROM t")
 
 
 def test_the_answers_kept_are_bounded() -> None:
-    for info in (is_plain.cache_info(), touches_isolation.cache_info()):
+    for info in (is_side_effect_free.cache_info(), touches_isolation.cache_info()):
         assert info.maxsize == side_effects.KNOWN_TEXTS <= 1024
 
 
@@ -252,14 +254,16 @@ STATEMENTS = [
 @pytest.mark.parametrize("number", range(len(STATEMENTS)))
 def test_what_sqlalchemy_writes_is_plain(number: int) -> None:
     text = str(STATEMENTS[number].compile(dialect=dialect()))
-    assert is_plain(text), text
+    assert is_side_effect_free(text), text
 
 
 @pytest.mark.parametrize(
     "options", [{}, {"read": True}, {"key_share": True}, {"skip_locked": True}, {"nowait": True}]
 )
 def test_what_sqlalchemy_writes_to_lock_is_not(options: dict[str, Any]) -> None:
-    assert not is_plain(str(select(T).with_for_update(**options).compile(dialect=dialect())))
+    assert not is_side_effect_free(
+        str(select(T).with_for_update(**options).compile(dialect=dialect()))
+    )
 
 
 # random texts: pieces between which anything may be put
@@ -312,22 +316,22 @@ def _words(piece: str) -> list[str]:
 
 @given(texts(spoil=False))
 def test_spaces_comments_and_case_do_not_matter(text: str) -> None:
-    assert is_plain(text)
+    assert is_side_effect_free(text)
 
 
 @given(texts(spoil=True))
 def test_a_lock_or_an_unknown_function_anywhere_makes_it_not_plain(text: str) -> None:
-    assert not is_plain(text)
+    assert not is_side_effect_free(text)
 
 
 @given(texts(spoil=False), st.sampled_from(SPOILED))
 def test_what_never_ends_is_not_plain(text: str, spoiled: str) -> None:
-    assert not is_plain(text + spoiled)
+    assert not is_side_effect_free(text + spoiled)
 
 
 @given(st.text(max_size=200))
 def test_any_text_gets_an_answer(text: str) -> None:
-    assert is_plain("SELECT " + text) in (True, False)
+    assert is_side_effect_free("SELECT " + text) in (True, False)
 
 
 # isolation

@@ -15,7 +15,8 @@ from typing import Any
 from sqlalchemy.engine.interfaces import ExecuteStyle
 
 from ..parameters.plan import PlannedParameters
-from ..session.unit_of_work import AUTOCOMMIT
+from ..session.session import Session
+from ..session.statistics import Counters
 from . import insert_plan, update_delete_plan
 from .column_rows import LARGE_ROW, ColumnRows
 from .insert_many_values import BatchDialect
@@ -48,13 +49,13 @@ _ELEMENT = re.compile(r"(?<=in element #)\d+(?= of executemany)")
 def plan_for(context: Any, number: int) -> ArrayInsert | str | None:
     """Return how ``number`` rows go through arrays, or why not; None for what never does."""
     compiled = context.compiled
-    adapted = getattr(context.cursor, "_adapt_connection", None)
-    if not context.is_crud or compiled is None or number < 2 or adapted is None:
+    session = _session_of(context.cursor)
+    if not context.is_crud or compiled is None or number < 2 or session is None:
         return None
     if context.isinsert:
-        if not _is_on(context, "array_insert", adapted):
+        if not _is_on(context, "array_insert", session):
             return "array_insert is off"
-    elif not _is_on(context, "array_dml", adapted):
+    elif not _is_on(context, "array_dml", session):
         return None
     returned = context.execute_style is ExecuteStyle.INSERTMANYVALUES
     fewest = _fewest(context, returned)
@@ -67,7 +68,7 @@ def plan_for(context: Any, number: int) -> ArrayInsert | str | None:
     if compiled.schema_translate_map:
         translation = context.execution_options.get("schema_translate_map", {})
     if context.isinsert:
-        opted = _is_on(context, "array_dml", adapted)
+        opted = _is_on(context, "array_dml", session)
         plan = insert_plan.plan_of(compiled, context.statement, translation, upserts=opted)
     else:
         plan = update_delete_plan.plan_of(compiled, context.statement, translation)
@@ -76,9 +77,9 @@ def plan_for(context: Any, number: int) -> ArrayInsert | str | None:
     return plan
 
 
-def _is_on(context: Any, name: str, adapted: Any) -> bool:
+def _is_on(context: Any, name: str, session: Session) -> bool:
     option = context.execution_options.get(name)
-    return bool(getattr(adapted, name) if option is None else option)
+    return bool(getattr(session.options, name) if option is None else option)
 
 
 def _fewest(context: Any, returned: bool) -> int:
@@ -139,12 +140,12 @@ class BulkDialect(BatchDialect):
         if type(chosen) is ColumnRows:
             obstacle = "input sizes" if generic_setinputsizes else chosen.obstacle()
             if obstacle is None:
-                _work(context).went_through()
+                _counters(context).went_through()
                 parameters = chosen
             else:
                 chosen = obstacle
         if type(chosen) is str:
-            _work(context).fell_back(chosen)
+            _counters(context).fell_back(chosen)
             if type(parameters) is ColumnRows:
                 parameters = parameters.rows()
         return super()._deliver_insertmanyvalues_batches(
@@ -162,12 +163,12 @@ class BulkDialect(BatchDialect):
             chosen = _chosen(context, parameters)
             if statement != context.statement or parameters is not context.parameters:
                 chosen = chosen and _REWRITTEN
-            if type(chosen) is ColumnRows:
+            if isinstance(chosen, ColumnRows):
                 chosen = self._send(cursor, statement, chosen, context)
                 if chosen is None:
                     return
             if chosen is not None:
-                _work(context).fell_back(chosen)
+                _counters(context).fell_back(chosen)
             rows = parameters.rows() if type(parameters) is ColumnRows else parameters
             super().do_executemany(cursor, statement, rows, context)  # type: ignore[no-untyped-call]
         except BaseException:
@@ -184,7 +185,7 @@ class BulkDialect(BatchDialect):
         if size > LARGE_ROW * rows.number:
             return "rows of more than 10 KB"
         pages = rows.pages(_page_size(context), size)
-        if len(pages) > 1 and cursor._adapt_connection.isolation_level == AUTOCOMMIT:
+        if len(pages) > 1 and _session_of(cursor).transactions.autocommit:
             return "more than a page in AUTOCOMMIT"
         changed = 0
         for number, page in enumerate(pages):
@@ -201,7 +202,7 @@ class BulkDialect(BatchDialect):
                 break
             changed += cursor._rowcount
         else:
-            _work(context).went_through(opted=rows.plan.opted)
+            _counters(context).went_through(opted=rows.plan.opted)
         cursor._rowcount = changed
         return None
 
@@ -209,7 +210,7 @@ class BulkDialect(BatchDialect):
         self, cursor: Any, statement: str, rows: ColumnRows, start: int, context: Any
     ) -> None:
         """Send the rows from ``start`` on one by one; an error counts them from the first."""
-        _work(context).fell_back(_REFUSED_VALUE)
+        _counters(context).fell_back(_REFUSED_VALUE)
         try:
             more = rows.rows()[start:]
             super().do_executemany(cursor, statement, more, context)  # type: ignore[no-untyped-call]
@@ -244,6 +245,13 @@ def _is_refused_value(error: Any) -> bool:
     return str(getattr(error, "orig", None)).startswith(_BAD_ARGUMENT)
 
 
-def _work(context: Any) -> Any:
+def _session_of(cursor: Any) -> Any:
+    """Return the session of one of our cursors, None for another one."""
+    adapted = getattr(cursor, "_adapt_connection", None)
+    return None if adapted is None else adapted.session
+
+
+def _counters(context: Any) -> Counters:
     # not of the cursor that the engine hands on, which a program may have wrapped
-    return context.cursor._adapt_connection._work
+    counters: Counters = _session_of(context.cursor).counters
+    return counters

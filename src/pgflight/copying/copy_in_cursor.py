@@ -17,7 +17,8 @@ from sqlalchemy import exc
 from .. import driver
 from ..dbapi import errors
 from ..dbapi.cursor import AsyncAdapt_asyncpg_cursor
-from ..session.begin import interrupts
+from ..session.request import Begin, Request
+from ..session.transactions import interrupts
 from . import text_format
 from .column_types import check_types, fits
 from .feed import Feed
@@ -58,62 +59,53 @@ class AsyncAdapt_asyncpg_copy_cursor(AsyncAdapt_asyncpg_cursor):
         super().__init__(adapt_connection)
         self._job = job
 
-    async def _execute(self, operation: str, parameters: Sequence[Any]) -> None:
-        adapted = self._adapt_connection
-        mutex = adapted._execute_mutex
-        async with mutex:
-            own = None
-            try:
-                # awaited, never in front of COPY: where it fails, the server reads on for ever
-                await adapted._finish_up()
-                if adapted._transaction is None:
-                    await adapted._start_transaction()
-                adapted._plain = False
-                if adapted._transaction is None and not self._connection.is_in_transaction():
-                    # AUTOCOMMIT: the types must stay what they are until they have been used
-                    own = self._connection.transaction()
-                    await own.start()
-                    adapted._work.units += 1
-                left = self._job.feed.left()
-                # asyncpg's own timeout has COPY go on sending; a cancellation ends it
-                await (self._copy() if left is None else asyncio.wait_for(self._copy(), left))
-                if own is not None:
-                    await own.commit()
-            except Exception as error:
-                if own is not None:
-                    await self._undo(own, error)
-                feed = self._job.feed
-                if error is feed.failure or interrupts(error):
-                    raise
-                if isinstance(error, exc.SQLAlchemyError):
-                    raise
-                self._handle_exception(error)
-            except BaseException:
-                if own is not None:
-                    adapted._doubt(own, ended=True)
+    def execute(self, operation: str, parameters: Sequence[Any] | None = None) -> None:
+        """Copy the rows; in a transaction of its own in AUTOCOMMIT."""
+        adapted, feed = self._adapt_connection, self._job.feed
+        try:
+            adapted.await_(adapted.session.run(Request(operation, self._send, Begin.AWAITED)))
+        except Exception as error:
+            if error is feed.failure or interrupts(error) or isinstance(error, exc.SQLAlchemyError):
                 raise
-            finally:
-                mutex.reserve(None)
-                await self._job.feed.aclose()
-        self._rowcount = self._job.feed.rows
+            self._handle_exception(error)
+        self._rowcount = feed.rows
 
-    async def _undo(self, own: Any, error: Exception) -> None:
-        adapted, connection = self._adapt_connection, self._connection
+    async def _send(self) -> None:
+        session, connection, feed = self._adapt_connection.session, self._connection, self._job.feed
+        own = None
+        try:
+            if not session.unit.transaction and not connection.is_in_transaction():
+                # AUTOCOMMIT: the types must stay what they are until they have been used
+                own = connection.transaction()
+                await own.start()
+            left = feed.left()
+            # asyncpg's own timeout has COPY go on sending; a cancellation ends it
+            await (self._copy() if left is None else asyncio.wait_for(self._copy(), left))
+            if own is not None:
+                await own.commit()
+        except BaseException as error:
+            if own is not None:
+                await self._undo(own, error)
+            raise
+        finally:
+            session.turn.reserve(None)
+            await feed.aclose()
+
+    async def _undo(self, own: Any, error: BaseException) -> None:
         if interrupts(error):
-            adapted._doubt(own, ended=True)
-        elif not connection.is_closed():
+            self._adapt_connection.session.transactions.doubt(own, ended=True)
+        elif not self._connection.is_closed():
             try:
                 await own.rollback()
             except Exception:
-                connection.terminate()
+                self._connection.terminate()
 
     async def _copy(self) -> None:
-        adapted, connection, job = self._adapt_connection, self._connection, self._job
-        statements, feed = adapted._statements, job.feed
-        mutex = adapted._execute_mutex
+        session, connection, job = self._adapt_connection.session, self._connection, self._job
+        statements, feed, turn = session.statements, job.feed, session.turn
         # asyncpg may have a task of its own wait for the rows
-        feed.reserve = lambda: mutex.reserve(asyncio.current_task(), errors.InterfaceError(_BUSY))
-        await statements.synchronize(adapted._schema.number)
+        feed.reserve = lambda: turn.reserve(asyncio.current_task(), errors.InterfaceError(_BUSY))
+        await statements.synchronize()
         insert = await statements.prepare_unnamed(job.insert)
         described = await statements.prepare_unnamed(job.select)
         check_types(feed.plan.columns, insert.get_parameters(), described.get_attributes())
@@ -126,7 +118,7 @@ class AsyncAdapt_asyncpg_copy_cursor(AsyncAdapt_asyncpg_cursor):
         )
         binary = await driver.has_binary_form(connection, target)
         encoders = [] if binary else [self._encoder(x.type) for x in described.get_attributes()]
-        adapted._work.trips += 1
+        session.counters.trips += 1
         with driver.CopyWatch(connection) as feed.watch:
             try:
                 if binary:
@@ -196,6 +188,7 @@ class AsyncAdapt_asyncpg_copy_cursor(AsyncAdapt_asyncpg_cursor):
         self._raise_located(wrong, feed.number(), None)
 
     def _raise_located(self, error: Exception, row: int, column: str | None) -> NoReturn:
+        self._adapt_connection.session.note_failure(error)
         try:
             self._handle_exception(error)
         except errors.Error as translated:

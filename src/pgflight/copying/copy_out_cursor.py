@@ -16,6 +16,7 @@ from asyncpg import exceptions as driver_errors
 from .. import driver
 from ..dbapi import errors
 from ..dbapi.cursor import AsyncAdapt_asyncpg_cursor
+from ..session.request import Begin, Request
 
 _BYTEA = 17
 _SECONDS_TO_LEAVE = 10.0
@@ -44,49 +45,50 @@ class AsyncAdapt_asyncpg_copy_out_cursor(AsyncAdapt_asyncpg_cursor):
         self._leaving = False
         self._task: asyncio.Task[None] | None = None
 
-    async def _execute(self, operation: str, parameters: Sequence[Any]) -> None:
-        adapted = self._adapt_connection
-        async with adapted._execute_mutex:
+    def execute(self, operation: str, parameters: Sequence[Any] | None = None) -> None:
+        """Begin the COPY and wait for its first piece."""
+        try:
+            self._rows = deque(self._adapt_connection.await_(self._start()))
+        except Exception as error:
+            self._handle_exception(error)
+        self._description = (("piece", _BYTEA, None, None, None, None, None),)
+
+    async def _start(self) -> list[Any]:
+        session = self._adapt_connection.session
+        async with session.turn:
             pass  # whoever has it is not kept waiting for us; the task takes it next
         self._came, self._taken = asyncio.Event(), asyncio.Event()
-        self._task = asyncio.ensure_future(self._copy(asyncio.current_task()))
+        reader = asyncio.current_task()
+        request = Request(self._query, lambda: self._copy(reader), Begin.AWAITED)
+        self._task = asyncio.ensure_future(session.run(request))
+        session.reading(self)
         self._task.add_done_callback(self._ended)
-        self._description = (("piece", _BYTEA, None, None, None, None, None),)
-        self._rows = deque(await self._read())
+        return await self._read()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
+        self._adapt_connection.session.reading(None)
         self._came.set()
         if not task.cancelled():
             task.exception()  # raised to whoever reads; nobody may
 
     async def _copy(self, reader: Any) -> None:
         """Run the COPY; where it is left early, as if it had not begun."""
-        adapted, connection = self._adapt_connection, self._connection
-        mutex = adapted._execute_mutex
-        async with mutex:
-            mutex.reserve(reader, errors.InterfaceError(_BUSY))
-            adapted._copying_out = self
-            try:
-                await adapted._finish_up()
-                if adapted._transaction is None:
-                    await adapted._start_transaction()
-                adapted._plain = False
-                adapted._work.trips += 1
-                if adapted._transaction is None:
-                    adapted._work.units += 1
-                    await self._push()
-                    return
-                savepoint = connection.transaction()
+        session = self._adapt_connection.session
+        session.turn.reserve(reader, errors.InterfaceError(_BUSY))
+        savepoint = None
+        try:
+            session.counters.trips += 1
+            if session.unit.transaction is not None:
+                savepoint = self._connection.transaction()
                 await savepoint.start()
-                try:
-                    await self._push()
-                except _Left:
-                    await savepoint.rollback()
-                    raise
+            await self._push()
+            if savepoint is not None:
                 await savepoint.commit()
-            finally:
-                mutex.reserve(None)
-                adapted._copying_out = None
+        except _Left:
+            if savepoint is not None:
+                await savepoint.rollback()
+        finally:
+            session.turn.reserve(None)
 
     async def _push(self) -> None:
         await driver.copy_out(self._connection, self._query, self._options, self._take_piece)
@@ -140,7 +142,7 @@ class AsyncAdapt_asyncpg_copy_out_cursor(AsyncAdapt_asyncpg_cursor):
     def abandon(self) -> None:
         """Have the COPY ended without waiting for it; the connection's next statement does."""
         if self._task is not None and not self._task.done():
-            self._adapt_connection._execute_mutex.reserve(None)
+            self._adapt_connection.session.turn.reserve(None)
             self._leaving = True
             self._pieces.clear()
             self._taken.set()

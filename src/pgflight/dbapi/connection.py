@@ -1,23 +1,23 @@
-"""The adapted connection: asyncpg's connection behind PEP 249's synchronous face.
+"""The adapted connection: a session of asyncpg's behind PEP 249's synchronous face.
 
-Made by the DBAPI.  Statements live in :mod:`pgflight.session.prepared_statements`, transactions in
-:mod:`pgflight.session.transaction`, cursors in :mod:`pgflight.dbapi.cursor`.
+Made by the DBAPI.  What is known of the connection, and how something is sent, is the session's;
+cursors are in :mod:`pgflight.dbapi.cursor`.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Any, NoReturn
 
-from asyncpg import exceptions as driver_errors
+from sqlalchemy.engine import AdaptedConnection
 
 from .. import driver
-from ..compat.versions import SQLALCHEMY_2_1, in_greenlet
-from ..session.prepared_statements import ConnectionStatements, drops_statements, is_ddl
-from ..session.read_only import ReadOnlyChoice
-from ..session.transaction import TransactionalConnection
-from ..session.turn import ExecuteMutex
+from ..compat.versions import SQLALCHEMY_2_1, await_only, in_greenlet
+from ..options.engine_options import EngineOptions
+from ..session.session import Session
+from ..session.turn import Turn
 from . import errors
 from .cursor import AsyncAdapt_asyncpg_cursor
 from .server_side_cursor import AsyncAdapt_asyncpg_ss_cursor
@@ -25,79 +25,50 @@ from .server_side_cursor import AsyncAdapt_asyncpg_ss_cursor
 GRACEFUL_CLOSE_SECONDS = 2
 """How long ``terminate()`` waits for the server's farewell before it drops the socket."""
 
-DEFAULT_PING_BYPASS_WINDOW = 0.5
-"""Seconds after its last use in which a connection is not pinged."""
-
-_STALE_CACHE_ERRORS = (
-    errors.InvalidCachedStatementError,
-    errors.InternalServerError,
-    errors.InternalClientError,
-)
-_UNKNOWN_STATEMENT = "26000"
+_DEFAULTS = EngineOptions()
 
 
-class AsyncAdapt_asyncpg_connection(TransactionalConnection):
+class AsyncAdapt_asyncpg_connection(AdaptedConnection):
     """A PEP 249 connection over one :class:`asyncpg.Connection`.
 
     ``prepared_statement_cache_size`` statements are kept prepared, 0 for none;
-    ``prepared_statement_name_func`` returns the name of each new one as a string; ``pipeline``,
-    ``ping_bypass_window`` (seconds), ``array_insert`` and ``array_dml`` (whether INSERTs of many
-    rows, and other changes, may go through arrays) are the options of
-    :mod:`pgflight.options.table`. Methods that wait run inside SQLAlchemy's greenlet. Two tasks
-    that use one connection queue.
+    ``prepared_statement_name_func`` returns the name of each new one as a string; both are fields
+    of ``options`` as well.  Methods that wait run inside SQLAlchemy's greenlet.  Two tasks that use
+    one connection queue.
     """
 
-    __slots__ = (
-        "dbapi",
-        "array_insert",
-        "array_dml",
-        "_execute_mutex",
-        "_statements",
-        "_held",
-        "_abandoned",
-        "_read_only",
-        "_dialect",
-        "_copying_out",
-    )
+    __slots__ = ("dbapi", "session")
+
+    await_: Callable[[Any], Any] = staticmethod(await_only)
 
     _cursor_cls: type[AsyncAdapt_asyncpg_cursor] = AsyncAdapt_asyncpg_cursor
     _ss_cursor_cls: type[AsyncAdapt_asyncpg_ss_cursor] = AsyncAdapt_asyncpg_ss_cursor
+
+    session: Session
+    """All that is known of the connection; programs have no use for it."""
 
     def __init__(
         self,
         dbapi: Any,
         connection: Any,
-        prepared_statement_cache_size: int = 100,
+        prepared_statement_cache_size: int | None = None,
         prepared_statement_name_func: Callable[[], str | None] | None = None,
-        pipeline: str = "auto",
-        ping_bypass_window: float = DEFAULT_PING_BYPASS_WINDOW,
-        array_insert: bool = True,
-        array_dml: bool = False,
+        *,
+        options: EngineOptions = _DEFAULTS,
     ) -> None:
-        super().__init__(connection)
+        if prepared_statement_cache_size is not None:
+            options = replace(options, prepared_statement_cache_size=prepared_statement_cache_size)
+        if prepared_statement_name_func is not None:
+            options = replace(options, prepared_statement_name_func=prepared_statement_name_func)
         self.dbapi = dbapi
-        self.array_insert = array_insert
-        self.array_dml = array_dml
-        self.ping_bypass_window = ping_bypass_window
-        self._execute_mutex = ExecuteMutex()
-        self._statements = ConnectionStatements(
-            connection,
-            prepared_statement_cache_size,
-            prepared_statement_name_func,
-            self._preamble,
-        )
-        self.use_pipeline(pipeline)
-        self._dialect: Any = None
-        self._copying_out: Any = None
-        self._held: set[str] = set()
-        self._abandoned: list[str] = []
-        self._read_only = ReadOnlyChoice(connection)
+        self._connection = connection
+        self.session = Session(connection, options)
 
     @classmethod
     async def create(
-        cls, dbapi: Any, connection_awaitable: Awaitable[Any], **options: Any
+        cls, dbapi: Any, connection_awaitable: Awaitable[Any], **arguments: Any
     ) -> AsyncAdapt_asyncpg_connection:
-        """Await asyncpg's connection and wrap it; ``options`` are the constructor's.
+        """Await asyncpg's connection and wrap it; ``arguments`` are the constructor's.
 
         SQLAlchemy 2.1 expects PEP 249 errors here, 2.0 asyncpg's own.
         """
@@ -109,7 +80,9 @@ class AsyncAdapt_asyncpg_connection(TransactionalConnection):
                 raise
             raise translated from error
         driver.receive_in_bulk(connection)
-        return cls(dbapi, connection, **options)
+        return cls(dbapi, connection, **arguments)
+
+    # cursors
 
     def cursor(self, server_side: bool = False) -> AsyncAdapt_asyncpg_cursor:
         """Return a new cursor, server-side where asked for."""
@@ -123,122 +96,106 @@ class AsyncAdapt_asyncpg_connection(TransactionalConnection):
         cursor.execute(operation, parameters)
         return cursor
 
-    def _handle_exception(self, error: Exception) -> NoReturn:
-        if self._connection.is_closed():
-            self._transaction = None
-        translated = error if isinstance(error, errors.Error) else errors.translate(error)
-        if translated is None:
-            raise error
-        if isinstance(translated, _STALE_CACHE_ERRORS):
-            self._schema.advance()
-        elif getattr(translated, "sqlstate", None) == _UNKNOWN_STATEMENT:
-            self._statements.clear()
-        if translated is error:
-            raise error
-        raise translated from error
+    @property
+    def _execute_mutex(self) -> Turn:
+        # the built-in dialect's name of it
+        return self.session.turn
 
-    def use_pipeline(self, wanted: str) -> None:
-        """Save the waits that ``wanted`` (``auto``, ``begin`` or ``off``) stands for."""
-        super().use_pipeline(wanted)
-        if self._pipeline is not None:
-            self._statements.in_transaction = self._pipeline.in_transaction
+    # how transactions begin
 
     @property
-    def _unfinished(self) -> bool:
-        return self._doubtful is not None or bool(self._abandoned)
+    def isolation_level(self) -> str | None:
+        """``None`` (the server's default), ``"autocommit"`` or asyncpg's name of a level."""
+        return self.session.transactions.characteristics.isolation_level
 
-    async def _finish_up(self) -> None:
-        await super()._finish_up()
-        if self._abandoned:
-            await self._close_abandoned()
+    @isolation_level.setter
+    def isolation_level(self, level: str | None) -> None:
+        self.session.transactions.characteristics.isolation_level = level
 
-    def _default_isolation(self) -> str | None:
-        dialect = self._dialect
-        if dialect is None or self._isolation_unknown or self._statements.touched_isolation:
-            return None
-        level: str | None = getattr(dialect, "default_isolation_level", None)
-        return level
+    def set_isolation_level(self, level: str | None) -> None:
+        """Use ``level`` from the next transaction on; one that is open is rolled back."""
+        self.rollback()
+        self.session.transactions.characteristics.set_isolation_level(level)
 
-    async def _end(self, *, commit: bool) -> None:
-        try:
-            await super()._end(commit=commit)
-        finally:
-            self._read_only.transaction_ended()
+    @property
+    def autocommit(self) -> bool:
+        """Whether each statement commits by itself."""
+        return self.session.transactions.characteristics.autocommit
 
-    def _note_own_change(self, before: int, after: int) -> None:
-        if self._statements.seen == before:
-            self._statements.adopt(after)
+    @autocommit.setter
+    def autocommit(self, value: bool) -> None:
+        self.session.transactions.characteristics.autocommit = value
 
-    def _note_command(self, status: str | None, operation: str) -> None:
-        """Draw the consequences of a command whose tag carries no row count."""
-        if status == "LISTEN" and self._pipeline is not None:
-            self._pipeline.listening = True
-        if is_ddl(status, operation):
-            self._note_schema_change()
-        elif drops_statements(status):
-            self._statements.clear()
-        else:
-            self._read_only.note(status, operation)
-            if status == "ROLLBACK" and self._schema_changed:
-                self._schema.advance()  # to a savepoint: what was prepared since may be stale
+    @property
+    def readonly(self) -> bool:
+        """Whether transactions begin READ ONLY."""
+        return self.session.transactions.characteristics.readonly
 
-    def is_read_only_by_choice(self) -> bool:
-        """Tell whether the program made this session read-only, as far as can be known."""
-        return self.readonly or self._read_only.stands(self._connection)
+    @readonly.setter
+    def readonly(self, value: bool) -> None:
+        self.session.transactions.characteristics.readonly = value
 
-    def is_leaving(self) -> bool:
-        """Tell whether the server has announced the end of the session."""
-        return self._pipeline is not None and self._pipeline.farewell
+    @property
+    def deferrable(self) -> bool:
+        """Whether transactions begin DEFERRABLE."""
+        return self.session.transactions.characteristics.deferrable
 
-    # cursors declared WITH HOLD outlive everything but the session: never lose one
+    @deferrable.setter
+    def deferrable(self, value: bool) -> None:
+        self.session.transactions.characteristics.deferrable = value
 
-    async def _close_held(self, name: str) -> None:
-        self._held.discard(name)
-        await self._connection.execute(f'CLOSE "{name}"')
+    # how they end
 
-    def _abandon_held(self, name: str) -> None:
-        """Have a held cursor closed before the connection's next statement."""
-        if name in self._held:
-            self._held.discard(name)
-            self._abandoned.append(name)
-
-    def _flush_abandoned(self) -> None:
-        """Close abandoned cursors now, if the caller may wait."""
-        if self._abandoned and self._can_wait() and not self._connection.is_closed():
-            self.await_(self._close_abandoned_in_turn())
-
-    async def _close_abandoned_in_turn(self) -> None:
-        async with self._execute_mutex:
-            try:
-                await self._close_abandoned()
-            except Exception as error:
-                self._handle_exception(error)
-
-    async def _close_abandoned(self) -> None:
-        if self._connection.is_closed() or self._connection.is_in_transaction():
-            return
-        while self._abandoned:
-            try:
-                await self._connection.execute(f'CLOSE "{self._abandoned[-1]}"')
-            except driver_errors.InvalidCursorNameError:
-                pass  # the program closed it itself: CLOSE ALL, DISCARD ALL
-            self._abandoned.pop()
+    def commit(self) -> None:
+        """Commit the open transaction, if there is one."""
+        ends = self.session.ends
+        # MissingGreenlet is for the awaited end to raise
+        if ends.is_due() and not (self._can_wait() and ends.end_soon(commit=True)):
+            self._wait_for(self.session.end(commit=True))
 
     def rollback(self) -> None:
         """Roll the open transaction back, if there is one; streams in AUTOCOMMIT end as well."""
-        if self._copying_out is not None and self._can_wait():
-            self.await_(self._copying_out.stop())
-        super().rollback()
-        for name in tuple(self._held):
-            self._abandon_held(name)
-        self._flush_abandoned()
+        session = self.session
+        if session.copying_out is not None and self._can_wait():
+            self.await_(session.copying_out.stop())
+        ends = session.ends
+        if ends.is_due() and not (self._can_wait() and ends.end_soon(commit=False)):
+            self._wait_for(session.end(commit=False))
+        session.held_cursors.abandon_all()
+        self.close_abandoned_cursors()
         # the program's own use of asyncpg's connection may have left that
-        pipeline = self._pipeline
+        pipeline = session.transactions.pipeline
         if pipeline is not None and pipeline.unsettled and self._can_wait():
             self.await_(pipeline.settle())
 
+    def close_abandoned_cursors(self) -> None:
+        """Close held cursors that nobody reads any more now, if the caller may wait."""
+        session = self.session
+        abandoned = session.held_cursors.abandoned
+        if abandoned and self._can_wait() and not self._connection.is_closed():
+            self._wait_for(session.close_abandoned_cursors())
+
+    def _wait_for(self, awaitable: Awaitable[Any]) -> Any:
+        try:
+            return self.await_(awaitable)
+        except Exception as error:
+            self._handle_exception(error)
+
+    def _handle_exception(self, error: Exception) -> NoReturn:
+        """Raise the PEP 249 error for one of asyncpg's; what it means, the session has noted."""
+        translated = None if isinstance(error, errors.Error) else errors.translate(error)
+        if translated is None:
+            raise error
+        raise translated from error
+
+    # the end of the connection
+
     def _can_wait(self) -> bool:
         return in_greenlet()
+
+    def ping(self) -> None:
+        """Make one empty round trip; raise the translated error when the server is gone."""
+        self._wait_for(self.session.ping())
 
     def close(self) -> None:
         """Roll back and close, waiting for the server."""
@@ -258,12 +215,12 @@ class AsyncAdapt_asyncpg_connection(TransactionalConnection):
             self.drop()
             raise
         else:
-            self._transaction = None
+            self.session.lost()
 
     def drop(self) -> None:
         """Close without a farewell and without waiting."""
         driver.drop(self._connection)
-        self._transaction = None
+        self.session.lost()
 
     async def _close_gracefully(self) -> None:
         closing = asyncio.ensure_future(self._connection.close(timeout=GRACEFUL_CLOSE_SECONDS))
@@ -279,6 +236,17 @@ class AsyncAdapt_asyncpg_connection(TransactionalConnection):
             closing.cancel()
             raise asyncio.TimeoutError
         closing.result()
+
+    # asyncpg's connection in the program's hands
+
+    @property
+    def driver_connection(self) -> Any:
+        """asyncpg's connection; what the program does with it, nobody else sees."""
+        return self.session.expose()
+
+    def run_async(self, fn: Callable[[Any], Awaitable[Any]]) -> Any:
+        """Run ``fn`` with asyncpg's connection and return what its awaitable returns."""
+        return self.await_(fn(self.driver_connection))
 
 
 def _retrieve(future: asyncio.Future[None]) -> None:

@@ -8,21 +8,31 @@ built-in dialect.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NoReturn, Protocol
 
-from .. import _impl, driver
-
-if TYPE_CHECKING:
-    from ..session.prepared_statements import Description, DescriptionColumn
-    from .connection import AsyncAdapt_asyncpg_connection
+from .. import _impl
+from ..session.prepared_statements import Description, DescriptionColumn
+from ..session.session import Session
 
 _tuples = _impl.rows.tuples
-_rowcount = _impl.rows.rowcount
 
 
-def _text(status: str | bytes | None) -> str | None:
-    return status.decode() if isinstance(status, bytes) else status
+class Connection(Protocol):
+    """What a cursor needs of the adapted connection that made it."""
+
+    dbapi: Any
+    session: Session
+    _connection: Any
+    await_: Callable[[Any], Any]
+
+    def _can_wait(self) -> bool: ...
+
+    def _handle_exception(self, error: Exception) -> NoReturn: ...
+
+    def close_abandoned_cursors(self) -> None:
+        """Close held cursors that nobody reads any more now, if the caller may wait."""
+        ...
 
 
 class AsyncAdapt_asyncpg_cursor:
@@ -51,7 +61,7 @@ class AsyncAdapt_asyncpg_cursor:
     _description: Description | None
     _cursor: Any
 
-    def __init__(self, adapt_connection: AsyncAdapt_asyncpg_connection) -> None:
+    def __init__(self, adapt_connection: Connection) -> None:
         self._adapt_connection = adapt_connection
         self._connection = adapt_connection._connection
         self._cursor = None
@@ -81,116 +91,27 @@ class AsyncAdapt_asyncpg_cursor:
 
     def execute(self, operation: str, parameters: Sequence[Any] | None = None) -> None:
         """Run one statement with positional parameters."""
-        self._adapt_connection.await_(self._execute(operation, parameters or ()))
+        adapted = self._adapt_connection
+        try:
+            answer = adapted.await_(adapted.session.execute(operation, parameters or ()))
+        except Exception as error:
+            self._handle_exception(error)
+        self._description, self._rows, self._rowcount = answer
 
     def executemany(self, operation: str, seq_of_parameters: Sequence[Sequence[Any]]) -> None:
         """Run one statement once per parameter sequence, atomically."""
-        self._adapt_connection.await_(self._executemany(operation, seq_of_parameters))
+        adapted = self._adapt_connection
+        self._description = None
+        self._rowcount = -1
+        try:
+            changed = adapted.await_(adapted.session.execute_many(operation, seq_of_parameters))
+        except Exception as error:
+            self._handle_exception(error)
+        self._rowcount = changed
 
     def setinputsizes(self, *inputsizes: Any) -> NoReturn:
         """Refuse: parameter types are rendered into the statement as casts."""
         raise NotImplementedError("setinputsizes() is not used by this dialect")
-
-    async def _execute(self, operation: str, parameters: Sequence[Any]) -> None:
-        adapted = self._adapt_connection
-        mutex = adapted._execute_mutex
-        if mutex.taken:
-            await mutex.acquire()
-        else:
-            mutex.taken = True
-        entry = None
-        first = again = False
-        try:
-            if adapted._transaction is None:
-                first = True
-                waiting = adapted._begin()
-                if waiting is not None:
-                    await waiting
-            statements = adapted._statements
-            generation = adapted._schema.number
-            # looked up here and not in prepared(): a coroutine less where it is found
-            entry = statements.cached(operation, generation)
-            if entry is None:
-                if generation != statements.seen:
-                    entry = await statements.prepared(operation, generation)
-                else:
-                    entry = await statements.prepare(operation)
-            self._description = entry.description
-            if not entry.plain:
-                adapted._plain = False
-            if adapted._work.by_hand:
-                adapted._work.ran()
-            reply = await entry.execute(parameters)
-            adapted._ran += 1
-            if first:
-                adapted._first_answered()
-            self._rows, status = reply[0], reply[1]
-            self._rowcount = count = _rowcount(status)
-            if count < 0:
-                adapted._note_command(_text(status), operation)
-        except Exception as error:
-            adapted._plain = False
-            again = first and await adapted._first_failed(error)
-            if not again:
-                if entry is not None:
-                    await driver.settle(entry.statement, error)
-                self._handle_exception(error)
-        except BaseException:
-            adapted._plain = False
-            if first:
-                adapted._first_interrupted()
-            raise
-        finally:
-            if mutex.waiting:
-                mutex.release()
-            else:
-                mutex.taken = False
-        if again:
-            await self._execute(operation, parameters)
-
-    async def _executemany(self, operation: str, seq_of_parameters: Any) -> None:
-        adapted = self._adapt_connection
-        self._description = None
-        self._rowcount = -1
-
-        async def send() -> None:
-            await adapted._statements.synchronize(adapted._schema.number)
-            if adapted._transaction is None:
-                await adapted._begin_many()
-            adapted._plain = False
-            if adapted._work.by_hand:
-                adapted._work.ran()
-            self._rowcount = await driver.executemany(
-                self._connection, operation, seq_of_parameters
-            )
-
-        await self._in_turn(send)
-
-    async def _in_turn(self, send: Callable[[], Awaitable[None]]) -> None:
-        """Await `send`, which begins a transaction if there is none, and see to what it meets.
-
-        As in :meth:`_execute`, where it stands in line: a coroutine or two less for each statement.
-        """
-        adapted = self._adapt_connection
-        again = False
-        async with adapted._execute_mutex:
-            first = adapted._transaction is None
-            try:
-                await send()
-                if first:
-                    adapted._first_answered()
-            except Exception as error:
-                adapted._plain = False
-                again = first and await adapted._first_failed(error)
-                if not again:
-                    self._handle_exception(error)
-            except BaseException:
-                adapted._plain = False
-                if first:
-                    adapted._first_interrupted()
-                raise
-        if again:
-            await self._in_turn(send)
 
     def _handle_exception(self, error: Exception) -> NoReturn:
         self._adapt_connection._handle_exception(error)

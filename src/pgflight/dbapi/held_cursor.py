@@ -11,15 +11,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from asyncpg import exceptions as driver_errors
 
 from .. import driver
-
-if TYPE_CHECKING:
-    from ..session.prepared_statements import Description, PreparedEntry
-    from .connection import AsyncAdapt_asyncpg_connection
+from ..session.prepared_statements import Description, PreparedEntry
+from ..session.session import Session
+from .cursor import Connection
 
 _names = count(1)
 
@@ -32,20 +31,19 @@ _DECLARABLE = re.compile(
 class Portal:
     """A protocol-level portal of a transaction; it ends with the transaction."""
 
-    __slots__ = ("_adapted", "_portal", "description")
+    __slots__ = ("_session", "_portal", "description")
 
-    def __init__(self, adapted: Any, portal: Any, description: Description | None) -> None:
-        self._adapted = adapted
+    def __init__(self, session: Session, portal: Any, description: Description | None) -> None:
+        self._session = session
         self._portal: Any = portal
         self.description = description
 
     async def fetch(self, number: int) -> list[Any]:
         """Return the next ``number`` records, fewer at the end."""
-        portal, adapted = self._portal, self._adapted
+        portal = self._portal
         before = portal.trips
         records: list[Any] = await portal.fetch(number)
-        adapted._ran += portal.trips - before
-        adapted._work.ran(portal.trips - before)
+        self._session.note_operations(portal.trips - before)
         return records
 
     def close(self) -> None:
@@ -79,7 +77,7 @@ class HeldCursor:
 
     __slots__ = ("_adapted", "_name", "_size", "_exhausted", "_entry", "description")
 
-    def __init__(self, adapted: AsyncAdapt_asyncpg_connection, name: str) -> None:
+    def __init__(self, adapted: Connection, name: str) -> None:
         self._adapted = adapted
         self._name = name
         self._size = 0
@@ -96,9 +94,8 @@ class HeldCursor:
         entry = self._entry
         # an unnamed statement is gone as soon as the session prepares another one
         if entry is None or number != self._size or not entry.statement.get_name():
-            adapted = self._adapted
             self._size = number
-            self._entry = entry = await adapted._statements.prepare_once(
+            self._entry = entry = await self._adapted.session.statements.prepare_once(
                 f'FETCH FORWARD {number} FROM "{self._name}"'
             )
         return entry
@@ -112,22 +109,22 @@ class HeldCursor:
         if len(records) < number:
             self._exhausted = True
             self._entry = None
-            await self._adapted._close_held(self._name)
+            await self._adapted.session.held_cursors.close(self._name)
         return records
 
     def close(self) -> None:
         """Drop the rows on the server, now or before the connection's next statement."""
         self._entry = None
-        self._adapted._abandon_held(self._name)
-        self._adapted._flush_abandoned()
+        self._adapted.session.held_cursors.abandon(self._name)
+        self._adapted.close_abandoned_cursors()
 
     def __del__(self) -> None:
         # a stream that was never closed: no round trip is possible here, the next statement's is
-        self._adapted._abandon_held(self._name)
+        self._adapted.session.held_cursors.abandon(self._name)
 
 
 async def open_portal(
-    adapted: AsyncAdapt_asyncpg_connection,
+    adapted: Connection,
     operation: str,
     parameters: Sequence[Any],
     number: int,
@@ -136,15 +133,13 @@ async def open_portal(
 
     Raises asyncpg's errors; the caller translates them.
     """
-    if adapted._in_transaction():
-        entry = await adapted._statements.prepared(operation, adapted._schema.number)
-        if not entry.plain:
-            adapted._plain = False
+    session = adapted.session
+    if session.transactions.in_transaction():
+        entry = await session.prepared(operation)
         try:
             portal = await driver.open_portal(entry.statement, parameters, number)
-            adapted._ran += portal.trips
-            adapted._work.ran(portal.trips)
-            return Portal(adapted, portal, entry.description)
+            session.note_operations(portal.trips)
+            return Portal(session, portal, entry.description)
         except driver_errors.NoActiveSQLTransactionError:
             # asyncpg up to 0.31 does not know of a BEGIN that the program sent as a statement;
             # it says so before it sends anything
@@ -153,34 +148,37 @@ async def open_portal(
         held = await _declare(adapted, operation, parameters)
         if held is not None:
             return held
-    entry = await adapted._statements.prepared(operation, adapted._schema.number)
+    entry = await session.prepared(operation)
     records, status = await driver.fetch(entry.statement, parameters)
-    adapted._note_command(status, operation)
+    session.note_command(status, operation)
     return BufferedRows(records, entry.description)
 
 
 async def _declare(
-    adapted: AsyncAdapt_asyncpg_connection, operation: str, parameters: Sequence[Any]
+    adapted: Connection, operation: str, parameters: Sequence[Any]
 ) -> HeldCursor | None:
     name = f"pgflight_held_{next(_names)}"
-    adapted._held.add(name)  # before it exists: a cancelled DECLARE may yet have been executed
+    session = adapted.session
+    session.held_cursors.add(
+        name
+    )  # before it exists: a cancelled DECLARE may yet have been executed
     try:
-        entry = await adapted._statements.prepare_once(
+        entry = await session.statements.prepare_once(
             f'DECLARE "{name}" NO SCROLL CURSOR WITH HOLD FOR {operation}'
         )
         await driver.fetch(entry.statement, parameters)
     except (driver_errors.FeatureNotSupportedError, driver_errors.PostgresSyntaxError) as error:
-        adapted._held.discard(name)
+        session.held_cursors.discard(name)
         if getattr(error, "context", None) is not None:
             raise  # from inside a function: the statement has run, and this is its answer
         return None  # cannot be declared (data-modifying WITH, FOR UPDATE): nothing has run
     except driver_errors.PostgresError:
-        adapted._held.discard(name)
+        session.held_cursors.discard(name)
         raise
     held = HeldCursor(adapted, name)
     try:
         await held.open()
     except BaseException:
-        adapted._abandon_held(name)
+        session.held_cursors.abandon(name)
         raise
     return held

@@ -13,14 +13,13 @@ from sqlalchemy import exc, util
 
 from .. import driver
 from ..compat.versions import await_only, dbapi_module_base, in_greenlet
+from ..options.engine_options import EngineOptions
 from ..options.url import prepare_connect_kwargs
 from ..session import codecs
 from . import errors
 from .connection import AsyncAdapt_asyncpg_connection
 from .event_loop_thread import LoopThread
 from .synchronous import AsyncAdaptFallback_asyncpg_connection
-
-DEFAULT_STATEMENT_CACHE_SIZE = 100
 
 
 class AsyncAdapt_asyncpg_dbapi(dbapi_module_base):  # type: ignore[misc]
@@ -88,11 +87,9 @@ class AsyncAdapt_asyncpg_dbapi(dbapi_module_base):  # type: ignore[misc]
     def connect(self, *args: Any, **kwargs: Any) -> AsyncAdapt_asyncpg_connection:
         """Connect and return an adapted connection.
 
-        Takes asyncpg's arguments and the options of :mod:`pgflight.options.url`, among them
-        ``prepared_statement_cache_size``, ``prepared_statement_name_func``,
-        ``async_creator_fn`` (an async callable used in place of ``asyncpg.connect``),
-        ``async_fallback``, ``pipeline``, ``ping_bypass_window``, ``array_insert`` and
-        ``array_dml``.  Raises ArgumentError for an option that does not exist or has a wrong value.
+        Takes asyncpg's arguments and the options of :mod:`pgflight.options.table`, those of
+        :class:`~pgflight.options.engine_options.EngineOptions` among them.  Raises ArgumentError
+        for an option that does not exist or has a wrong value.
         """
         prepared = prepare_connect_kwargs(kwargs)
         try:
@@ -100,17 +97,8 @@ class AsyncAdapt_asyncpg_dbapi(dbapi_module_base):  # type: ignore[misc]
         except ValueError as error:
             raise exc.ArgumentError(str(error)) from None
         arguments = prepared.kwargs
-        creator: Callable[..., Any] = arguments.pop("async_creator_fn", self.asyncpg.connect)
-        fallback = util.asbool(arguments.pop("async_fallback", False))
-        options: dict[str, Any] = {
-            "prepared_statement_cache_size": arguments.pop(
-                "prepared_statement_cache_size", DEFAULT_STATEMENT_CACHE_SIZE
-            ),
-            "prepared_statement_name_func": arguments.pop("prepared_statement_name_func", None),
-        }
-        for name in ("pipeline", "ping_bypass_window", "array_insert", "array_dml"):
-            if name in arguments:
-                options[name] = arguments.pop(name)
+        options = EngineOptions.taken_from(arguments)
+        creator: Callable[..., Any] = options.async_creator_fn or self.asyncpg.connect
 
         async def open_connection() -> Any:
             connection = await creator(*args, **arguments)
@@ -125,14 +113,15 @@ class AsyncAdapt_asyncpg_dbapi(dbapi_module_base):  # type: ignore[misc]
                 raise
             return connection
 
-        cls: type[AsyncAdapt_asyncpg_connection] = AsyncAdapt_asyncpg_connection
-        await_: Callable[[Any], Any] = await_only
-        if fallback and not in_greenlet():
-            cls, await_ = AsyncAdaptFallback_asyncpg_connection, self.loop_thread.run
-            options["loop_thread"] = self.loop_thread
-        connection: AsyncAdapt_asyncpg_connection = await_(
-            cls.create(self, open_connection(), **options)
-        )
+        connection: AsyncAdapt_asyncpg_connection
+        if options.async_fallback and not in_greenlet():
+            made = AsyncAdaptFallback_asyncpg_connection.create(
+                self, open_connection(), options=options, loop_thread=self.loop_thread
+            )
+            connection = self.loop_thread.run(made)
+        else:
+            made = AsyncAdapt_asyncpg_connection.create(self, open_connection(), options=options)
+            connection = await_only(made)
         return connection
 
     def Binary(self, value: Any) -> Any:

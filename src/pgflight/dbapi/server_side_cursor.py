@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any, NoReturn
 
 from .. import _impl
+from ..session.request import Request
 from .cursor import AsyncAdapt_asyncpg_cursor
 from .held_cursor import open_portal
 
@@ -29,33 +30,34 @@ class AsyncAdapt_asyncpg_ss_cursor(AsyncAdapt_asyncpg_cursor):
     ROWS_PER_BATCH = 1000
     """Rows fetched at once by :meth:`fetchall`."""
 
-    async def _execute(self, operation: str, parameters: Sequence[Any]) -> None:
+    def execute(self, operation: str, parameters: Sequence[Any] | None = None) -> None:
+        """Run one statement; its rows come when they are fetched."""
         adapted = self._adapt_connection
-
-        async def send() -> None:
-            if adapted._transaction is None:
-                waiting = adapted._begin()
-                if waiting is not None:
-                    await waiting
-            self._cursor = portal = await open_portal(
-                adapted, operation, parameters, self.ROWS_AHEAD
-            )
-            self._description = portal.description
-            self._rows = deque()
-            self._rowcount = -1
-
-        await self._in_turn(send)
+        session = adapted.session
+        request = Request(
+            operation,
+            lambda: open_portal(adapted, operation, parameters or (), self.ROWS_AHEAD),
+            side_effect_free=True,
+        )
+        try:
+            self._cursor = portal = adapted.await_(session.run(request))
+        except Exception as error:
+            self._handle_exception(error)
+        self._description = portal.description
+        self._rows = deque()
+        self._rowcount = -1
 
     def executemany(self, operation: str, seq_of_parameters: Any) -> NoReturn:
         """Refuse: a portal holds the result of one execution."""
         raise NotImplementedError("a server-side cursor does not offer executemany()")
 
     async def _read(self, number: int) -> list[Any]:
-        adapted = self._adapt_connection
-        async with adapted._execute_mutex:
+        session = self._adapt_connection.session
+        async with session.turn:
             try:
                 records = await self._cursor.fetch(number)
             except Exception as error:
+                session.note_failure(error)
                 self._handle_exception(error)
         return _tuples(records) if self._as_tuples else records
 

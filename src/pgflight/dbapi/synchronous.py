@@ -62,6 +62,6 @@ class AsyncAdaptFallback_asyncpg_connection(AsyncAdapt_asyncpg_connection):
         """Close without a farewell and without waiting, from any thread."""
         try:
             self._loop_thread.call(partial(driver.drop, self._connection))
-            self._transaction = None
+            self.session.lost()
         finally:
             self._leave()

@@ -29,6 +29,7 @@ from ..options.url import coerced_argument, connect_arguments
 from ..parameters.in_lists import InListDialect
 from ..session import codecs
 from ..session.prepared_statements import SchemaGeneration
+from ..session.session import Session
 from ..session.statistics import EngineCounters
 from .compiler import PGCompiler_asyncpg as PGCompiler_asyncpg
 from .compiler import PGIdentifierPreparer_asyncpg as PGIdentifierPreparer_asyncpg
@@ -37,6 +38,7 @@ from .first_connection import InitializingDialect
 from .isolation import ISOLATION_LEVELS as ISOLATION_LEVELS
 from .isolation import IsolationDialect
 from .pool_health import close_unfit, refuse_lost, was_used_recently
+from .synchronous import SynchronousDialect
 from .type_map import COLSPECS as COLSPECS
 from .type_map import _pg_types as _pg_types
 from .types import AsyncpgARRAY as AsyncpgARRAY
@@ -116,10 +118,17 @@ class PGDialect_asyncpg(InitializingDialect, BulkDialect, InListDialect, Isolati
         ArgumentError for a wrong value.
         """
         super().__init__(**options)
-        self._pipeline = coerced_argument("pipeline", pipeline)
-        self._ping_bypass_window = coerced_argument("ping_bypass_window", ping_bypass_window)
-        self._array_insert = coerced_argument("array_insert", array_insert)
-        self._array_dml = coerced_argument("array_dml", array_dml)
+        given = {
+            "pipeline": pipeline,
+            "ping_bypass_window": ping_bypass_window,
+            "array_insert": array_insert,
+            "array_dml": array_dml,
+        }
+        self._given_options = {
+            name: coerced_argument(name, value)
+            for name, value in given.items()
+            if value is not None
+        }
         self._schema = SchemaGeneration()
         self._counters = EngineCounters()
 
@@ -182,19 +191,10 @@ class PGDialect_asyncpg(InitializingDialect, BulkDialect, InListDialect, Isolati
         inherited = super().on_connect()
 
         def set_up(conn: Any) -> None:
-            if self._pipeline is not None:
-                conn.use_pipeline(self._pipeline)
-            if self._ping_bypass_window is not None:
-                conn.ping_bypass_window = self._ping_bypass_window
-            if self._array_insert is not None:
-                conn.array_insert = self._array_insert
-            if self._array_dml is not None:
-                conn.array_dml = self._array_dml
-            conn._schema = self._schema
-            conn._dialect = self
-            conn._statements.adopt(self._schema.number)
-            self._counters.register(conn._statements)
-            self._counters.register(conn._work)
+            session: Session = conn.session
+            session.join_engine(self._schema, self._default_isolation, self._given_options)
+            self._counters.register(session.statements)
+            self._counters.register(session.counters)
             conn.await_(self.setup_asyncpg_json_codec(conn))
             conn.await_(self.setup_asyncpg_jsonb_codec(conn))
             if self._native_inet_types is False:
@@ -210,6 +210,11 @@ class PGDialect_asyncpg(InitializingDialect, BulkDialect, InListDialect, Isolati
                 raise
 
         return connect
+
+    def _default_isolation(self) -> str | None:
+        # known once the engine's first connection has been made
+        level: str | None = getattr(self, "default_isolation_level", None)
+        return level
 
     async def setup_asyncpg_json_codec(self, conn: Any) -> None:
         """Register the json codec on a new connection; third-party dialects override this."""
@@ -245,9 +250,12 @@ class PGDialect_asyncpg(InitializingDialect, BulkDialect, InListDialect, Isolati
         if not connection:
             closed = isinstance(e, self.loaded_dbapi.InterfaceError)
             return closed and "connection is closed" in str(e)
-        if connection._connection.is_closed() or connection.is_leaving():
+        if connection._connection.is_closed() or connection.session.liveness.is_leaving():
             return True
-        return state == READ_ONLY_TRANSACTION and not connection.is_read_only_by_choice()
+        return (
+            state == READ_ONLY_TRANSACTION
+            and not connection.session.transactions.is_read_only_by_choice()
+        )
 
     def get_driver_connection(self, connection: Any) -> Any:
         """Return asyncpg's own connection."""
@@ -257,26 +265,7 @@ class PGDialect_asyncpg(InitializingDialect, BulkDialect, InListDialect, Isolati
         self._schema.advance()
 
 
-class _Synchronous:
-    """What makes a dialect synchronous to SQLAlchemy: an ordinary pool, usable from any thread."""
-
-    is_async = False
-
-    @classmethod
-    def get_pool_class(cls, url: Any) -> type[sqlalchemy_pool.Pool]:
-        """Return the pool that waits in threads."""
-        return sqlalchemy_pool.QueuePool
-
-    @classmethod
-    def engine_created(cls, engine: Any) -> None:
-        """Stop the loop's thread when the engine is disposed of."""
-        super().engine_created(engine)  # type: ignore[misc]
-        dbapi = engine.dialect.dbapi
-        if isinstance(dbapi, AsyncAdapt_asyncpg_dbapi):
-            event.listen(engine, "engine_disposed", lambda _engine: dbapi.loop_thread.close())
-
-
-class PGDialect_asyncpg_fallback(_Synchronous, PGDialect_asyncpg):
+class PGDialect_asyncpg_fallback(SynchronousDialect, PGDialect_asyncpg):
     """The dialect of ``create_engine("postgresql+asyncpg://...?async_fallback=true")``."""
 
     supports_statement_cache = True
@@ -287,10 +276,10 @@ def _synchronous(cls: type[PGDialect_asyncpg]) -> type[PGDialect_asyncpg]:
     """Return the synchronous form of a dialect class, also of one that a program derived."""
     if cls is PGDialect_asyncpg:
         return PGDialect_asyncpg_fallback
-    if issubclass(cls, _Synchronous):
+    if issubclass(cls, SynchronousDialect):
         return cls
     own = {"supports_statement_cache": cls.supports_statement_cache, "__module__": cls.__module__}
-    return type(f"{cls.__name__}_fallback", (_Synchronous, cls), own)
+    return type(f"{cls.__name__}_fallback", (SynchronousDialect, cls), own)
 
 
 dialect = PGDialect_asyncpg

@@ -51,7 +51,7 @@ class PGExecutionContext_asyncpg(BulkParameters):
         super().post_exec()  # type: ignore[no-untyped-call]
         if self.isddl:
             cursor: Any = self.cursor
-            cursor._adapt_connection._note_schema_change()
+            cursor._adapt_connection.session.note_schema_change()
 
     def create_server_side_cursor(self) -> Any:
         """Return a cursor whose rows stay on the server, or the one that a COPY has asked for."""

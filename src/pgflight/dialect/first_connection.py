@@ -144,7 +144,7 @@ def _ask(connection: Any) -> tuple[Any, Answers] | None:
     adapted = connection.connection.dbapi_connection
     if (
         not isinstance(adapted, AsyncAdapt_asyncpg_connection)
-        or adapted._transaction is not None
+        or adapted.session.unit.transaction is not None
         or adapted._connection.is_in_transaction()
     ):
         return None
@@ -161,7 +161,7 @@ def _ask(connection: Any) -> tuple[Any, Answers] | None:
 async def _answers_of(adapted: AsyncAdapt_asyncpg_connection) -> Answers | None:
     connection = adapted._connection
     # unnamed: nothing to close afterwards, and no name that a pooler could mix up
-    statement = await adapted._statements.prepare_unnamed(QUESTION)
+    statement = await adapted.session.statements.prepare_unnamed(QUESTION)
     records, _ = await driver.fetch(statement, ())
     version, schema, isolation, conforming = records[0]
     if not (isinstance(version, str) and isinstance(conforming, str)):

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable
-from time import monotonic
 from typing import Any
 
 from sqlalchemy.exc import DisconnectionError
 
 from .. import driver
 from ..dbapi.connection import AsyncAdapt_asyncpg_connection
+from ..session.session import Session
 
 IDLE_SECONDS = 0.01
 """A connection that was used this recently is not asked whether its socket has something to say."""
@@ -58,40 +57,36 @@ def _is_unfit(error: BaseException | None) -> bool:
 def was_used_recently(adapted: Any) -> bool:
     """Tell whether the server answered within the ping's bypass window, and nobody hung up since.
 
-    False for what is no connection of ours, and where the pipeline is off.
+    False for what is no connection of ours, and where no waits are saved.
     """
-    if (
-        isinstance(adapted, AsyncAdapt_asyncpg_connection)
-        and adapted.pipeline != "off"
-        and monotonic() - adapted._last_used < adapted.ping_bypass_window
-        # compared with False: an object in asyncpg's place may answer with anything
-        and adapted._connection.is_closed() is False
-        and not adapted.is_leaving()
-    ):
-        adapted._work.pings_saved += 1
-        return True
+    if isinstance(adapted, AsyncAdapt_asyncpg_connection):
+        session = adapted.session
+        if session.liveness.is_recent(session.options.ping_bypass_window):
+            session.counters.pings_saved += 1
+            return True
     return False
 
 
 def _is_lost(adapted: AsyncAdapt_asyncpg_connection) -> bool:
-    connection = adapted._connection
-    if connection.is_closed() is True or adapted.is_leaving():
+    liveness = adapted.session.liveness
+    if adapted._connection.is_closed() is True or liveness.is_leaving():
         return True
-    if monotonic() - adapted._last_used < IDLE_SECONDS:
+    if liveness.idle_seconds() < IDLE_SECONDS:
         return False
-    arrived = adapted._arrived
-    if arrived is None:
-        arrived = adapted._arrived = driver.arrivals(connection)
     # also where a notice has arrived, which the loop takes in as well
-    return bool(arrived()) and adapted._can_wait() and adapted.await_(_take_in(adapted, arrived))
+    return (
+        liveness.input_pending()
+        and adapted._can_wait()
+        and bool(adapted.await_(_take_in(adapted.session)))
+    )
 
 
-async def _take_in(adapted: AsyncAdapt_asyncpg_connection, arrived: Callable[[], Any]) -> bool:
+async def _take_in(session: Session) -> bool:
     """Have the loop read what has arrived; tell whether it was the end."""
     for _ in range(TURNS):
         await asyncio.sleep(0)
-        if adapted._connection.is_closed() or adapted.is_leaving():
+        if session.connection.is_closed() or session.liveness.is_leaving():
             return True
-        if not arrived():
+        if not session.liveness.input_pending():
             return False
     return False

@@ -7,13 +7,14 @@ may have changed its columns' types in between and nothing would tell.
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from asyncpg import exceptions as driver_errors
+
 from .. import _impl, driver
-from ..sqltext.side_effects import is_plain, touches_isolation
+from ..sqltext.side_effects import is_side_effect_free, touches_isolation
 from .statistics import Statistics
 
 DescriptionColumn = tuple[str, int, None, None, None, None, None]
@@ -25,8 +26,9 @@ FIRST_USER_OID = 16384
 MOST_DROPPED = 100
 """Dropped statements of asyncpg's own cache that wait for a statement of ours to be prepared."""
 
-_DDL_TAGS = frozenset({"ALTER", "DROP"})
-_REPLACING = re.compile(r"\bor\s+replace\b", re.IGNORECASE)
+
+_UNKNOWN_STATEMENT = "26000"
+_INTERNAL = "XX"
 
 
 class SchemaGeneration:
@@ -52,7 +54,7 @@ class PreparedEntry:
     columns nor parameters whose types could change.
     """
 
-    __slots__ = ("statement", "execute", "description", "epoch", "timeless", "plain")
+    __slots__ = ("statement", "execute", "description", "epoch", "timeless", "side_effect_free")
 
     def __init__(self, statement: Any, epoch: int, operation: str) -> None:
         self.statement = statement
@@ -60,7 +62,7 @@ class PreparedEntry:
         self.description: Description | None = describe(statement.get_attributes())
         self.epoch = epoch
         self.timeless = self.description is None and not statement.get_parameters()
-        self.plain = is_plain(operation)
+        self.side_effect_free = is_side_effect_free(operation)
 
 
 def describe(attributes: Any) -> Description | None:
@@ -78,23 +80,7 @@ def unnamed_default() -> None:
     return None
 
 
-def is_ddl(status: str | None, operation: str) -> bool:
-    """Tell by its command tag whether a statement changed or dropped what others may use.
-
-    What it created anew, nobody has prepared a statement for.
-    """
-    if status is None:
-        return False
-    kind = status.split(" ", 1)[0]
-    return kind in _DDL_TAGS or (kind == "CREATE" and _REPLACING.search(operation) is not None)
-
-
-def drops_statements(status: str | None) -> bool:
-    """Tell by its command tag whether a statement dropped the session's prepared statements."""
-    return status in ("DEALLOCATE ALL", "DISCARD ALL", "DISCARD PLANS")
-
-
-class ConnectionStatements:
+class PreparedStatements:
     """The prepared statements of one connection.
 
     ``capacity`` is the number of statements kept, 0 for none; ``name_func`` returns the name of
@@ -105,6 +91,7 @@ class ConnectionStatements:
         "_connection",
         "_preamble",
         "in_transaction",
+        "schema",
         "_name_func",
         "seen",
         "_epoch",
@@ -126,6 +113,8 @@ class ConnectionStatements:
         preamble: driver.Preamble | None = None,
     ) -> None:
         self._preamble = preamble
+        self.schema = SchemaGeneration()
+        """The engine's; one of the connection's own until it belongs to an engine."""
         self.in_transaction: Callable[[], bool] | None = None
         """Tells whether what is sent next runs in a transaction, where asyncpg does not know."""
         self._retired: deque[Statistics] | None = None
@@ -177,7 +166,19 @@ class ConnectionStatements:
         if self.cache is not None:
             self.cache.clear()
 
-    async def synchronize(self, generation: int) -> None:
+    def note_failure(self, error: BaseException) -> None:
+        """Give up, after an error of asyncpg's, the statements that it tells to be stale."""
+        if isinstance(error, driver_errors.InternalClientError):
+            self.schema.advance()
+        elif isinstance(error, driver_errors.PostgresError):
+            state: str = getattr(error, "sqlstate", None) or ""
+            stale = isinstance(error, driver_errors.InvalidCachedStatementError)
+            if stale or state.startswith(_INTERNAL):
+                self.schema.advance()
+            elif state == _UNKNOWN_STATEMENT:
+                self.clear()
+
+    async def synchronize(self) -> None:
         """Drop asyncpg's type and statement caches if the schema has moved on.
 
         Our own statements are prepared again when they are next used: to close those that will
@@ -186,15 +187,16 @@ class ConnectionStatements:
         if len(self._dropped) < MOST_DROPPED:
             # asyncpg may prepare by itself next, and would close them one by one
             driver.take_dropped(self._connection, self._dropped)
+        generation = self.schema.number
         if generation != self.seen:
             self._known_types.clear()
             await self._connection.reload_schema_state()
             self.seen = generation
             self._epoch += 1
 
-    def cached(self, operation: str, generation: int) -> PreparedEntry | None:
+    def cached(self, operation: str) -> PreparedEntry | None:
         """Return the entry for ``operation`` if it can be used as it is, else ``None``."""
-        if generation != self.seen or self.cache is None:
+        if self.schema.number != self.seen or self.cache is None:
             return None
         entry: PreparedEntry | None = self.cache.get(operation)
         if entry is not None and not entry.timeless and entry.epoch != self._epoch:
@@ -202,11 +204,11 @@ class ConnectionStatements:
             return None
         return entry
 
-    async def prepared(self, operation: str, generation: int) -> PreparedEntry:
+    async def prepared(self, operation: str) -> PreparedEntry:
         """Return the entry for ``operation``, from the cache or by preparing it now."""
-        if generation != self.seen:
-            await self.synchronize(generation)
-        return self.cached(operation, generation) or await self.prepare(operation)
+        if self.schema.number != self.seen:
+            await self.synchronize()
+        return self.cached(operation) or await self.prepare(operation)
 
     async def prepare(self, operation: str) -> PreparedEntry:
         """Prepare a statement that :meth:`cached` does not have, and keep it."""

@@ -1,128 +1,69 @@
-"""What an adapted connection knows of its unit of work; a base of :mod:`pgflight.session.begin`."""
+"""What is known of the transaction that a session is in: one object, reset when that ends.
+
+Held by :class:`pgflight.session.session.Session` and written by this folder alone.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from time import monotonic
-from typing import Any, NoReturn
-
-from sqlalchemy.engine import AdaptedConnection
-
-from .. import driver
-from ..compat.versions import await_only
-from .counters import Work
-from .prepared_statements import SchemaGeneration
-
-AUTOCOMMIT = "autocommit"
+from typing import Any
 
 
-class UnitOfWorkConnection(AdaptedConnection):
-    """The state of one connection's transaction, and how its next one is to begin.
+class UnitOfWork:
+    """The facts of one unit of work, from its first statement to the answer to its end.
 
-    ``isolation_level`` is ``None`` (the server's default), ``"autocommit"`` or one of asyncpg's
-    names such as ``"repeatable_read"``; ``readonly`` and ``deferrable`` go into BEGIN.
+    ``transaction`` is asyncpg's Transaction, or ``None`` where none is open.
     """
 
     __slots__ = (
-        "isolation_level",
-        "_isolation_setting",
-        "readonly",
-        "deferrable",
-        "pipeline",
-        "ping_bypass_window",
-        "_preamble",
-        "_pipeline",
-        "_transaction",
-        "_doubtful",
-        "_ended",
-        "_plain",
-        "_ran",
-        "_foreign",
-        "_isolation_unknown",
-        "_reads_only",
-        "_schema",
-        "_schema_changed",
-        "_last_used",
-        "_arrived",
-        "_work",
+        "transaction",
+        "side_effect_free",
+        "commit_cannot_fail",
+        "operations",
+        "schema_changed",
+        "driver_exposed",
+        "in_doubt",
+        "end_in_doubt",
     )
 
-    await_: Callable[[Any], Any] = staticmethod(await_only)
-
-    isolation_level: str | None
-    _isolation_setting: str | None
-    readonly: bool
-    deferrable: bool
-    pipeline: str
-    """The waits that are saved: ``auto``, ``begin`` or ``off``, an option of the URL."""
-    ping_bypass_window: float
-    _preamble: driver.Preamble | None
-    _pipeline: driver.Pipeline | None
-    _transaction: Any
-    _doubtful: Any
-    """asyncpg's transaction whose first statement, or whose end, was interrupted."""
-    _ended: bool
+    transaction: Any
+    side_effect_free: bool
+    """Whether nothing but side-effect-free SELECTs have run: its end frees and stores nothing."""
+    commit_cannot_fail: bool
+    """Whether it is READ ONLY, and not SERIALIZABLE."""
+    operations: int
+    """Operations of asyncpg's protocol since it began."""
+    schema_changed: bool
+    """Whether it has changed the schema, which its neighbours do not see before it ends."""
+    driver_exposed: bool
+    """Whether the program has been given asyncpg's connection, whose use nobody sees."""
+    in_doubt: Any
+    """asyncpg's Transaction whose first statement, or whose end, was interrupted."""
+    end_in_doubt: bool
     """Whether that was its end."""
-    _plain: bool
-    """Whether nothing but plain SELECTs have run: nobody waits for what the end does."""
-    _ran: int
-    """Operations of asyncpg's protocol in the transaction."""
-    _foreign: bool
-    """Whether the program has got hold of asyncpg's connection in this unit of work."""
-    _isolation_unknown: bool
-    """Whether the program may have changed the session's default isolation level."""
-    _reads_only: bool
-    """Whether the transaction's COMMIT cannot fail."""
-    _last_used: float
-    """When the server last gave an answer that was no error, as ``time.monotonic()`` tells it."""
-    _arrived: Callable[[], Any] | None
 
-    def __init__(self, connection: Any) -> None:
-        self._connection = connection
-        self.isolation_level = self._isolation_setting = None
-        self.readonly = False
-        self.deferrable = False
-        self.pipeline = "off"
-        self._preamble = driver.open_preamble(connection)
-        self._pipeline = None
-        self._transaction = self._doubtful = None
-        self._ended = self._foreign = False
-        self._plain = self._reads_only = self._isolation_unknown = False
-        self._ran = 0
-        self._schema = SchemaGeneration()
-        self._schema_changed = False
-        self._last_used = monotonic()
-        self._arrived = None
-        self._work = Work(connection)
+    def __init__(self) -> None:
+        self.in_doubt = None
+        self.end_in_doubt = False
+        self.end()
 
-    def _handle_exception(self, error: Exception) -> NoReturn:
-        raise NotImplementedError
+    def begin(
+        self, transaction: Any, *, side_effect_free: bool, commit_cannot_fail: bool = False
+    ) -> None:
+        """Take in a transaction that has begun, or is about to with its first statement."""
+        self.transaction = transaction
+        self.side_effect_free = side_effect_free
+        self.commit_cannot_fail = commit_cannot_fail
+        self.operations = 0
 
-    def use_pipeline(self, wanted: str) -> None:
-        """Save the waits that ``wanted`` (``auto``, ``begin`` or ``off``) stands for.
+    def end(self) -> None:
+        """Forget all of it but a transaction in doubt, which outlives its unit of work."""
+        self.transaction = None
+        self.side_effect_free = self.commit_cannot_fail = False
+        self.operations = 0
+        self.schema_changed = self.driver_exposed = False
 
-        ``pipeline`` is then what this connection can do: ``off`` where asyncpg is not the one that
-        the pipeline knows.
-        """
-        pipeline = None
-        if wanted != "off":
-            pipeline = driver.open_pipeline(self._connection, self._preamble)
-        self._pipeline = pipeline
-        self.pipeline = "off" if pipeline is None else wanted
-
-    def _never_serializable(self) -> bool:
-        """Tell whether a transaction that begins now is surely not SERIALIZABLE."""
-        if self.isolation_level is not None:
-            return self.isolation_level != "serializable"
-        return self._default_isolation() not in (None, "SERIALIZABLE")
-
-    def _default_isolation(self) -> str | None:
-        """Return SQLAlchemy's name of the session's default level, None where it is not known."""
-        raise NotImplementedError
-
-    def _in_transaction(self) -> bool:
-        """Tell whether what is sent next runs in a transaction, unless BEGIN fails."""
-        pipeline = self._pipeline
-        if pipeline is not None:
-            return pipeline.in_transaction()
-        return bool(self._connection.is_in_transaction())
+    def doubt(self, transaction: Any, *, ended: bool) -> None:
+        """Remember that nobody knows whether ``transaction`` is open; ``ended``: it should not."""
+        self.transaction = None
+        self.in_doubt = transaction
+        self.end_in_doubt = ended

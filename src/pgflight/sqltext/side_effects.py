@@ -51,7 +51,7 @@ class _NotUnderstood(Exception):
 
 
 @lru_cache(maxsize=KNOWN_TEXTS)
-def is_plain(text: str) -> bool:
+def is_side_effect_free(text: str) -> bool:
     """Tell whether ``text`` is one SELECT, VALUES, TABLE or SHOW that only reads.
 
     No locking clause, no INTO, no WITH, and no call of a function that is not known to be pure.

@@ -6,12 +6,12 @@ import asyncio
 
 import pytest
 
-from pgflight.session.turn import ExecuteMutex
+from pgflight.session.turn import Turn
 
 
 def test_first_come_first_served() -> None:
     async def work() -> list[int]:
-        mutex, order = ExecuteMutex(), []
+        mutex, order = Turn(), []
 
         async def one(number: int) -> None:
             async with mutex:
@@ -28,7 +28,7 @@ def test_first_come_first_served() -> None:
 
 def test_nobody_overtakes_the_one_who_was_handed_the_turn() -> None:
     async def work() -> None:
-        mutex = ExecuteMutex()
+        mutex = Turn()
         assert mutex.take()
         waiting = asyncio.create_task(mutex.acquire())
         await asyncio.sleep(0)
@@ -44,7 +44,7 @@ def test_nobody_overtakes_the_one_who_was_handed_the_turn() -> None:
 @pytest.mark.parametrize("handed_over", [False, True])
 def test_a_cancelled_waiter_leaves_the_line(handed_over: bool) -> None:
     async def work() -> None:
-        mutex = ExecuteMutex()
+        mutex = Turn()
         await mutex.acquire()
         first, second = (asyncio.create_task(mutex.acquire()) for _ in range(2))
         await asyncio.sleep(0)
@@ -65,7 +65,7 @@ def test_a_cancelled_waiter_leaves_the_line(handed_over: bool) -> None:
 
 def test_an_error_inside_gives_it_back() -> None:
     async def work() -> None:
-        mutex = ExecuteMutex()
+        mutex = Turn()
         with pytest.raises(ValueError, match="inside"):
             async with mutex:
                 raise ValueError("inside")

@@ -1,0 +1,128 @@
+"""What the program chose for a session's transactions: isolation level, READ ONLY, DEFERRABLE.
+
+:class:`Characteristics` is what goes into the next BEGIN; :class:`ReadOnlyChoice` is what the
+program's own statements have set.  The dialect asks for it when a write is refused as read-only
+(25006): on a session that the program did not make read-only, the server behind the connection is
+no primary any more.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+AUTOCOMMIT = "autocommit"
+
+_READ_ONLY = re.compile(r"read[\s_]+only", re.IGNORECASE)
+_WHOLE_SESSION = re.compile(r"\bsession\b|default_", re.IGNORECASE)
+_SWITCHED_OFF = re.compile(r"(?:=|\bto\b)\s*'?(?:off|false|no|0)\b", re.IGNORECASE)
+
+_SETTING_TAGS = frozenset({"SET", "BEGIN", "START TRANSACTION"})
+_ENDING_TAGS = frozenset({"COMMIT", "ROLLBACK"})
+
+
+def nobody_knows() -> None:
+    """Leave the session's default isolation level unknown."""
+    return None
+
+
+class Characteristics:
+    """What goes into BEGIN, set by the program by way of the dialect.
+
+    ``isolation_level`` is ``None`` (the server's default), ``"autocommit"`` or one of asyncpg's
+    names such as ``"repeatable_read"``.
+    """
+
+    __slots__ = (
+        "isolation_level",
+        "readonly",
+        "deferrable",
+        "default_isolation",
+        "default_unknown",
+        "_setting",
+    )
+
+    isolation_level: str | None
+    readonly: bool
+    deferrable: bool
+    _setting: str | None
+    default_isolation: Callable[[], str | None]
+    """Returns SQLAlchemy's name of the session's default level, None where it is not known."""
+    default_unknown: bool
+    """Whether the program may have changed that, unseen."""
+
+    def __init__(self) -> None:
+        self.isolation_level = self._setting = None
+        self.readonly = self.deferrable = False
+        self.default_isolation = nobody_knows
+        self.default_unknown = False
+
+    def set_isolation_level(self, level: str | None) -> None:
+        """Begin transactions in ``level`` from the next one on."""
+        self.isolation_level = self._setting = level
+
+    @property
+    def autocommit(self) -> bool:
+        """Whether each statement commits by itself; switched off, the level set last returns."""
+        return self.isolation_level == AUTOCOMMIT
+
+    @autocommit.setter
+    def autocommit(self, value: bool) -> None:
+        self.isolation_level = AUTOCOMMIT if value else self._setting
+
+    def never_serializable(self, default_touched: bool) -> bool:
+        """Tell whether a transaction that begins now is surely not SERIALIZABLE.
+
+        ``default_touched`` is whether a statement may have changed the session's default level.
+        """
+        if self.isolation_level is not None:
+            return self.isolation_level != "serializable"
+        if self.default_unknown or default_touched:
+            return False
+        return self.default_isolation() not in (None, "SERIALIZABLE")
+
+
+class ReadOnlyChoice:
+    """What is known of one session: by statements that it ran, and by how it was connected."""
+
+    __slots__ = ("_session", "_standby", "_transaction")
+
+    def __init__(self, connection: Any) -> None:
+        self._session = False
+        self._transaction = False
+        # a program that connects to a standby reads there on purpose; PostgreSQL 14+ reports it
+        self._standby = _reported(connection, "in_hot_standby")
+
+    def note(self, status: str | None, operation: str) -> None:
+        """Learn from a statement by its command tag and its text."""
+        if status in _ENDING_TAGS:
+            self._transaction = False
+        elif status in _SETTING_TAGS and _READ_ONLY.search(operation):
+            chosen = not _SWITCHED_OFF.search(operation)
+            if status == "SET" and _WHOLE_SESSION.search(operation):
+                self._session = chosen
+            else:
+                self._transaction = chosen
+
+    def transaction_ended(self) -> None:
+        """Forget what was chosen for the transaction alone."""
+        self._transaction = False
+
+    def stands(self, connection: Any) -> bool:
+        """Tell whether writes are refused by the program's own choice.
+
+        Also by the setting ``default_transaction_read_only``, which PostgreSQL 14+ reports.  A
+        choice made by ``set_config()`` is not seen.
+        """
+        return (
+            self._session
+            or self._transaction
+            or self._standby
+            or _reported(connection, "default_transaction_read_only")
+        )
+
+
+def _reported(connection: Any, setting: str) -> bool:
+    settings = connection.get_settings()
+    return getattr(settings, setting, "off") == "on"

@@ -1,0 +1,98 @@
+"""Whether the server at the other end of a session still answers, and when it last did.
+
+Owned by the session; :mod:`pgflight.dialect.pool_health` asks.
+"""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import Any
+
+import asyncpg
+
+from .. import driver
+from .statistics import Counters
+from .transactions import Transactions
+from .unit_of_work import UnitOfWork
+
+
+class Liveness:
+    """What tells, with a round trip or without one, whether one session lives."""
+
+    __slots__ = ("_connection", "_transactions", "_unit", "_counters", "_pending")
+
+    def __init__(
+        self, connection: Any, transactions: Transactions, unit: UnitOfWork, counters: Counters
+    ) -> None:
+        self._connection = connection
+        self._transactions = transactions
+        self._unit = unit
+        self._counters = counters
+        self._pending: Any = None
+
+    def heard(self) -> None:
+        """Note that the server has just given an answer that was no error."""
+        self._transactions.last_used = monotonic()
+
+    def idle_seconds(self) -> float:
+        """Return how long ago it last did."""
+        return monotonic() - self._transactions.last_used
+
+    def is_leaving(self) -> bool:
+        """Tell whether the server has announced the end of the session."""
+        pipeline = self._transactions.pipeline
+        return pipeline is not None and pipeline.farewell
+
+    def is_recent(self, window: float) -> bool:
+        """Tell whether the server answered within ``window`` seconds, and nobody hung up since.
+
+        False where no waits are saved.
+        """
+        return (
+            self._transactions.saves != "off"
+            and self.idle_seconds() < window
+            # compared with False: an object in asyncpg's place may answer with anything
+            and self._connection.is_closed() is False
+            and not self.is_leaving()
+        )
+
+    def input_pending(self) -> bool:
+        """Tell, without waiting, whether something has arrived that the event loop has not read.
+
+        To be asked only while the connection is open.
+        """
+        if self._pending is None:
+            self._pending = driver.arrivals(self._connection)
+        return bool(self._pending())
+
+    async def ping(self) -> None:
+        """Make one empty round trip; raise asyncpg's error when the server is gone."""
+        connection, counters = self._connection, self._counters
+        alone = self._unit.transaction is None and not self._transactions.autocommit
+        # by its class: another object may have been put in its place
+        if self._transactions.pipeline is not None and isinstance(connection, asyncpg.Connection):
+            await driver.neutral_sync(connection)
+            counters.trips += 1
+            if alone:
+                counters.saved += 2  # a transaction around it
+        elif alone:
+            await self._ping_in_a_transaction()
+        else:
+            await connection.fetchrow(";")
+            counters.ran()
+        self.heard()
+
+    async def _ping_in_a_transaction(self) -> None:
+        # of its own, so that a transaction pooler (pgbouncer) keeps one server for the prepared
+        # round trip (SQLAlchemy issue 10226)
+        transaction = self._connection.transaction()
+        try:
+            await transaction.start()
+        except BaseException:
+            driver.forget(self._connection, transaction)
+            raise
+        try:
+            await self._connection.fetchrow(";")
+        finally:
+            await transaction.rollback()
+        self._counters.ran(3)

@@ -1,0 +1,300 @@
+"""One asyncpg connection and all that is known of it.
+
+The PEP 249 connection has one, and so have its cursors and COPY: a statement is sent by
+:meth:`Session.run`, or by :meth:`Session.execute`, which is the same written out in line.  Errors
+are asyncpg's; whoever calls translates them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from .. import _impl, driver
+from ..options.engine_options import EngineOptions
+from ..sqltext.commands import drops_statements, is_ddl
+from .held_cursors import HeldCursors
+from .liveness import Liveness
+from .prepared_statements import (
+    Description,
+    PreparedEntry,
+    PreparedStatements,
+    SchemaGeneration,
+)
+from .request import Begin, Request
+from .statistics import Counters
+from .transaction_ends import TransactionEnds
+from .transactions import Transactions
+from .turn import Turn
+from .unit_of_work import UnitOfWork
+
+Answer = tuple["Description | None", list[Any], int]
+"""The rows' description, the rows as asyncpg gave them, how many were returned or changed."""
+
+_rowcount = _impl.rows.rowcount
+
+
+class Session:
+    """What one asyncpg connection has been told, and what is known of its answers.
+
+    ``connection`` is asyncpg's.  Two tasks that use one session queue for its ``turn``.
+    """
+
+    __slots__ = (
+        "connection",
+        "options",
+        "turn",
+        "unit",
+        "counters",
+        "statements",
+        "transactions",
+        "ends",
+        "liveness",
+        "held_cursors",
+        "copying_out",
+        "_sender",
+    )
+
+    def __init__(self, connection: Any, options: EngineOptions) -> None:
+        self.connection = connection
+        self.options = options
+        self.turn = Turn()
+        self.unit = UnitOfWork()
+        self.counters = Counters(connection)
+        self._sender = driver.open_preamble(connection)
+        self.statements = PreparedStatements(
+            connection,
+            options.prepared_statement_cache_size,
+            options.prepared_statement_name_func,
+            self._sender,
+        )
+        self.held_cursors = HeldCursors(connection)
+        self.transactions = Transactions(
+            connection, self.unit, self.statements, self.counters, self.held_cursors
+        )
+        self.ends = TransactionEnds(
+            connection, self.transactions, self.unit, self.statements, self.counters
+        )
+        self.liveness = Liveness(connection, self.transactions, self.unit, self.counters)
+        self.copying_out: Any = None  # the COPY TO whose output is being read
+        self.use_options(options)
+
+    def use_options(self, options: EngineOptions) -> None:
+        """Work by ``options`` from now on; the size of the statement cache stays as it is."""
+        self.options = options
+        self.transactions.save_waits(options.pipeline, self._sender)
+
+    def join_engine(
+        self,
+        schema: SchemaGeneration,
+        default_isolation: Callable[[], str | None],
+        given: Mapping[str, Any],
+    ) -> None:
+        """Belong to an engine from now on: to its schema's generation, and with its options.
+
+        ``given`` are those of ``create_engine()``, which win over the connection's own.
+        """
+        if given:
+            self.use_options(replace(self.options, **given))
+        self.statements.schema = schema
+        self.statements.adopt(schema.number)
+        self.transactions.characteristics.default_isolation = default_isolation
+
+    # sending
+
+    async def run(self, request: Request) -> Any:
+        """Send a request when it is its turn, in a transaction; return the answer."""
+        again = False
+        async with self.turn:
+            unit, transactions = self.unit, self.transactions
+            first = unit.transaction is None
+            try:
+                await self._begin(request.begin)
+                if not request.side_effect_free:
+                    unit.side_effect_free = False
+                answer = await request.send()
+                if first:
+                    transactions.first_answered()
+                return answer
+            except Exception as error:
+                unit.side_effect_free = False
+                again = first and await transactions.first_failed(error)
+                if not again:
+                    self.note_failure(error)
+                    raise
+            except BaseException:
+                unit.side_effect_free = False
+                if first:
+                    transactions.first_interrupted()
+                raise
+        return await self.run(request)
+
+    async def _begin(self, begin: Begin) -> None:
+        if begin is Begin.AWAITED:
+            await self.transactions.begin_awaited()
+        elif self.unit.transaction is not None:
+            return
+        elif begin is Begin.WITH_MANY:
+            await self.transactions.begin_many()
+        elif (waiting := self.transactions.begin()) is not None:
+            await waiting
+
+    async def execute(self, operation: str, parameters: Sequence[Any]) -> Answer:
+        """Execute one statement and return all its rows.
+
+        What :meth:`run` would do, in line: two coroutines, four calls of the turn and a request
+        less for each statement.  A test has both do the same.
+        """
+        turn = self.turn
+        if turn.taken:
+            await turn.acquire()
+        else:
+            turn.taken = True
+        unit = self.unit
+        entry = None
+        first = False
+        try:
+            if unit.transaction is None:
+                first = True
+                waiting = self.transactions.begin()
+                if waiting is not None:
+                    await waiting
+            statements = self.statements
+            # looked up here and not in prepared(): a coroutine less where it is found
+            entry = statements.cached(operation)
+            if entry is None:
+                if statements.schema.number != statements.seen:
+                    entry = await statements.prepared(operation)
+                else:
+                    entry = await statements.prepare(operation)
+            if not entry.side_effect_free:
+                unit.side_effect_free = False
+            if self.counters.by_hand:
+                self.counters.ran()
+            reply = await entry.execute(parameters)
+            unit.operations += 1
+            if first:
+                self.transactions.first_answered()
+            count = _rowcount(reply[1])
+            if count < 0:
+                self.note_command(reply[1], operation)
+            return entry.description, reply[0], count
+        except Exception as error:
+            unit.side_effect_free = False
+            if not (first and await self.transactions.first_failed(error)):
+                if entry is not None:
+                    await driver.settle(entry.statement, error)
+                self.note_failure(error)
+                raise
+        except BaseException:
+            unit.side_effect_free = False
+            if first:
+                self.transactions.first_interrupted()
+            raise
+        finally:
+            if turn.waiting:
+                turn.release()
+            else:
+                turn.taken = False
+        return await self.execute(operation, parameters)
+
+    async def prepared(self, operation: str) -> PreparedEntry:
+        """Return the prepared statement of ``operation``, and note its side effects."""
+        entry = await self.statements.prepared(operation)
+        if not entry.side_effect_free:
+            self.unit.side_effect_free = False
+        return entry
+
+    async def execute_many(self, operation: str, parameter_sets: Any) -> int:
+        """Execute one statement once per parameter set, atomically; return all rows changed.
+
+        -1 where nobody knows their number.
+        """
+
+        async def send() -> int:
+            await self.statements.synchronize()
+            self.counters.ran()
+            return await driver.executemany(self.connection, operation, parameter_sets)
+
+        changed: int = await self.run(Request(operation, send, Begin.WITH_MANY))
+        return changed
+
+    # what is learnt from an answer
+
+    def note_command(self, status: str | bytes | None, operation: str) -> None:
+        """Draw the consequences of a command whose tag carries no row count."""
+        if isinstance(status, bytes):
+            status = status.decode()
+        pipeline = self.transactions.pipeline
+        if status == "LISTEN" and pipeline is not None:
+            pipeline.listening = True
+        if is_ddl(status, operation):
+            self.note_schema_change()
+        elif drops_statements(status):
+            self.statements.clear()
+        else:
+            self.transactions.read_only.note(status, operation)
+            if status == "ROLLBACK" and self.unit.schema_changed:
+                # to a savepoint: what was prepared since may be stale
+                self.statements.schema.advance()
+
+    def note_schema_change(self) -> None:
+        """Invalidate the engine's statements now, and again when an open transaction ends."""
+        self.statements.schema.advance()
+        if self.unit.transaction is not None:
+            self.unit.schema_changed = True
+
+    def note_operations(self, number: int) -> None:
+        """Count operations that somebody else has made in the turn: fetches of a portal."""
+        self.unit.operations += number
+        self.counters.ran(number)
+
+    def note_failure(self, error: BaseException) -> None:
+        """Draw the consequences of an error: of a lost connection, of statements grown stale."""
+        if self.connection.is_closed():
+            self.unit.transaction = None
+        self.statements.note_failure(error)
+
+    # ends
+
+    async def end(self, *, commit: bool) -> None:
+        """End the open transaction, if there is one, and wait for the answer if that matters."""
+        try:
+            await self.ends.end(commit=commit)
+        except Exception as error:
+            self.note_failure(error)
+            raise
+        self.liveness.heard()
+
+    async def close_abandoned_cursors(self) -> None:
+        """Close the held cursors that nobody reads any more."""
+        async with self.turn:
+            try:
+                await self.held_cursors.close_abandoned()
+            except Exception as error:
+                self.note_failure(error)
+                raise
+
+    async def ping(self) -> None:
+        """Make one empty round trip; raise asyncpg's error when the server is gone."""
+        try:
+            await self.liveness.ping()
+        except Exception as error:
+            self.note_failure(error)
+            raise
+
+    def reading(self, copy: Any) -> None:
+        """Note the COPY TO whose output is being read, None when it has ended."""
+        self.copying_out = copy
+
+    def lost(self) -> None:
+        """Note that the connection is closed."""
+        self.unit.transaction = None
+
+    def expose(self) -> Any:
+        """Return asyncpg's connection; what the program does with it, nobody else sees."""
+        self.unit.side_effect_free = False
+        self.unit.driver_exposed = True
+        self.transactions.characteristics.default_unknown = True
+        return self.connection

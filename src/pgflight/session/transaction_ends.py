@@ -1,0 +1,127 @@
+"""How one session's transactions end: COMMIT and ROLLBACK, awaited or not.
+
+Owned by the session, and used by whoever has its turn.  Errors are asyncpg's.
+"""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import Any
+
+from asyncpg import exceptions as driver_errors
+
+from .. import driver
+from .prepared_statements import PreparedStatements
+from .statistics import Counters
+from .transactions import Transactions, interrupts
+from .unit_of_work import UnitOfWork
+
+
+class TransactionEnds:
+    """The ends of one session's transactions.
+
+    The end of a transaction that nobody waits for is sent and not awaited, when ``pipeline`` is
+    ``auto``: ROLLBACK where nothing but side-effect-free SELECTs have run, COMMIT where it was READ
+    ONLY and not SERIALIZABLE besides.  Whatever else a transaction may have done or locked has
+    happened or is free when its end has been awaited.
+    """
+
+    __slots__ = ("_connection", "_transactions", "_unit", "_statements", "_counters")
+
+    def __init__(
+        self,
+        connection: Any,
+        transactions: Transactions,
+        unit: UnitOfWork,
+        statements: PreparedStatements,
+        counters: Counters,
+    ) -> None:
+        self._connection = connection
+        self._transactions = transactions
+        self._unit = unit
+        self._statements = statements
+        self._counters = counters
+
+    def is_due(self) -> bool:
+        """Tell whether there is a transaction, or may be one."""
+        return self._unit.transaction is not None or self._unit.in_doubt is not None
+
+    def end_soon(self, *, commit: bool) -> bool:
+        """Send the end of a transaction that nobody waits for; tell whether there was one."""
+        unit, pipeline = self._unit, self._transactions.pipeline
+        if (
+            not unit.side_effect_free
+            or (commit and not unit.commit_cannot_fail)
+            or unit.transaction is None
+            or pipeline is None
+            or not pipeline.end_unawaited(unit.transaction, unit.operations, commit=commit)
+        ):
+            return False
+        unit.transaction = None
+        self._transactions.last_used = monotonic()  # of the last SELECT
+        counters = self._counters
+        counters.deferred += 1
+        counters.saved += 1
+        counters.trips -= 1  # asyncpg has counted it
+        return True
+
+    async def end(self, *, commit: bool) -> None:
+        """End the open transaction, if there is one.
+
+        What this connection prepared since its own DDL saw the schema as it is after a COMMIT.
+        """
+        schema = self._statements.schema
+        before, changed = schema.number, self._unit.schema_changed
+        try:
+            await self._end(commit=commit)
+        finally:
+            self._transactions.read_only.transaction_ended()
+        if commit and changed and schema.number == before + 1 and self._statements.seen == before:
+            self._statements.adopt(schema.number)
+
+    async def _end(self, *, commit: bool) -> None:
+        unit = self._unit
+        if unit.in_doubt is not None:
+            try:
+                await self._transactions.clear_up()
+            except BaseException:
+                unit.end_in_doubt = True  # asked for, whatever the answer would have been
+                raise
+        transaction, pipeline = unit.transaction, self._transactions.pipeline
+        if transaction is None:
+            return
+        owned = pipeline is not None and pipeline.owns(transaction)
+        try:
+            if pipeline is None:
+                await (transaction.commit() if commit else transaction.rollback())
+            elif not self.end_soon(commit=commit):
+                await pipeline.end(transaction, commit=commit)
+        except BaseException as error:
+            driver.forget(self._connection, transaction)
+            # an end that asyncpg refuses has not been sent: another task's statement is going on
+            refused = isinstance(error, driver_errors.InterfaceError) and owned
+            if interrupts(error) or (refused and not self._connection.is_closed()):
+                self._transactions.doubt(transaction, ended=True)
+            elif isinstance(error, driver_errors.PostgresError):
+                if await self._rolled_back() and not commit:
+                    return  # what was asked for has been done, at the second try
+            raise
+        finally:
+            self._counters.ran()
+            if unit.schema_changed:
+                # a neighbour may have prepared against the old schema while ours was unfinished
+                self._statements.schema.advance()
+            # whatever asyncpg answered, its transaction object is spent
+            unit.end()
+
+    async def _rolled_back(self) -> bool:
+        """Roll a transaction back whose end the server has refused; tell whether that was done."""
+        connection = self._connection
+        if connection.is_closed() or not connection.is_in_transaction():
+            return False
+        try:
+            await connection.execute("ROLLBACK")
+        except Exception:
+            connection.terminate()
+            return False
+        return True

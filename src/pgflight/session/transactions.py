@@ -1,0 +1,295 @@
+"""How one session's transactions begin: the implicit BEGIN, and what becomes of it.
+
+asyncpg is always in autocommit; the transaction that PEP 249 expects is begun with the first
+statement: in its flight, unless ``pipeline`` is off.  Owned by the session, and used by whoever
+has its turn.  Errors are asyncpg's.  The end is in :mod:`pgflight.session.transaction_ends`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from time import monotonic
+from typing import Any
+
+from asyncpg import exceptions as driver_errors
+
+from .. import driver
+from .characteristics import AUTOCOMMIT, Characteristics, ReadOnlyChoice
+from .held_cursors import HeldCursors
+from .prepared_statements import PreparedStatements
+from .statistics import Counters
+from .unit_of_work import UnitOfWork
+
+
+class Transactions:
+    """How one session's transactions begin, and what becomes of interrupted ones."""
+
+    __slots__ = (
+        "characteristics",
+        "read_only",
+        "saves",
+        "pipeline",
+        "last_used",
+        "_connection",
+        "_counters",
+        "_held",
+        "_statements",
+        "_unit",
+    )
+
+    characteristics: Characteristics
+    read_only: ReadOnlyChoice
+    saves: str
+    """The waits that are saved: ``auto``, ``begin`` or ``off``."""
+    pipeline: driver.Pipeline | None
+    last_used: float
+    """When the server last gave an answer that was no error, as ``time.monotonic()`` tells it."""
+
+    def __init__(
+        self,
+        connection: Any,
+        unit: UnitOfWork,
+        statements: PreparedStatements,
+        counters: Counters,
+        held: HeldCursors,
+    ) -> None:
+        self._connection = connection
+        self._unit = unit
+        self._statements = statements
+        self._counters = counters
+        self._held = held
+        self.characteristics = Characteristics()
+        self.read_only = ReadOnlyChoice(connection)
+        self.saves = "off"
+        self.pipeline = None
+        self.last_used = monotonic()
+
+    def save_waits(self, wanted: str, sender: driver.Preamble | None) -> None:
+        """Save the waits that ``wanted`` stands for, where asyncpg is the one that is known."""
+        pipeline = None if wanted == "off" else driver.open_pipeline(self._connection, sender)
+        self.pipeline = pipeline
+        self.saves = "off" if pipeline is None else wanted
+        self._statements.in_transaction = None if pipeline is None else pipeline.in_transaction
+
+    @property
+    def autocommit(self) -> bool:
+        """Whether each statement commits by itself."""
+        return self.characteristics.isolation_level == AUTOCOMMIT
+
+    def is_read_only_by_choice(self) -> bool:
+        """Tell whether the program made this session read-only, as far as can be known."""
+        return self.characteristics.readonly or self.read_only.stands(self._connection)
+
+    def in_transaction(self) -> bool:
+        """Tell whether what is sent next runs in a transaction, unless BEGIN fails."""
+        pipeline = self.pipeline
+        if pipeline is not None:
+            return pipeline.in_transaction()
+        return bool(self._connection.is_in_transaction())
+
+    # begin
+
+    def begin(self) -> Awaitable[None] | None:
+        """Begin a transaction with the next statement; return what has to be awaited first."""
+        pipeline = self.pipeline
+        if (
+            self._unit.in_doubt is not None
+            or self._held.abandoned
+            or (pipeline is not None and pipeline.held_up)
+        ):
+            return self._begin_later()
+        return self._begin_now()
+
+    def _begin_now(self) -> Awaitable[None] | None:
+        pipeline, wanted = self.pipeline, self.characteristics
+        if wanted.isolation_level == AUTOCOMMIT:
+            return None
+        if pipeline is None:
+            return self.start()
+        begun = pipeline.begin(wanted.isolation_level, wanted.readonly, wanted.deferrable)
+        if begun is None:
+            return self.start()
+        unit, counters = self._unit, self._counters
+        unit.begin(
+            begun,
+            side_effect_free=not unit.driver_exposed and self.saves == "auto",
+            commit_cannot_fail=wanted.readonly
+            and wanted.never_serializable(self._statements.touched_isolation),
+        )
+        counters.units += 1
+        counters.saved += 1
+        return None
+
+    async def begin_many(self) -> None:
+        """Begin a transaction with an ``executemany()``."""
+        pipeline = self.pipeline
+        if pipeline is not None and not pipeline.joins_many:
+            await self.begin_awaited()
+            return
+        waiting = self.begin()
+        if waiting is not None:
+            await waiting
+        if pipeline is not None and pipeline.traveling:
+            pipeline.expect_many()
+
+    async def begin_awaited(self) -> None:
+        """Begin a transaction now, for what BEGIN cannot travel with."""
+        await self.clear_up()
+        if self._unit.transaction is None:
+            await self.start()
+
+    async def _begin_later(self) -> None:
+        await self.clear_up()
+        if self._unit.transaction is None:
+            # not begin(): what could not be cleared away yet is left for later
+            waiting = self._begin_now()
+            if waiting is not None:
+                await waiting
+
+    async def clear_up(self) -> None:
+        """Clear away what an earlier statement has left."""
+        if self.pipeline is not None:
+            await self.pipeline.collected()
+        if self._unit.in_doubt is not None:
+            await self._resolve()
+        if self._held.abandoned:
+            await self._held.close_abandoned()
+
+    async def start(self) -> None:
+        """Send BEGIN and wait for its answer."""
+        if self.autocommit:
+            return
+        wanted = self.characteristics
+        transaction = self._connection.transaction(
+            isolation=wanted.isolation_level,
+            readonly=wanted.readonly,
+            deferrable=wanted.deferrable,
+        )
+        try:
+            await transaction.start()
+        except BaseException as error:
+            # asyncpg would take it for an open one, and every later one for a savepoint in it
+            driver.forget(self._connection, transaction)
+            if interrupts(error):
+                self.doubt(transaction, ended=True)
+            raise
+        self._counters.units += 1
+        self._counters.ran()
+        # kept only once BEGIN has succeeded: what never began has nothing to roll back
+        self._unit.begin(transaction, side_effect_free=False)
+
+    # the first statement, in front of which BEGIN travels
+
+    def first_answered(self) -> None:
+        """Note that BEGIN has arrived, or that nothing had to be sent at all."""
+        pipeline = self.pipeline
+        if pipeline is not None and pipeline.traveling:
+            pipeline.traveling = False
+            self._forget_unsent()
+        elif self._unit.transaction is None:  # in AUTOCOMMIT
+            self._counters.units += 1
+            self.last_used = monotonic()
+
+    def _forget_unsent(self) -> bool:
+        """Forget a BEGIN that has not been sent; tell whether there was one."""
+        if self.pipeline is None or not self.pipeline.unsent():
+            return False
+        self._unit.transaction = None
+        self._counters.units -= 1
+        self._counters.saved -= 1
+        return True
+
+    async def first_failed(self, error: Exception) -> bool:
+        """Find out whether there is a transaction after its first statement has failed.
+
+        Tell whether the statement is to be executed again: it was refused without fault of its own.
+        """
+        pipeline = self.pipeline
+        if pipeline is None or not pipeline.traveling:
+            return False
+        if self._forget_unsent():
+            return False
+        if interrupts(error):
+            self.doubt(self._unit.transaction, ended=False)
+        elif self._connection.is_closed():
+            self._never_began()
+        elif pipeline.spoiled:
+            # it met the transaction before, whose end the server had refused
+            self._never_began()
+            try:
+                await pipeline.clean_up()
+            except Exception:
+                self._connection.terminate()
+                return False
+            return isinstance(error, driver_errors.InFailedSQLTransactionError)
+        elif self._connection.is_in_transaction():
+            pipeline.traveling = False
+        else:
+            await self._ask_whether_begun(pipeline)
+        return False
+
+    async def _ask_whether_begun(self, pipeline: driver.Pipeline) -> None:
+        """Ask the server: BEGIN has failed, or has left without a Sync behind it."""
+        try:
+            self._counters.trips += 1
+            begun = await pipeline.synchronize()
+        except Exception:
+            self._connection.terminate()
+            begun = False
+        except BaseException:
+            self.doubt(self._unit.transaction, ended=False)
+            raise
+        if not begun:
+            self._never_began()
+
+    def _never_began(self) -> None:
+        if self.pipeline is not None:
+            self.pipeline.forget()
+        self._unit.transaction = None
+
+    def first_interrupted(self) -> None:
+        """Remember to find that out; a cancelled task does not wait."""
+        pipeline = self.pipeline
+        if pipeline is not None and pipeline.traveling:
+            if not self._forget_unsent():
+                self.doubt(self._unit.transaction, ended=False)
+
+    # doubt
+
+    def doubt(self, transaction: Any, *, ended: bool) -> None:
+        """Have the server asked about an interrupted transaction before the next one begins.
+
+        ``ended`` is whether it is to be rolled back if it is open.
+        """
+        self._unit.doubt(transaction, ended=ended)
+        if self.pipeline is not None:
+            self.pipeline.traveling = False
+
+    async def _resolve(self) -> None:
+        """Ask the server what has become of an interrupted transaction."""
+        unit, connection, pipeline = self._unit, self._connection, self.pipeline
+        transaction = unit.in_doubt
+        try:
+            if pipeline is not None:
+                begun = await pipeline.synchronize()
+            else:
+                await connection.fetchrow(";")  # as level public can; no Sync is missing here
+                begun = connection.is_in_transaction()
+            if begun and not unit.end_in_doubt:
+                unit.transaction = transaction
+            else:
+                driver.forget(connection, transaction)
+                if begun:
+                    await connection.execute("ROLLBACK")
+            unit.in_doubt = None  # and not before: it is asked again until it has answered
+        except Exception:
+            if connection.is_closed():
+                unit.in_doubt = None
+                driver.forget(connection, transaction)
+            raise
+
+
+def interrupts(error: BaseException) -> bool:
+    """Tell whether an operation was left while the server was still at it."""
+    return not isinstance(error, Exception) or isinstance(error, asyncio.TimeoutError)
