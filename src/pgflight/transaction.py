@@ -105,7 +105,7 @@ class TransactionalConnection(BeginningConnection):
         owned = pipeline is not None and pipeline.owns(transaction)
         try:
             if pipeline is None:
-                await (transaction.commit() if commit else transaction.rollback())
+                await driver.end(self._connection, transaction, commit=commit)
             elif not (
                 self._plain
                 and (self._reads_only or not commit)

@@ -29,6 +29,7 @@ from .copying import copy_text as copy_text
 from .copying import has_binary_form as has_binary_form
 from .counting import counter as counter
 from .counting import operations as operations
+from .ends import end as end
 from .execution import executor as executor
 from .execution import fetch as fetch
 from .execution import receive_in_bulk as receive_in_bulk
