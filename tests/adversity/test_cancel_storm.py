@@ -24,6 +24,7 @@ from tests.adversity.patience import Patience
 from tests.adversity.server_view import Connections, View, check_flag, pool_of
 from tests.adversity.storm_units import LARGE_TOO, MIXED, Unit, summary
 from tests.fixtures.engines import Dialect
+from tests.fixtures.tasks import run
 from tests.parity.scratch import own
 
 OLD_ASYNCPG = tuple(map(int, asyncpg.__version__.split(".")[:2])) < (0, 32)
@@ -262,7 +263,7 @@ def serving(request: pytest.FixtureRequest, name: str) -> Dialect:
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_2000_units_cancelled_at_random(request: pytest.FixtureRequest, variant: str) -> None:
     name, options, arguments = VARIANTS[variant]
-    asyncio.run(storm(serving(request, name), options, arguments))
+    run(storm(serving(request, name), options, arguments), timeout=STORM_SECONDS)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="uvloop does not exist for Windows")
