@@ -23,6 +23,7 @@ from .copying import copy_out as copy_out
 from .copying import copy_records as copy_records
 from .copying import copy_text as copy_text
 from .copying import has_binary_form as has_binary_form
+from .deferred_ends import end as end
 from .executemany import executemany as executemany
 from .execution import counter as counter
 from .execution import executor as executor

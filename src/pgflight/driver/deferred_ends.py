@@ -13,6 +13,7 @@ from typing import Any
 import asyncpg
 from asyncpg import exceptions as driver_errors
 
+from .copying import command_timeout
 from .statement_closing import is_idle
 
 # None where can_pipeline() says no
@@ -211,8 +212,39 @@ class Ends:
         """Send the end and wait for its answer; errors are asyncpg's."""
         if not self.owns(transaction) or self._connection.is_closed():
             # the program has used it, or wants to see it in its query log
-            await (transaction.commit() if commit else transaction.rollback())
+            await end(self._connection, transaction, commit=commit)
             return
         self._connection._top_xact = None
         transaction._state = TransactionState.ROLLEDBACK
-        await self._protocol.query((_COMMIT if commit else _ROLLBACK)[0], None)
+        try:
+            await self._protocol.query((_COMMIT if commit else _ROLLBACK)[0], None)
+        except driver_errors.InterfaceError as error:
+            _raise_if_given_up(self._connection, error)
+            raise
+
+
+async def end(connection: Any, transaction: Any, *, commit: bool) -> None:
+    """Have asyncpg end its transaction, and wait for the answer; errors are asyncpg's."""
+    was_open = not connection.is_closed()
+    try:
+        await (transaction.commit() if commit else transaction.rollback())
+    except driver_errors.InterfaceError as error:
+        if was_open:
+            _raise_if_given_up(connection, error)
+        raise
+
+
+def _raise_if_given_up(connection: Any, error: Exception) -> None:
+    """Raise TimeoutError where an end has waited for a cancellation that took too long.
+
+    ``error`` is what asyncpg made of an end that found the connection open.  An end waits until the
+    server has cancelled the statement before it.  When that takes longer than ``command_timeout``,
+    asyncpg closes the connection: the cancellation does, or the end itself, each by a timer of its
+    own, set at almost the same moment.  The end raises TimeoutError if its timer is first, and
+    otherwise that the connection is closed; for that SQLAlchemy would close the whole pool.
+    """
+    # asyncpg lets go of its protocol where this side has closed the connection, not the server
+    if command_timeout(connection) is not None and connection._protocol is None:
+        raise asyncio.TimeoutError(
+            "the server did not cancel the statement before within command_timeout"
+        ) from error

@@ -93,7 +93,7 @@ class TransactionEnds:
         owned = pipeline is not None and pipeline.owns(transaction)
         try:
             if pipeline is None:
-                await (transaction.commit() if commit else transaction.rollback())
+                await driver.end(self._connection, transaction, commit=commit)
             elif not self.end_soon(commit=commit):
                 await pipeline.end(transaction, commit=commit)
         except BaseException as error:
