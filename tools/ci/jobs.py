@@ -50,9 +50,11 @@ class Job:
         self.scratch = scratch
         self.log = scratch / f"{name}.log"
         self.failures: list[str] = []
+        self.processor_seconds = 0.0
         self._output = self.log.open("w", encoding="utf-8", errors="replace")
         self._lock = threading.Lock()
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: int | None = None
+        self._ended = threading.Event()
         self._stopped = False
 
     def call(
@@ -69,8 +71,9 @@ class Job:
         with self._lock:
             if self._stopped:
                 raise StepFailed("stopped")
+            self._ended.clear()
             # A session of its own: what it starts can be ended with it.
-            self._process = subprocess.Popen(
+            process = subprocess.Popen(
                 words,
                 cwd=directory or self.root,
                 env=clean_environment(environment),
@@ -79,7 +82,12 @@ class Job:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        status = self._process.wait()
+            self._process = process.pid
+        _, ended, used = os.wait4(process.pid, 0)
+        self._ended.set()
+        # For Popen, which has not seen it end.
+        process.returncode = status = os.waitstatus_to_exitcode(ended)
+        self.processor_seconds += used.ru_utime + used.ru_stime
         self.say(f"--- {time.monotonic() - began:.0f} s, exit status {status}")
         if status:
             raise StepFailed(f"exit status {status}: {shlex.join(words)}")
@@ -109,18 +117,15 @@ class Job:
         with self._lock:
             self._stopped = True
             process = self._process
-        if process is None or process.poll() is not None:
+        if process is None or self._ended.is_set():
             return
         _signal(process, signal.SIGINT)
-        try:
-            process.wait(GRACE_SECONDS)
-        except subprocess.TimeoutExpired:
-            pass
+        self._ended.wait(GRACE_SECONDS)
         _signal(process, signal.SIGKILL)
 
 
-def _signal(process: subprocess.Popen[bytes], number: int) -> None:
+def _signal(process: int, number: int) -> None:
     try:
-        os.killpg(process.pid, number)
+        os.killpg(process, number)
     except ProcessLookupError:
         pass

@@ -26,13 +26,17 @@ class Task:
 
 @dataclass(frozen=True)
 class Result:
-    """How a step ended: `state` is "ok", "FAILED", "not run" or "left out"."""
+    """How a step ended: `state` is "ok", "FAILED", "not run" or "left out".
+
+    `processor_seconds` are those of its processes, without the servers that they start.
+    """
 
     name: str
     state: str
     seconds: float
     log: Path | None = None
     why: str = ""
+    processor_seconds: float = 0.0
 
     @property
     def bad(self) -> bool:
@@ -142,4 +146,5 @@ def perform(task: Task, job: Job) -> Result:
         if why:
             job.say(f"{state}: {why}")
         job.close()
-    return Result(task.name, state, time.monotonic() - began, job.log, why)
+    seconds = time.monotonic() - began
+    return Result(task.name, state, seconds, job.log, why, job.processor_seconds)

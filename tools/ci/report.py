@@ -79,7 +79,8 @@ def table(results: Iterable[Result], unneeded: Sequence[tuple[str, str]] = ()) -
     lines = []
     for result in results:
         why = f"  {result.why}" if result.state in ("left out", "not run") else ""
-        lines.append(f"{result.name:<18} {result.state:<8} {result.seconds:6.0f} s{why}")
+        times = f"{result.seconds:6.0f} s, processor {result.processor_seconds:5.0f} s"
+        lines.append(f"{result.name:<18} {result.state:<8} {times}{why}")
         lines += [f"{'':18} {line}" for line in closing_lines(read(result))]
     lines += [f"{name:<18} unneeded {why}" for name, why in unneeded]
     return "\n".join(lines)
