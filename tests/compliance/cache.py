@@ -69,12 +69,19 @@ class Cache:
 
     @classmethod
     def asked_for(cls) -> Cache | None:
-        """Return the cache that the environment names, and make its directory; None without one."""
+        """Return the cache that the environment names, and make its directory.
+
+        None without one, and where nothing can be kept.
+        """
         given = os.environ.get(VARIABLE, "")
         if not given:
             return None
         directory = Path(given)
-        directory.mkdir(parents=True, exist_ok=True)
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            print(f"{VARIABLE}={given!r} is not used: {error}")
+            return None
         return cls(directory)
 
     def load(self, key: Key) -> dict[str, Outcome] | None:

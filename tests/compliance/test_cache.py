@@ -124,3 +124,6 @@ def test_it_is_used_only_where_it_is_asked_for(
     monkeypatch.setenv(VARIABLE, str(tmp_path / "made" / "here"))
     made = Cache.asked_for()
     assert made is not None and made.directory.is_dir()
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "file" / "in it"))
+    assert Cache.asked_for() is None

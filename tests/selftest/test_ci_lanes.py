@@ -112,7 +112,12 @@ def test_what_a_failed_command_said_is_kept_and_the_next_one_runs(run: Run, tmp_
 
 
 def test_a_traceback_that_is_long_is_cut_and_many_are_counted() -> None:
-    lines = ["= FAILURES ="]
+    lines = [
+        "= FAILURES =",
+        "____ test_with_a_frame ____",
+        "= a title that a test printed =",
+        "E   x",
+    ]
     for number in range(report.MOST_FAILURES + 2):
         lines += [
             f"____ test_{number} ____",
@@ -122,7 +127,8 @@ def test_a_traceback_that_is_long_is_cut_and_many_are_counted() -> None:
     log = "\n".join([*lines, "= short test summary info =", "FAILED"])
     result = Result("a", "FAILED", 1.0, None, "why")
     told = report.explanation(result, log)
-    assert "E   the end of 0" in told and "... and 2 more" in told
+    assert "E   the end of 0" in told and "... and 3 more" in told
+    assert "E   x" in told
     assert told.count("x\n") < report.MOST_FAILURES * (report.MOST_LINES + 1)
 
 

@@ -58,6 +58,7 @@ class Part(NamedTuple):
 
     environment: Environment
     paths: frozenset[str]
+    ignored: frozenset[str]
     marker: str
     keyword: str
     scale: str
@@ -66,7 +67,14 @@ class Part(NamedTuple):
 def parts(full: bool) -> list[Part]:
     """Return every selection of tests in this kind of run."""
     found = [
-        Part(suite.environment, frozenset(suite.paths), suite.marker, suite.keyword, suite.scale)
+        Part(
+            suite.environment,
+            frozenset(suite.paths),
+            frozenset(suite.ignore),
+            suite.marker,
+            suite.keyword,
+            suite.scale,
+        )
         for step in STEPS
         for suite in step.suites(full)
         if step.work(full) is not None
@@ -75,10 +83,16 @@ def parts(full: bool) -> list[Part]:
         assert BY_NAME["readme"].full is work.readme_full
         for each in check.selections(full=True, python_only=False):
             paths = set(DIRECTORIES if each.paths == ("tests",) else each.paths)
-            paths -= {f"tests/{name}" for name in each.ignored}
+            ignored = frozenset(f"tests/{name}" for name in each.ignored)
+            chosen = (each.marker, each.keyword, each.scale)
             environment = Environment(form=each.form)
-            found.append(Part(environment, frozenset(paths), each.marker, each.keyword, each.scale))
+            found.append(Part(environment, frozenset(paths - ignored), ignored, *chosen))
     return found
+
+
+def within(directory: str, part: Part) -> list[str]:
+    """Return what is ignored of a directory."""
+    return [name for name in part.ignored if name.startswith(f"{directory}/")]
 
 
 @pytest.mark.parametrize("directory", sorted(DIRECTORIES))
@@ -86,7 +100,7 @@ def test_full_runs_every_directory_whole(directory: str) -> None:
     whole = [
         part
         for part in parts(full=True)
-        if directory in part.paths and not part.marker and not part.keyword and part.scale == "1"
+        if directory in part.paths and part[3:] == ("", "", "1") and not within(directory, part)
     ]
     assert any(part.environment == PASSES["default"] for part in whole)
 
@@ -151,7 +165,7 @@ def test_steps_come_after_what_they_need() -> None:
 def test_what_is_named_is_there() -> None:
     for step in STEPS:
         for suite in (*step.suites(full=False), *step.suites(full=True)):
-            assert all((ROOT / path).exists() for path in suite.paths)
+            assert all((ROOT / path).exists() for path in (*suite.paths, *suite.ignore))
     assert all((ROOT / path).exists() for path in work.PIECES)
     for full in (False, True):
         for each in check.selections(full=full, python_only=False):

@@ -16,6 +16,8 @@ _CLOSING = re.compile(r"^=* ?((?:\d+ \w+(?:, )?)+ in [\d.]+s.*?) ?=*$")
 _COUNT = re.compile(r"(\d+) (passed|failed|errors?)\b")
 _TITLE = re.compile(r"^=+ (.*?) =+$")
 _FAILURE = re.compile(r"^_{3,} (.*?) _{3,}$")
+_BEGIN = ("FAILURES", "ERRORS")
+_END = ("short test summary", "slowest ", "warnings summary", "test session starts")
 MOST_LINES = 45  # of each traceback: where it began is in the step's own output
 MOST_FAILURES = 12  # of each step
 TAIL_LINES = 40
@@ -46,8 +48,10 @@ def tracebacks(log: str) -> list[str]:
     inside = False
     for line in log.splitlines():
         title = _TITLE.match(line)
-        if title:
-            inside = title[1] in ("FAILURES", "ERRORS")
+        if title and title[1] in _BEGIN:
+            inside = True
+        elif title and title[1].startswith(_END):
+            inside = False
         elif inside and _FAILURE.match(line):
             found.append([line])
         elif inside and found:

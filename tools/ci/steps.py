@@ -25,6 +25,12 @@ UNIT, DIFFERENTIAL, PARITY, ADVERSITY = (
 )
 CORE = (UNIT, DIFFERENTIAL, PARITY, ADVERSITY)
 REST = ("tests/leaks", "tests/packaging", "tests/selftest", "tests/typing")
+# Once is enough: start-up hooks in environments of their own, and TLS, which asyncpg speaks. They
+# are a tenth of the tests' time.
+SAME_EVERYWHERE = (
+    "tests/unit/test_activation_hook.py",
+    *(f"tests/adversity/test_tls_{part}.py" for part in ("direct", "engine", "libpq", "modes")),
+)
 COUNTING = "test_memory or test_backend or test_calls or test_waits or test_bursts"
 
 # One level away from the default each: where a whole suite says more than a pair of levels.
@@ -96,7 +102,7 @@ def _built(name: str, about: str, quick: Work, full: Work, *needs: str) -> Step:
 
 def _pass(name: str, *paths: str) -> Step:
     """Return the step of a pass of the table: in both kinds of run, the calm tests of `paths`."""
-    suites = (Suite(paths, PASSES[name], CALM, scale=QUICK_SCALE),)
+    suites = (Suite(paths, PASSES[name], CALM, ignore=SAME_EVERYWHERE, scale=QUICK_SCALE),)
     return _tests(name, str(PASSES[name]), suites, suites)
 
 
