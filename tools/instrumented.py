@@ -18,7 +18,7 @@ TESTS = (
     *("-m", "not db and not slow"),
     *(f"--ignore-glob=*test_{part}*" for part in ("activation", "cli", "demo", "tls", "url")),
 )
-DOCUMENTS = "3000"  # per seed of tests/differential/test_json_random.py, instead of 25,000
+SCALE = "0.12"  # 3,000 random documents of JSON per seed instead of 25,000
 _BUILT = shutil.ignore_patterns("*.so", "*.pyd", "*.c", "__pycache__", "*.egg-info")
 
 # What is installed for the running interpreter; another one brings a standard library of its own.
@@ -49,10 +49,10 @@ def build(tree: Path, python: str, **switches: str) -> None:
 def environment(tree: Path, **more: str) -> dict[str, str]:
     """Return the environment in which an interpreter finds the copy, then our packages.
 
-    PGFLIGHT_TEST_DOCUMENTS is taken from the caller's environment where it is set there.
+    PGFLIGHT_TEST_SCALE is taken from the caller's environment where it is set there.
     """
     path = os.pathsep.join([str(tree / "src"), str(tree), *PACKAGES])
-    return {"PGFLIGHT_TEST_DOCUMENTS": DOCUMENTS, **os.environ, "PYTHONPATH": path, **more}
+    return {"PGFLIGHT_TEST_SCALE": SCALE, **os.environ, "PYTHONPATH": path, **more}
 
 
 def test(

@@ -5,7 +5,8 @@
 The sdist is built first and everything else from it: one compiled wheel per interpreter and one
 pure wheel. twine and auditwheel (Linux) have to find nothing; then each wheel goes into an empty
 environment and tools/smoke.py works with it on the server. The running interpreter needs the
-packages of the extra `release`.
+packages of the extra `release`. With `--reuse`, what is in the output directory already is not
+built again: `.ci/run` has built its wheels for the environments of its tests.
 """
 
 from __future__ import annotations
@@ -117,6 +118,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("interpreters", nargs="+", help="such as python3.12, or a path")
     parser.add_argument("--url", required=True, help="postgresql+asyncpg URL of a server to use")
     parser.add_argument("--output", type=Path, default=ROOT / "dist", help="default: dist")
+    parser.add_argument("--reuse", action="store_true", help="build only what is not there yet")
     options = parser.parse_args(arguments)
     for interpreter in options.interpreters:
         if shutil.which(interpreter) is None:
@@ -124,24 +126,44 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     return options
 
 
+def build(interpreters: Sequence[str], output: Path) -> list[tuple[str, Path, str]]:
+    """Build into `output` what is not there; return interpreter, wheel and form of each wheel."""
+    sdist = one(output, "*.tar.gz") or build_sdist(output)
+    wheels = []
+    with tempfile.TemporaryDirectory() as directory:
+        for number, interpreter in enumerate(interpreters):
+            python = environment(interpreter, Path(directory) / str(number))
+            wanted = [(f"*-{tag(python)}-*.whl", REQUIRED, "compiled")]
+            if number == 0:
+                wanted.append(("*-py3-none-any.whl", PURE, "python"))
+            for pattern, switch, form in wanted:
+                wheel = one(output, pattern) or build_wheel(python, sdist, output, switch)
+                wheels.append((interpreter, wheel, form))
+    return wheels
+
+
+def one(directory: Path, pattern: str) -> Path | None:
+    """Return the one file that matches, None where none does; SystemExit when there are more."""
+    return only(directory, pattern) if list(directory.glob(pattern)) else None
+
+
+def tag(python: Path) -> str:
+    """Return the tag of an interpreter's wheels, such as cp312-cp312."""
+    name = run("version", [python, "-c", "import sys; print('cp%d%d' % sys.version_info[:2])"])
+    return f"{name.strip()}-{name.strip()}"
+
+
 def main() -> None:
     """Build all, check all, use all."""
     options = parse(sys.argv[1:])
     interpreters = [os.path.abspath(str(shutil.which(name))) for name in options.interpreters]
     output = options.output.resolve()
-    if output.exists() and any(output.iterdir()):
+    if output.exists() and any(output.iterdir()) and not options.reuse:
         raise SystemExit(f"{output} is not empty: old files would be checked and used; remove them")
     output.mkdir(parents=True, exist_ok=True)
 
-    sdist = build_sdist(output)
-    wheels: list[tuple[str, Path, str]] = []
-    with tempfile.TemporaryDirectory() as directory:
-        for number, interpreter in enumerate(interpreters):
-            python = environment(interpreter, Path(directory) / str(number))
-            wheels.append((interpreter, build_wheel(python, sdist, output, REQUIRED), "compiled"))
-            if number == 0:
-                wheels.append((interpreter, build_wheel(python, sdist, output, PURE), "python"))
-    files = [sdist, *(wheel for _, wheel, _ in wheels)]
+    wheels = build(interpreters, output)
+    files = [only(output, "*.tar.gz"), *(wheel for _, wheel, _ in wheels)]
     run("twine", [sys.executable, "-m", "twine", "check", "--strict", *files])
     for interpreter, wheel, form in wheels:
         if sys.platform == "linux" and form == "compiled":

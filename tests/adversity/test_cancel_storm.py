@@ -1,5 +1,7 @@
 """2,000 random cancellations and timeouts over mixed work: nothing half done, stuck or leaked.
 
+The number is that of `PGFLIGHT_TEST_SCALE=1`.
+
 The seed is printed; `PGFLIGHT_TEST_SEED` repeats it.
 """
 
@@ -24,6 +26,7 @@ from tests.adversity.patience import Patience
 from tests.adversity.server_view import Connections, View, check_flag, pool_of
 from tests.adversity.storm_units import LARGE_TOO, MIXED, Unit, summary
 from tests.fixtures.engines import Dialect
+from tests.fixtures.scale import scaled
 from tests.fixtures.tasks import run
 from tests.parity.scratch import own
 
@@ -36,7 +39,7 @@ pytestmark = [
     ),
 ]
 
-UNITS, WORKERS, POOL = 2_000, 16, 10
+UNITS, WORKERS, POOL = scaled(2_000, least=200), 16, 10
 LONGEST_DELAY = 0.006
 MOST_TURNS = 30
 UNIT_SECONDS = 10.0  # a unit that takes longer, of a server that answers, hangs

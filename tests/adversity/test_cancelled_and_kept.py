@@ -21,13 +21,14 @@ from sqlalchemy.util import greenlet_spawn
 from pgflight import driver
 from tests.adversity.server_view import View, check_flag
 from tests.fixtures.engines import Dialect
+from tests.fixtures.scale import scaled
 
 pytestmark = pytest.mark.skipif(
     not driver.can_pipeline(),
     reason="level public closes a connection whose BEGIN is interrupted",
 )
 
-ROUNDS = 700
+ROUNDS = scaled(700, least=140)
 LONGEST_DELAY = 0.006
 MOST_TURNS = 12
 HANG_SECONDS = 15.0

@@ -23,9 +23,11 @@ from pgflight import driver
 from tests.adversity.server_view import View, pool_of
 from tests.adversity.test_cancel_storm import CONNECT_CANCELLED, OLD_ASYNCPG
 from tests.fixtures.engines import Dialect
+from tests.fixtures.scale import scaled
 from tests.parity.scratch import committed, own
 
-UNITS, TASKS, CLIENTS = 240, 12, 6
+# The fewest that go each of the ways to end.
+UNITS, TASKS, CLIENTS = scaled(240, least=96), 12, 6
 ROWS = 3000
 HANG_SECONDS = 60.0
 metadata = sa.MetaData()

@@ -21,12 +21,13 @@ import pgflight
 from tests.adversity.server_view import View, pool_of
 from tests.fixtures.engines import Dialect
 from tests.fixtures.pgbouncer import Pgbouncer
+from tests.fixtures.scale import scaled
 from tests.parity.scratch import committed, own
 
 pytestmark = pytest.mark.slow
 
-TASKS, CLIENTS, UNITS = 50, 20, 5_000
-COPY_UNITS = 800
+TASKS, CLIENTS, UNITS = 50, 20, scaled(5_000, least=500)
+COPY_UNITS = scaled(800, least=200)
 UNNAMED = tuple(map(int, asyncpg_version.split(".")[:2])) >= (0, 31)
 """asyncpg 0.30 names every statement that is prepared; the program must make the names unique."""
 

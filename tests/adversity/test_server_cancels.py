@@ -25,12 +25,13 @@ from tests.adversity.storm_units import ROWS_PER_UNIT, Unit
 from tests.fixtures.engines import Dialect
 from tests.fixtures.proxy import Proxy
 from tests.fixtures.sabotage import Sabotage
+from tests.fixtures.scale import scaled
 from tests.parity.scratch import own
 
 pytestmark = pytest.mark.slow
 
-UNITS, WORKERS, POOL = 1_200, 8, 5
-MOST_UNITS = 10 * UNITS
+UNITS, WORKERS, POOL = scaled(1_200, least=300), 8, 5
+MOST_UNITS = 12_000
 PAUSE = 0.0002
 HANG_SECONDS = 15.0
 CANCELLED = "57014"
@@ -249,7 +250,7 @@ def test_the_same_storm_ruins_connections_of_the_builtin_dialect(builtin: Dialec
         await storm_units.create(steady)
         try:
             async with Canceller(builtin, APPLICATION):
-                outcomes = await storm(engine, chance, 10 * UNITS)
+                outcomes = await storm(engine, chance, MOST_UNITS)
             return [str(error) for _, _, error in outcomes.strange]
         finally:
             await storm_units.drop(steady)

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from sqlalchemy.engine import make_url
 
+from tests.compliance.cache import Cache, run_key
 from tests.compliance.compare import Outcome
 from tests.compliance.outcomes import EXTENSIONS_VARIABLE, FILE_VARIABLE
 from tests.compliance.sources import sqlalchemy_sources
@@ -50,6 +51,20 @@ class SuiteRun:
         counts = Counter(outcome.name for outcome in self.outcomes.values())
         parts = [f"{counts[name]} {name}" for name in sorted(counts)]
         return f"{', '.join(parts)} in {self.seconds:.0f} s"
+
+
+def run_builtin(sources: Path, cache: Cache | None = None) -> SuiteRun:
+    """Run the whole suite on the built-in dialect, or return what `cache` has of the same run."""
+    if cache is None:
+        return run_suite("builtin", sources)
+    with fresh_database() as server:
+        key = run_key(server, SELECTION)
+    found = cache.load(key)
+    if found is not None:
+        return SuiteRun(None, None, found)
+    result = run_suite("builtin", sources)
+    cache.store(key, result.outcomes)
+    return result
 
 
 def run_suite(

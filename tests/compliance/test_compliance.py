@@ -1,7 +1,8 @@
 """SQLAlchemy's own PostgreSQL tests cannot tell ours from the built-in dialect.
 
 The runs selected are started together, as many at a time as there are processors, each on a
-server of its own.
+server of its own. `PGFLIGHT_COMPLIANCE_CACHE` names a directory that keeps SQLAlchemy's sources and
+the outcomes of the built-in dialect, which do not change with ours; without it, both run.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.compliance.cache import FEWEST_TESTS, Cache
 from tests.compliance.compare import compare, read_allowed
 from tests.compliance.outcomes import PIPELINE_VARIABLE
-from tests.compliance.run import HERE, SuiteRun, run_suite
+from tests.compliance.run import HERE, SuiteRun, run_builtin, run_suite
 from tests.compliance.sources import sqlalchemy_sources
 
 # What is set for each run of ours; "auto" would hide that the compiled form is not there.
@@ -30,7 +32,6 @@ MODES = {
         PIPELINE_VARIABLE: "off",
     },
 }
-FEWEST_TESTS = 11_000
 
 Runs = dict[str, Future[SuiteRun]]
 
@@ -38,17 +39,23 @@ Runs = dict[str, Future[SuiteRun]]
 @pytest.fixture(scope="module")
 def runs(request: pytest.FixtureRequest) -> Iterator[Runs]:
     """The built-in dialect's run and those of the selected modes, under way."""
-    cache = request.config.cache
-    assert cache is not None
-    sources = sqlalchemy_sources(Path(cache.mkdir("sqlalchemy-sources")))
+    cache = Cache.asked_for()
+    sources = sqlalchemy_sources(_kept(request.config, cache))
     selected = {item.name for item in request.session.items}
     modes = [mode for mode in MODES if any(name.endswith(f"[{mode}]") for name in selected)]
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        started = {"builtin": pool.submit(run_suite, "builtin", sources)}
+        started = {"builtin": pool.submit(run_builtin, sources, cache)}
         for mode in modes:
             started[mode] = pool.submit(run_suite, "pgflight", sources, environment=MODES[mode])
         yield started
         pool.shutdown(cancel_futures=True)
+
+
+def _kept(config: pytest.Config, cache: Cache | None) -> Path:
+    if cache is not None:
+        return cache.directory
+    assert config.cache is not None
+    return Path(config.cache.mkdir("sqlalchemy-sources"))
 
 
 @pytest.mark.parametrize("mode", MODES)

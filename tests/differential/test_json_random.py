@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import struct
 from collections.abc import Callable
@@ -13,9 +12,11 @@ import pytest
 
 from tests.differential import randomjson
 from tests.fixtures.impl import load
+from tests.fixtures.scale import scaled
 
 # Documents and values per seed; fewer where each takes long, under sanitizers for instance.
-COUNT = int(os.environ.get("PGFLIGHT_TEST_DOCUMENTS", "25000"))
+COUNT = scaled(25_000, least=3_000)
+NUMBERS = scaled(1_500_000, least=100_000)
 FORMS = (load("compiled"), load("python"))
 LOADS = [form.jsondecode.loads for form in FORMS]
 DECODERS = [
@@ -110,7 +111,7 @@ def numerals(source: random.Random, count: int) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "count", [20_000, pytest.param(1_500_000, marks=pytest.mark.slow)], ids=["some", "many"]
+    "count", [20_000, pytest.param(NUMBERS, marks=pytest.mark.slow)], ids=["some", "many"]
 )
 def test_floats_are_read_bit_for_bit(count: int) -> None:
     source = random.Random(300)
@@ -123,7 +124,7 @@ def test_floats_are_read_bit_for_bit(count: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "count", [20_000, pytest.param(1_500_000, marks=pytest.mark.slow)], ids=["some", "many"]
+    "count", [20_000, pytest.param(NUMBERS, marks=pytest.mark.slow)], ids=["some", "many"]
 )
 def test_floats_are_written_as_repr_does(count: int) -> None:
     source = random.Random(301)

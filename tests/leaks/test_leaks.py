@@ -10,12 +10,14 @@ from dataclasses import dataclass
 
 import pytest
 
+from tests.fixtures.scale import scaled
 from tests.fixtures.server import Server
 from tests.leaks.measure import Snapshot
 from tests.leaks.program import POOL_SIZE, STATEMENT_CACHE
 
-UNITS = 10_000
-ENGINES = 400
+# The fewest are so many that one object or block of each is more than the bounds below.
+UNITS = scaled(10_000, least=3_000)
+ENGINES = scaled(400, least=160)
 # Over all units after warm-up: room for caches that still fill, and far below one object or one
 # hundred bytes per unit. Resident memory swings by megabytes while nothing more is allocated; its
 # bound is there for what neither Python nor malloc() knows of, such as a mapped page per unit.
@@ -102,7 +104,7 @@ def test_engines_made_and_disposed_level_off(implementation: str, server: Server
     assert_level(run, implementation)
 
 
-@pytest.mark.parametrize(("kind", "count"), [("units", UNITS // 2), ("engines", ENGINES // 4)])
+@pytest.mark.parametrize(("kind", "count"), [("units", 1_500), ("engines", 100)])
 def test_a_leak_is_found(kind: str, count: int, server: Server) -> None:
     run = start(server, kind, count, "compiled", "--leak", parts=1)
     with pytest.raises(AssertionError):

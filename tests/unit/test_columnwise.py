@@ -124,7 +124,7 @@ class Odd:
         (Decimal("1.0"), Decimal("1.00"), True),
         (None, "x", True),
         (Decimal("NaN"), Decimal("NaN"), True),
-        (Odd(), Odd(), True),
+        pytest.param(Odd(), Odd(), True, id="odd"),
     ],
     ids=repr,
 )

@@ -45,6 +45,10 @@ class Fields:
     def __init__(self, **fields: Any) -> None:
         vars(self).update(fields)
 
+    def __repr__(self) -> str:
+        # Part of test ids, in which every worker of pytest-xdist must agree: no addresses.
+        return f"Fields({', '.join(vars(self))})"
+
 
 def long(*numbers: int) -> bytes:
     """Return 64-bit numbers as the wire has them."""

@@ -1,0 +1,179 @@
+"""Which step covers what: `.ci/run full` leaves nothing out, `.ci/run` only what is listed here.
+
+Derived from the tables that `.ci/run` and tools/check.py read: a directory or a marker that is new
+fails here until a step runs it.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import NamedTuple
+
+import pytest
+
+from tests.packaging.checkout import ROOT
+from tools import check
+from tools.ci import work
+from tools.ci.environments import FACTORS, PASSES, Environment
+from tools.ci.steps import BY_NAME, STEPS
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+DIRECTORIES = {
+    f"tests/{path.name}"
+    for path in (ROOT / "tests").iterdir()
+    if path.is_dir() and list(path.glob("test_*.py"))
+}
+MARKERS = {
+    line.partition(":")[0]
+    for line in tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["pytest"][
+        "ini_options"
+    ]["markers"]
+}
+
+# Steps of the full run that a quick one does without, each with the reason.
+LEFT_OUT = {
+    "oldest": "the pairs oldest_compiled and oldest_python run its calm tests",
+    "sqlalchemy_20": "the pairs sa20_compiled and sa20_python run its calm tests",
+    "optimized": "three of the pairs run under -O",
+    "embedded": "three of the pairs run on the embedded server",
+    "public": "three of the pairs run at level public",
+    "compliance_20": "SQLAlchemy's own tests run on 2.1, compiled; other versions change rarely",
+    "benchmarks": "times are noise beside other steps; what counts is in gates",
+}
+# What quick does instead of the whole, each with the reason.
+SMALLER = {
+    "readme": "installs from source and runs two files: the rest is the step default",
+    "wheels": "the interpreters that tests run on; full has every one of a release",
+    "sanitized": "the unit tests of the pieces, without the random documents",
+    "debug": "the unit tests of the pieces, without the random documents",
+}
+
+
+class Part(NamedTuple):
+    """A selection of tests, wherever it was declared."""
+
+    environment: Environment
+    paths: frozenset[str]
+    ignored: frozenset[str]
+    marker: str
+    keyword: str
+    scale: str
+
+
+def parts(full: bool) -> list[Part]:
+    """Return every selection of tests in this kind of run."""
+    found = [
+        Part(
+            suite.environment,
+            frozenset(suite.paths),
+            frozenset(suite.ignore),
+            suite.marker,
+            suite.keyword,
+            suite.scale,
+        )
+        for step in STEPS
+        for suite in step.suites(full)
+        if step.work(full) is not None
+    ]
+    if full:
+        assert BY_NAME["readme"].full is work.readme_full
+        for each in check.selections(full=True, python_only=False):
+            paths = set(DIRECTORIES if each.paths == ("tests",) else each.paths)
+            ignored = frozenset(f"tests/{name}" for name in each.ignored)
+            chosen = (each.marker, each.keyword, each.scale)
+            environment = Environment(form=each.form)
+            found.append(Part(environment, frozenset(paths - ignored), ignored, *chosen))
+    return found
+
+
+def within(directory: str, part: Part) -> list[str]:
+    """Return what is ignored of a directory."""
+    return [name for name in part.ignored if name.startswith(f"{directory}/")]
+
+
+@pytest.mark.parametrize("directory", sorted(DIRECTORIES))
+def test_full_runs_every_directory_whole(directory: str) -> None:
+    whole = [
+        part
+        for part in parts(full=True)
+        if directory in part.paths and part[3:] == ("", "", "1") and not within(directory, part)
+    ]
+    assert any(part.environment == PASSES["default"] for part in whole)
+
+
+@pytest.mark.parametrize("directory", sorted(DIRECTORIES))
+def test_quick_runs_every_directory(directory: str) -> None:
+    found = [part for part in parts(full=False) if directory in part.paths]
+    assert any(part.environment == PASSES["default"] and not part.marker for part in found), (
+        f"{directory} is in no step of `.ci/run`: add it to tools/ci/steps.py"
+    )
+
+
+@pytest.mark.parametrize("full", [False, True], ids=["quick", "full"])
+@pytest.mark.parametrize("marker", sorted(MARKERS))
+def test_no_marker_is_excluded_everywhere(marker: str, full: bool) -> None:
+    assert any(f"not {marker}" not in part.marker for part in parts(full))
+
+
+@pytest.mark.parametrize("full", [False, True], ids=["quick", "full"])
+@pytest.mark.parametrize(
+    ("factor", "level"), [(name, level) for name in FACTORS for level in FACTORS[name]]
+)
+def test_every_level_is_in_some_step(factor: str, level: str, full: bool) -> None:
+    assert any(getattr(part.environment, factor) == level for part in parts(full))
+
+
+@pytest.mark.parametrize(
+    ("factor", "level"), [(name, level) for name in FACTORS for level in FACTORS[name][1:]]
+)
+def test_full_runs_a_suite_one_level_away_from_the_default(factor: str, level: str) -> None:
+    wanted = PASSES["default"]._replace(**{factor: level})
+    found = [part for part in parts(full=True) if part.environment == wanted]
+    assert any(part.scale == "1" and "tests/parity" in part.paths | whole(part) for part in found)
+
+
+def whole(part: Part) -> frozenset[str]:
+    return frozenset(DIRECTORIES) if "tests" in part.paths else frozenset()
+
+
+def test_what_quick_leaves_out_is_listed() -> None:
+    quick = {step.name for step in STEPS if step.work(full=False)}
+    full = {step.name for step in STEPS if step.work(full=True)}
+    assert full - quick == set(LEFT_OUT)
+    # and what full replaces: the README's command and all benchmarks have more than these
+    assert quick - full == {"default", "compliance", "gates"}
+    assert {s.name for s in STEPS if s.quick and s.full and s.quick is not s.full} == set(SMALLER)
+    assert all([*LEFT_OUT.values(), *SMALLER.values()])
+
+
+def test_steps_come_after_what_they_need() -> None:
+    seen: set[str] = set()
+    for step in STEPS:
+        assert set(step.needs) <= seen, step.name
+        seen.add(step.name)
+        for full in (False, True):
+            if step.work(full) is not None:
+                assert all(BY_NAME[name].work(full) for name in step.needs), step.name
+                used = {suite.environment.versions for suite in step.suites(full)}
+                assert {f"env-{versions}" for versions in used} <= set(step.needs)
+
+
+def test_what_is_named_is_there() -> None:
+    for step in STEPS:
+        for suite in (*step.suites(full=False), *step.suites(full=True)):
+            assert all((ROOT / path).exists() for path in (*suite.paths, *suite.ignore))
+    assert all((ROOT / path).exists() for path in work.PIECES)
+    for full in (False, True):
+        for each in check.selections(full=full, python_only=False):
+            assert all((ROOT / "tests" / name).exists() for name in each.ignored)
+
+
+def test_the_quick_check_of_the_readme_runs_both_forms() -> None:
+    compiled, python = check.selections(full=False, python_only=False)
+    assert (compiled.form, python.form) == ("compiled", "python")
+    assert set(compiled.ignored) == {"compliance", "leaks", "packaging"}
+    assert not compiled.marker and not compiled.keyword

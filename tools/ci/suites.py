@@ -1,0 +1,64 @@
+"""One run of pytest as data: what it collects, and in which environment. `steps` lists them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tools.ci.environments import PASSES, VERSIONS, Environment
+from tools.ci.jobs import Job
+
+QUICK_SCALE = "0.2"
+# These tests wait for a server more than they compute; each worker has a server of its own.
+WORKERS = 3
+# pytest says at start-up that -O drops assertions outside test modules; ours are none there.
+_UNDER_O = ("-W", "ignore:assertions not in test modules:pytest.PytestConfigWarning")
+DEFAULT = PASSES["default"]
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A selection of tests in one environment.
+
+    `scale` is that of tests/fixtures/scale.py; `workers` is 1 where the tests
+    start processes of their own, or measure.
+    """
+
+    paths: tuple[str, ...]
+    environment: Environment = field(default=DEFAULT)
+    marker: str = ""
+    keyword: str = ""
+    ignore: tuple[str, ...] = ()
+    scale: str = "1"
+    workers: int = WORKERS
+    options: tuple[str, ...] = ()
+    variables: tuple[tuple[str, str], ...] = ()
+
+    def command(self, python: str | Path) -> list[str]:
+        """Return the command line."""
+        words = [str(python), "-m", "pytest", *self.paths, "--durations=25"]
+        words += ["-m", self.marker] if self.marker else []
+        words += ["-k", self.keyword] if self.keyword else []
+        words += [f"--ignore={path}" for path in self.ignore]
+        # A worker that is done takes over from the others: the long tests come last.
+        words += ["-n", str(self.workers), "--dist", "worksteal"] if self.workers > 1 else []
+        words += self.options
+        words += _UNDER_O if self.environment.optimize == "-O" else ()
+        return words
+
+    def all_variables(self) -> dict[str, str]:
+        """Return the environment variables that belong to it."""
+        own = {"PGFLIGHT_TEST_SCALE": self.scale, **dict(self.variables)}
+        return self.environment.variables() | own
+
+    def run(self, job: Job) -> None:
+        """Run it; a failure is noted, and the step's other suites run as well."""
+        python = python_of(job, self.environment.versions)
+        job.attempt(*self.command(python), environment=self.all_variables())
+
+
+def python_of(job: Job, versions: str) -> Path:
+    """Return the interpreter of the virtual environment with these versions."""
+    if versions not in VERSIONS:
+        raise KeyError(versions)
+    return job.scratch / f"env-{versions}" / "bin" / "python"
