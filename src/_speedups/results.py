@@ -93,7 +93,7 @@ class RowFactory:
     ) -> Iterator[Any]:
         while result.cursor is cursor:
             if not rows:
-                result._soft_close()
+                result.close_softly()
                 return
             yield self(rows.popleft())
         yield from stock()

@@ -463,7 +463,7 @@ cdef class RowIterator:
                     row = self._factory._row(self._factory._values(self._popleft()))
                     self._result = result
                     return row
-                result._soft_close()
+                result.close_softly()
                 raise StopIteration
             self._rest = self._stock()
         return next(self._rest)

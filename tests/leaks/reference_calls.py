@@ -136,7 +136,7 @@ class Result:
 
     cursor: Any = 1
 
-    def _soft_close(self) -> None:
+    def close_softly(self) -> None:
         self.cursor = 0
 
 

@@ -250,6 +250,7 @@ def test_unread_sets_are_shown_once_and_can_be_read() -> None:
 
 def test_styles() -> None:
     plan = StatementPlan(compiled(table.insert().returning(table.c.id), **MANY))
-    assert plan.style_of_many is ExecuteStyle.INSERTMANYVALUES
+    assert plan.attributes_of_many["execute_style"] is ExecuteStyle.INSERTMANYVALUES
     plan = StatementPlan(compiled(table.delete(), for_executemany=True))
-    assert (plan.style_of_many, plan.prefetch) == (ExecuteStyle.EXECUTEMANY, False)
+    assert plan.attributes_of_many == {"execute_style": ExecuteStyle.EXECUTEMANY}
+    assert not plan.prefetch

@@ -193,7 +193,7 @@ class Result:
         self.cursor = cursor
         self.closed = 0
 
-    def _soft_close(self) -> None:
+    def close_softly(self) -> None:
         self.closed += 1
         self.cursor = None
 

@@ -14,6 +14,9 @@ from typing import Any
 
 from sqlalchemy.engine.interfaces import ExecuteStyle
 
+from ..compat import capability
+from ..compat.connections import watchers
+from ..compat.features import Feature
 from ..parameters.plan import PlannedParameters
 from ..session.session import Session
 from ..session.statistics import Counters
@@ -40,6 +43,9 @@ COLUMNWISE_FROM = 10
 _UNNEST_TOGETHER = (10,)
 """The server's version in which several functions of sets in a SELECT list go in step."""
 
+_KNOWN_INSERTS = capability.has(Feature.ARRAYS)
+_KNOWN_CHANGES = _KNOWN_INSERTS and capability.has(Feature.CHANGES)
+_UNKNOWN = "a SQLAlchemy that is not known"
 _REWRITTEN = "a statement or parameters that an event hook replaced"
 _REFUSED_VALUE = "a value that asyncpg refuses"
 _BAD_ARGUMENT = "invalid input for query argument"
@@ -57,6 +63,8 @@ def plan_for(context: Any, number: int) -> ArrayInsert | str | None:
             return "array_insert is off"
     elif not _is_on(context, "array_dml", session):
         return None
+    if not (_KNOWN_INSERTS if context.isinsert else _KNOWN_CHANGES):
+        return _UNKNOWN
     returned = context.execute_style is ExecuteStyle.INSERTMANYVALUES
     fewest = _fewest(context, returned)
     if number < fewest:
@@ -68,7 +76,7 @@ def plan_for(context: Any, number: int) -> ArrayInsert | str | None:
     if compiled.schema_translate_map:
         translation = context.execution_options.get("schema_translate_map", {})
     if context.isinsert:
-        opted = _is_on(context, "array_dml", session)
+        opted = _KNOWN_CHANGES and _is_on(context, "array_dml", session)
         plan = insert_plan.plan_of(compiled, context.statement, translation, upserts=opted)
     else:
         plan = update_delete_plan.plan_of(compiled, context.statement, translation)
@@ -100,7 +108,11 @@ class BulkParameters(PlannedParameters):
 
     def _positional(self, plan: Any, values: list[tuple[Any, ...]]) -> Any:
         """Return the positional parameters of all sets; what a processor raises comes through."""
-        if len(values) < COLUMNWISE_FROM or not self.is_crud or _is_watched(self):
+        if (
+            len(values) < COLUMNWISE_FROM
+            or not (_KNOWN_INSERTS and self.is_crud)
+            or _is_watched(self)
+        ):
             return super()._positional(plan, values)
         arrays = plan_for(self, len(values))
         if not isinstance(arrays, ArrayInsert):
@@ -114,13 +126,7 @@ class BulkParameters(PlannedParameters):
 
 def _is_watched(context: Any) -> bool:
     """Tell whether event hooks or the log are shown the parameters."""
-    connection = context.root_connection
-    return bool(
-        connection._has_events
-        or connection.engine._has_events
-        or context.dialect._has_events
-        or connection._echo
-    )
+    return any(watchers(context.root_connection))
 
 
 class BulkDialect(BatchDialect):

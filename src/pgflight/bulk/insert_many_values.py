@@ -12,20 +12,16 @@ from operator import itemgetter
 from typing import Any
 
 from sqlalchemy.dialects.postgresql.base import PGCompiler, PGDialect
-from sqlalchemy.sql import compiler as upstream
 
 from .. import _impl
+from ..compat import capability
+from ..compat.compiled_statements import InsertBatch, many_values
+from ..compat.features import Feature
 from ..parameters.plan import UnreadSets
 from .column_rows import ColumnRows
 
 _LAYOUTS = "_pgflight_batch_layouts"
-_FIELDS = frozenset(
-    """
-    replaced_statement replaced_parameters processed_setinputsizes batch sentinel_values
-    current_batch_size batchnum total_batches rows_sorted is_downgraded
-    """.split()
-)
-_KNOWN = _FIELDS == set(getattr(upstream._InsertManyValuesBatch, "_fields", ()))
+_KNOWN = capability.has(Feature.BATCHES)
 
 TEXTS_KEPT = 3
 """Texts per statement: that of a full batch and those of the latest remainders."""
@@ -156,7 +152,7 @@ class BatchCompiler(PGCompiler):
 
     def _sentinels(self, sets: Any) -> list[Any]:
         """Return the values by which the rows that come back are told apart."""
-        imv: Any = self._insertmanyvalues
+        imv = many_values(self)
         if not imv.sentinel_param_keys:
             return []
         return list(map(itemgetter(*imv.sentinel_param_keys), sets))
@@ -169,7 +165,7 @@ class BatchCompiler(PGCompiler):
         pages = rows.pages(page)
         for number, chosen in enumerate(pages, 1):
             batch = rows.page(chosen)
-            yield upstream._InsertManyValuesBatch(
+            yield InsertBatch(
                 replaced_statement=rows.plan.text,
                 replaced_parameters=batch.arrays(),
                 processed_setinputsizes=None,
@@ -186,8 +182,7 @@ class BatchCompiler(PGCompiler):
         """Tell whether SQLAlchemy sends several rows of ``statement`` (with RETURNING) at once."""
         if not _KNOWN:
             return False
-        imv: Any = self._insertmanyvalues
-        ordered = imv.sort_by_parameter_order
+        ordered = many_values(self).sort_by_parameter_order
         two = [(None,) * columns] * 2
         sets: Any = [_AnySet()] * 2
         deliver = super()._deliver_insertmanyvalues_batches

@@ -15,6 +15,7 @@ from typing import Any
 
 from sqlalchemy.dialects.postgresql.dml import OnConflictDoNothing, OnConflictDoUpdate
 
+from ..compat import compiled_statements, statements
 from ..parameters.array_types import array_type, why_not
 from .row_equivalence import PER_ROW, NoPlan
 from .upserts import target_of
@@ -118,7 +119,7 @@ def _plan(
     upserts: bool = False,
 ) -> ArrayInsert:
     keys = _check(compiled, statement, translation, upserts)
-    imv = compiled._insertmanyvalues
+    imv = compiled_statements.many_values(compiled)
     ordered = imv is not None and imv.embed_values_counter
     token = _SORTED if ordered else _PLAIN
     head, found, tail = statement.partition(token)
@@ -162,14 +163,14 @@ def _check(
 
     Returns the places of the conflict target's values where that is for DO UPDATE.
     """
-    if not compiled._numeric_binds:
+    if not compiled_statements.has_numbered_parameters(compiled):
         raise NoPlan("no numbered parameters")
     if not compiled.positiontup:
         raise NoPlan("no parameters in VALUES")
     if compiled.post_compile_params or compiled.literal_execute_params:
         raise NoPlan("parameters that are rendered for each execution")
-    clause = compiled.compile_state.statement._post_values_clause
-    imv = compiled._insertmanyvalues
+    clause = statements.conflict_clause(compiled.compile_state.statement)
+    imv = compiled_statements.many_values(compiled)
     if imv is None:
         if clause is not None and not isinstance(clause, OnConflictDoNothing):
             if not upserts or type(clause) is not OnConflictDoUpdate:
@@ -231,7 +232,7 @@ def _take_in(
         if name is None:
             raise NoPlan(why_not(kind, compiled, stated=stated))
         if translation is not None:
-            name = compiled.preparer._render_schema_translates(name, translation)
+            name = compiled_statements.schema_translator(compiled)(name, translation)
         if types.setdefault(place, name) != name:
             raise NoPlan("a parameter of two types")
         bare = bare or (alone and item[match.end() :] == f"::{name[:-2]}")

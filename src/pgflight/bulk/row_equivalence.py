@@ -17,6 +17,8 @@ from sqlalchemy import ClauseElement, Column, PrimaryKeyConstraint, Table, Uniqu
 from sqlalchemy.dialects.postgresql import ExcludeConstraint
 from sqlalchemy.sql import elements, functions, operators, sqltypes, visitors
 
+from ..compat import sql_types, statements
+
 PER_ROW = frozenset(
     """
     abs btrim cast ceil char_length clock_timestamp coalesce concat concat_ws currval date_trunc
@@ -59,7 +61,7 @@ class NoPlan(Exception):
 def table_of(statement: Any) -> Table | None:
     """Return the table that a statement changes, None where it is none of a metadata's."""
     table = statement.table
-    table = table._deannotate() if table._annotations else table
+    table = statements.without_annotations(table)
     return table if isinstance(table, Table) else None
 
 
@@ -77,7 +79,7 @@ def check_key(column: Any, bound: Any, dialect: Any) -> None:
 
 
 def _key_family(kind: Any, dialect: Any) -> type | None:
-    impl = kind._unwrapped_dialect_impl(dialect)
+    impl = sql_types.unwrapped(kind, dialect)
     if isinstance(impl, sqltypes.Uuid):
         return sqltypes.Uuid if impl.native_uuid and dialect.supports_native_uuid else None
     for family in (sqltypes.Integer, sqltypes.Date):
@@ -131,7 +133,7 @@ def columns_compared(table: Table) -> frozenset[str] | None:
         if isinstance(rule, PrimaryKeyConstraint | UniqueConstraint):
             parts: list[Any] = list(rule.columns)
         elif isinstance(rule, ExcludeConstraint):
-            parts = [expression for expression, *_ in rule._render_exprs]
+            parts = statements.excluded(rule)
             parts.append(rule.where)
         elif getattr(rule, "unique", False):
             parts = [*rule.expressions, rule.dialect_options["postgresql"]["where"]]

@@ -13,8 +13,8 @@ from typing import Any
 
 from sqlalchemy import Column, Table, delete, literal_column, select, update
 from sqlalchemy.sql import coercions, elements, operators, roles
-from sqlalchemy.sql.annotation import _deep_deannotate
 
+from ..compat import compiled_statements, statements
 from ..parameters.array_types import array_type, why_not
 from .insert_plan import ArrayChange, ArrayInsert, kept_plan
 from .row_equivalence import NoPlan, check_expression, check_key, columns_compared, table_of
@@ -33,7 +33,7 @@ def plan_of(
 
 
 def _plan(compiled: Any, statement: str, translation: Mapping[Any, str] | None) -> ArrayInsert:
-    if not compiled._numeric_binds or not compiled.positiontup:
+    if not (compiled_statements.has_numbered_parameters(compiled) and compiled.positiontup):
         raise NoPlan("no numbered parameters")
     if compiled.post_compile_params or compiled.literal_execute_params:
         raise NoPlan("parameters that are rendered for each execution")
@@ -76,12 +76,14 @@ class _Simple:
     def __init__(self, compiled: Any) -> None:
         statement = compiled.compile_state.statement
         self.table: Any = table_of(statement)
-        self.criteria = [_deep_deannotate(part) for part in statement._where_criteria]
+        self.criteria = list(
+            map(statements.without_any_annotations, statements.criteria(statement))
+        )
         self.values: dict[str, Any] = {}
         if compiled.isupdate:
-            for key, value in (compiled.compile_state._dict_parameters or {}).items():
+            for key, value in (statements.values(compiled.compile_state) or {}).items():
                 if isinstance(value, elements.ClauseElement):
-                    value = _deep_deannotate(value)
+                    value = statements.without_any_annotations(value)
                 self.values[coercions.expect_as_key(roles.DMLColumnRole, key)] = value
         self._compiled = compiled
 
@@ -191,5 +193,5 @@ def _equal(column: Any, other: Any) -> Any:
 def _translated(compiled: Any, text: str, translation: Mapping[Any, str] | None) -> str:
     if translation is None:
         return text
-    rendered: str = compiled.preparer._render_schema_translates(text, translation)
+    rendered: str = compiled_statements.schema_translator(compiled)(text, translation)
     return rendered

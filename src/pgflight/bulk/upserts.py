@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Column, PrimaryKeyConstraint, Table, UniqueConstraint
 from sqlalchemy.sql import elements
 
+from ..compat import statements
 from .row_equivalence import NoPlan, check_expression, check_key, table_of
 
 _UNKNOWN_TARGET = "a conflict target other than columns"
@@ -52,8 +53,8 @@ def _columns(table: Table, clause: Any) -> list[Any]:
 
 def _column(table: Table, named: Any) -> Any:
     """Return the column of ``table`` that is meant by it or by its key."""
-    if isinstance(named, elements.ClauseElement) and named._annotations:
-        named = named._deannotate()
+    if isinstance(named, elements.ClauseElement):
+        named = statements.without_annotations(named)
     column = table.c.get(named) if isinstance(named, str) else named
     if not isinstance(column, Column) or column.table is not table:
         raise NoPlan(_UNKNOWN_TARGET)
@@ -72,7 +73,7 @@ def _is_excluded(value: Any, column: Any) -> bool:
 
 def _place(compiled: Any, column: Any) -> int:
     """Return the place of the parameter that is stored in ``column``."""
-    given = compiled.compile_state._dict_parameters or {}
+    given = statements.values(compiled.compile_state) or {}
     value = given.get(column, given.get(column.key))
     if value is None:
         if (

@@ -13,9 +13,12 @@ from types import CodeType
 from typing import Any
 
 from sqlalchemy.engine.default import DefaultExecutionContext
+from sqlalchemy.sql import compiler
 from sqlalchemy.sql.compiler import SQLCompiler
 
-MAKE_CONTEXT: Any = DefaultExecutionContext._init_compiled.__func__  # type: ignore[attr-defined]
+MAKE_CONTEXT: Any = getattr(
+    getattr(DefaultExecutionContext, "_init_compiled", None), "__func__", None
+)
 """What a context is made with by SQLAlchemy, for every statement that was compiled."""
 CONSTRUCT: Any = SQLCompiler.construct_params
 """What SQLAlchemy makes the dictionary of one parameter set with."""
@@ -51,7 +54,7 @@ CONSTRUCT_NAMES = frozenset(
 )
 """Globals and attributes that `CONSTRUCT` uses in SQLAlchemy 2.0.40 to 2.1.9."""
 
-EXPAND: Any = SQLCompiler._process_parameters_for_postcompile
+EXPAND: Any = getattr(SQLCompiler, "_process_parameters_for_postcompile", None)
 """What SQLAlchemy fills in the lists of one execution with."""
 
 EXPAND_NAMES = frozenset(
@@ -66,6 +69,15 @@ EXPAND_NAMES = frozenset(
     """.split()
 )
 """Globals and attributes that `EXPAND` uses in SQLAlchemy 2.0.40 to 2.1.9."""
+
+
+BATCH_FIELDS = frozenset(
+    """
+    replaced_statement replaced_parameters processed_setinputsizes batch sentinel_values
+    current_batch_size batchnum total_batches rows_sorted is_downgraded
+    """.split()
+)
+"""What a batch of an INSERT of many rows consists of in SQLAlchemy 2.0.40 to 2.1.9."""
 
 
 def unknown_names(function: Any, known: frozenset[str]) -> set[str] | None:
@@ -96,3 +108,9 @@ def context_is_known() -> bool:
 def expansion_is_known() -> bool:
     """Tell whether SQLAlchemy's code for lists uses known names only."""
     return unknown_names(EXPAND, EXPAND_NAMES) == set()
+
+
+def batch_is_known() -> bool:
+    """Tell whether SQLAlchemy's batches consist of known fields."""
+    batch = getattr(compiler, "_InsertManyValuesBatch", None)
+    return BATCH_FIELDS == set(getattr(batch, "_fields", ()))

@@ -11,7 +11,6 @@ from typing import Any
 import sqlalchemy
 from sqlalchemy.connectors import asyncio as _connectors
 from sqlalchemy.dialects.postgresql import asyncpg as builtin_asyncpg
-from sqlalchemy.engine import cursor as _engine_cursor
 from sqlalchemy.util import concurrency as _concurrency
 
 
@@ -33,9 +32,6 @@ in_greenlet: Callable[[], bool] = _concurrency.in_greenlet
 
 builtin_dbapi: Any = builtin_asyncpg.AsyncAdapt_asyncpg_dbapi
 """The built-in dialect's DBAPI face: ours derives its exception classes from the ones there."""
-
-default_fetch: Any = _engine_cursor._DEFAULT_FETCH
-"""The fetch strategy that reads straight from the DBAPI cursor."""
 
 dbapi_module_base: Any = getattr(_connectors, "AsyncAdapt_dbapi_module", object)
 """Base by which SQLAlchemy 2.0.44+ tells an adapted DBAPI from a module."""

@@ -14,6 +14,8 @@ from sqlalchemy import exc
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncResult, AsyncSession, async_scoped_session
 from sqlalchemy.orm import Session, scoped_session
 
+from ..compat.connections import dbapi_connection
+from ..compat.statements import orm_subject
 from ..dialect.execution_context import CURSOR_OPTION
 from .copy_in import on_sync_side, sync_connection
 from .copy_out_cursor import AsyncAdapt_asyncpg_copy_out_cursor
@@ -100,8 +102,7 @@ def _selected(subject: Any, columns: Sequence[Any] | None) -> tuple[Any, Any, An
     if selectable and not isinstance(subject, sa.TableClause):
         if columns is not None:
             raise exc.ArgumentError("columns are for tables: a select has its own")
-        # what the ORM notes in a select of its entities
-        return subject, subject, getattr(subject, "_propagate_attrs", {}).get("plugin_subject")
+        return subject, subject, orm_subject(subject)
     source = CopyTable(subject)
     if columns is not None:
         chosen = [source.named(name)[1] for name in columns]
@@ -114,7 +115,7 @@ def _begin_copy(connection: Any, statement: Any, options: str, started: list[Any
     query = _rendered(connection, statement)
 
     def cursor(context: Any) -> Any:
-        adapted = context._dbapi_connection.dbapi_connection  # not the pool's proxy of it
+        adapted = dbapi_connection(context).dbapi_connection  # not the pool's proxy of it
         made = AsyncAdapt_asyncpg_copy_out_cursor(adapted, query, options)
         started.append(made)
         return made

@@ -14,6 +14,7 @@ import asyncpg
 from sqlalchemy import Boolean, Column, exc, inspect
 from sqlalchemy.dialects.postgresql.types import BIT
 
+from ..compat.sql_types import binds_by_expression
 from .table import CopyTable
 
 ROWS_AT_FIRST = 100
@@ -252,7 +253,7 @@ def _maker(column: Column[Any], constant: Any) -> Callable[[Any], Any]:
 
 def _processor(column: Column[Any], dialect: Any) -> Callable[[Any], Any] | None:
     type_: Any = column.type.dialect_impl(dialect)
-    if type_._has_bind_expression:
+    if binds_by_expression(type_):
         raise exc.ArgumentError(
             f"the type of {column} binds its values by an SQL expression, which COPY cannot do"
         )

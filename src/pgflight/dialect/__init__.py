@@ -18,6 +18,7 @@ from sqlalchemy import pool as sqlalchemy_pool
 from sqlalchemy.dialects.postgresql.base import PGDialect
 
 from ..bulk.array_changes import BulkDialect
+from ..compat import connections
 from ..dbapi.connection import AsyncAdapt_asyncpg_connection as AsyncAdapt_asyncpg_connection
 from ..dbapi.cursor import AsyncAdapt_asyncpg_cursor as AsyncAdapt_asyncpg_cursor
 from ..dbapi.module import AsyncAdapt_asyncpg_dbapi as AsyncAdapt_asyncpg_dbapi
@@ -118,16 +119,15 @@ class PGDialect_asyncpg(InitializingDialect, BulkDialect, InListDialect, Isolati
         ArgumentError for a wrong value.
         """
         super().__init__(**options)
-        given = {
+        self.given = options
+        ours = {
             "pipeline": pipeline,
             "ping_bypass_window": ping_bypass_window,
             "array_insert": array_insert,
             "array_dml": array_dml,
         }
         self._given_options = {
-            name: coerced_argument(name, value)
-            for name, value in given.items()
-            if value is not None
+            name: coerced_argument(name, value) for name, value in ours.items() if value is not None
         }
         self._schema = SchemaGeneration()
         self._counters = EngineCounters()
@@ -197,7 +197,7 @@ class PGDialect_asyncpg(InitializingDialect, BulkDialect, InListDialect, Isolati
             self._counters.register(session.counters)
             conn.await_(self.setup_asyncpg_json_codec(conn))
             conn.await_(self.setup_asyncpg_jsonb_codec(conn))
-            if self._native_inet_types is False:
+            if connections.native_inet_types(self) is False:
                 conn.await_(self._disable_asyncpg_inet_codecs(conn))
             if inherited is not None:
                 inherited(conn)
@@ -218,11 +218,13 @@ class PGDialect_asyncpg(InitializingDialect, BulkDialect, InListDialect, Isolati
 
     async def setup_asyncpg_json_codec(self, conn: Any) -> None:
         """Register the json codec on a new connection; third-party dialects override this."""
-        await codecs.set_json_codec(conn._connection, self._json_deserializer, jsonb=False)
+        deserializer = connections.json_deserializer(self)
+        await codecs.set_json_codec(conn._connection, deserializer, jsonb=False)
 
     async def setup_asyncpg_jsonb_codec(self, conn: Any) -> None:
         """Register the jsonb codec on a new connection; third-party dialects override this."""
-        await codecs.set_json_codec(conn._connection, self._json_deserializer, jsonb=True)
+        deserializer = connections.json_deserializer(self)
+        await codecs.set_json_codec(conn._connection, deserializer, jsonb=True)
 
     async def _disable_asyncpg_inet_codecs(self, conn: Any) -> None:
         await codecs.set_plain_inet_codecs(conn._connection)

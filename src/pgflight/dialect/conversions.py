@@ -15,6 +15,10 @@ from sqlalchemy.dialects.postgresql.ranges import MultiRange, Range
 from sqlalchemy.sql import elements, sqltypes
 
 from .. import _impl
+from ..compat import capability, connections, sql_types
+from ..compat.features import Feature
+
+_KNOWN = capability.has(Feature.VALUES)
 
 BitString: Any
 try:
@@ -99,6 +103,13 @@ def json_path_to_driver(value: Any) -> Any:
     return [str(element) for element in value] if value else []
 
 
+def looked_up(
+    convert: Callable[[Any], Any], enum: Any, table: Callable[[Any], Any]
+) -> Callable[[Any], Any]:
+    """Return ``convert``, which is asked only for what ``table`` does not have for the Enum."""
+    return _impl.processors.lookup(table(enum), convert) if _KNOWN else convert
+
+
 def json_binder(json_type: Any, dialect: Any) -> Callable[[Any], str | None] | None:
     """Return SQLAlchemy's bind processor of a JSON type in one piece with json.dumps.
 
@@ -107,11 +118,12 @@ def json_binder(json_type: Any, dialect: Any) -> Callable[[Any], str | None] | N
     that wants no serializing or its text processed, a type that makes its processors itself.
     """
     if (
-        type(json_type)._make_bind_processor is not sqltypes.JSON._make_bind_processor
-        or dialect._json_serializer is not None
+        not _KNOWN
+        or not sql_types.makes_json_as_sqlalchemy(json_type)
+        or connections.json_serializer(dialect) is not None
         or dialect.supports_native_json_serialization
         or not _impl.jsonencode.standard()
-        or json_type._str_impl.bind_processor(dialect) is not None
+        or sql_types.text_type_of_json(json_type).bind_processor(dialect) is not None
     ):
         return None
     return _impl.jsonencode.json_binder(json_type, elements.Null)

@@ -9,7 +9,9 @@ from typing import Any
 
 from .. import _impl
 from ..bulk.array_changes import BulkParameters
-from ..compat.versions import default_fetch
+from ..compat import capability, connections
+from ..compat.features import Feature
+from ..compat.results import default_fetch
 from .result import PgflightCursorResult
 
 _OWN_ROWS = _impl.results.OWN_ROWS
@@ -25,26 +27,27 @@ class PGExecutionContext_asyncpg(BulkParameters):
         """Have the cursor return tuples, where making them is cheaper than what reads records."""
         self.cursor._as_tuples = _OWN_ROWS  # type: ignore[attr-defined]
 
-    def _setup_result_proxy(self) -> Any:
-        """Return the result; of our own class wherever it is a cursor's."""
-        options = self.execution_options
-        compiled: Any = self.compiled
-        if (
-            self.isddl
-            or self.is_crud
-            or self.is_text
-            or self._is_server_side
-            or self.cursor_fetch_strategy is not default_fetch
-            or compiled is None
-            or (options and not _STREAMING.isdisjoint(options))
-            or compiled.has_out_parameters
-        ):
-            return PgflightCursorResult.adopt(super()._setup_result_proxy())  # type: ignore[no-untyped-call]
-        description: Any = self.cursor.description
-        if description is None:
-            return super()._setup_result_proxy()  # type: ignore[no-untyped-call]
-        self._soft_closed = False
-        return PgflightCursorResult(self, default_fetch, description)
+    if capability.has(Feature.RESULTS):
+
+        def _setup_result_proxy(self) -> Any:
+            """Return the result; of our own class wherever it is a cursor's."""
+            options = self.execution_options
+            compiled: Any = self.compiled
+            if (
+                self.isddl
+                or self.is_crud
+                or self.is_text
+                or connections.is_server_side(self)
+                or self.cursor_fetch_strategy is not default_fetch
+                or compiled is None
+                or (options and not _STREAMING.isdisjoint(options))
+                or compiled.has_out_parameters
+            ):
+                return PgflightCursorResult.adopt(super()._setup_result_proxy())  # type: ignore[no-untyped-call]
+            description: Any = self.cursor.description
+            if description is None:
+                return super()._setup_result_proxy()  # type: ignore[no-untyped-call]
+            return PgflightCursorResult(self, default_fetch, description)
 
     def post_exec(self) -> None:
         """Invalidate the engine's caches after DDL, whatever the server calls it."""
@@ -58,4 +61,4 @@ class PGExecutionContext_asyncpg(BulkParameters):
         make = self.execution_options.get(CURSOR_OPTION)
         if make is not None:
             return make(self)
-        return self._dbapi_connection.cursor(server_side=True)
+        return connections.dbapi_connection(self).cursor(server_side=True)

@@ -13,7 +13,12 @@ from typing import Any, NamedTuple
 from sqlalchemy.dialects.postgresql.base import PGDialect
 
 from .. import driver
+from ..compat import capability
+from ..compat.connections import is_stock_question, log
+from ..compat.features import Feature
 from ..dbapi.connection import AsyncAdapt_asyncpg_connection
+
+_KNOWN = capability.has(Feature.FIRST_CONNECTION)
 
 QUESTION = (
     "SELECT pg_catalog.version(), current_schema(),"
@@ -52,7 +57,7 @@ class InitializingDialect(PGDialect):
 
         Raises what SQLAlchemy's own does, and asks as it does where the one statement fails.
         """
-        self._told = _ask(connection)
+        self._told = _ask(connection) if _KNOWN else None
         try:
             super().initialize(connection)  # type: ignore[no-untyped-call]
         finally:
@@ -73,19 +78,19 @@ class InitializingDialect(PGDialect):
 
     def _get_server_version_info(self, connection: Any) -> Any:
         inherited: Any = super()._get_server_version_info
-        if inherited.__func__ is PGDialect._get_server_version_info:
+        if is_stock_question(inherited):
             connection = self._knowing(connection)
         return inherited(connection)
 
     def _get_default_schema_name(self, connection: Any) -> Any:
         inherited: Any = super()._get_default_schema_name
-        if inherited.__func__ is PGDialect._get_default_schema_name:
+        if is_stock_question(inherited):
             connection = self._knowing(connection)
         return inherited(connection)
 
     def _set_backslash_escapes(self, connection: Any) -> None:
         inherited: Any = super()._set_backslash_escapes
-        if inherited.__func__ is PGDialect._set_backslash_escapes:
+        if is_stock_question(inherited):
             connection = self._knowing(connection)
         inherited(connection)
 
@@ -148,9 +153,7 @@ def _ask(connection: Any) -> tuple[Any, Answers] | None:
         or adapted._connection.is_in_transaction()
     ):
         return None
-    if getattr(connection, "_echo", False):
-        connection._log_info(QUESTION)
-        connection._log_info("[raw sql] ()")
+    log(connection, QUESTION, "[raw sql] ()")
     try:
         answers = adapted.await_(_answers_of(adapted))
     except Exception:

@@ -12,19 +12,25 @@ from typing import Any, cast
 from sqlalchemy.engine import CursorResult, MappingResult, Row, RowMapping, ScalarResult
 
 from .. import _impl
-from ..compat.versions import SQLALCHEMY_2_1, default_fetch
+from ..compat import connections, results
+from ..compat.versions import SQLALCHEMY_2_1
 from ..dbapi.cursor import AsyncAdapt_asyncpg_cursor
 
 _RowFactory = _impl.results.RowFactory
 _OWN_ROWS = _impl.results.OWN_ROWS
 _FACTORY = "_pgflight_factory"
-_ROW_GETTER = frozenset({"_row_getter"})
+_ROW_GETTER = results.ROW_GETTER
+_MEMOIZED = results.MEMOIZED
+_ROW_GETTER_ALONE = frozenset({_ROW_GETTER})
 
 
 class PgflightCursorResult(CursorResult[Any]):
     """A cursor's result with getters of our own."""
 
     __slots__ = ()
+
+    close_softly = results.close_softly
+    fetch_rest = results.fetch_rest
 
     if SQLALCHEMY_2_1:
 
@@ -37,50 +43,52 @@ class PgflightCursorResult(CursorResult[Any]):
 
         def __init__(self, context: Any, cursor_strategy: Any, cursor_description: Any) -> None:
             super().__init__(context, cursor_strategy, cursor_description)
-            self._use_own_getters(self._metadata)
+            self._use_own_getters(results.metadata(self))
 
     @classmethod
     def adopt(cls, result: Any) -> Any:
         """Turn SQLAlchemy's result into one of ours where its rows are plain; return it."""
-        if type(result) is CursorResult and result._metadata.returns_rows:
-            result.__class__ = cls
-            cls._use_own_getters(cast(Any, result), result._metadata)
+        if type(result) is CursorResult:
+            metadata = results.metadata(result)
+            if metadata.returns_rows:
+                result.__class__ = cls
+                cls._use_own_getters(cast(Any, result), metadata)
         return result
 
     def _use_own_getters(self, metadata: Any) -> None:
         if (
-            self._echo
+            results.is_echoed(self)
             or not metadata.returns_rows
-            or metadata._tuplefilter is not None
+            or results.column_choice(metadata) is not None
             # 2.0 cuts these columns off in its getter, the metadata know nothing of it
-            or (not SQLALCHEMY_2_1 and self.context._num_sentinel_cols)
+            or (not SQLALCHEMY_2_1 and connections.sentinel_columns(self.context))
         ):
             return
-        factory = _RowFactory(Row, metadata, metadata._effective_processors, metadata._key_to_index)
+        factory = _RowFactory(Row, metadata, *results.processors_and_places(metadata))
         attributes = self.__dict__
         attributes[_FACTORY] = factory
         if _OWN_ROWS:
             # what SQLAlchemy's descriptor would remember, and forget when the result is changed
-            attributes["_row_getter"] = (
+            attributes[_ROW_GETTER] = (
                 (factory, factory.many, factory.interim) if SQLALCHEMY_2_1 else factory
             )
-            attributes["_memoized_keys"] = _ROW_GETTER
+            attributes[_MEMOIZED] = _ROW_GETTER_ALONE
 
     def _plain(self) -> Any:
         """Return the row factory, None where rows need more than it does."""
         factory = self.__dict__.get(_FACTORY)
-        if (
-            factory is None
-            or factory.parent is not self._metadata
-            or self._unique_filter_state is not None
-        ):
+        if factory is None:
             return None
-        return factory
+        metadata, uniqueness = results.metadata_and_uniqueness(self)
+        return factory if factory.parent is metadata and uniqueness is None else None
 
     def _buffered(self) -> Any:
         """Return the cursor if its rows wait in memory, to be taken as they are; else None."""
         cursor: Any = self.cursor
-        if self.cursor_strategy is default_fetch and type(cursor) is AsyncAdapt_asyncpg_cursor:
+        if (
+            self.cursor_strategy is results.default_fetch
+            and type(cursor) is AsyncAdapt_asyncpg_cursor
+        ):
             return cursor
         return None
 
@@ -88,9 +96,9 @@ class PgflightCursorResult(CursorResult[Any]):
         """Return all rows not read yet as the driver gave them, in a list of the caller's own."""
         cursor = self._buffered()
         if cursor is None:
-            return list(self._fetchall_impl())
+            return list(self.fetch_rest())
         rows: list[Any] = cursor._take()
-        self._soft_close()
+        self.close_softly()
         return rows
 
     def _fetchiter_impl(self) -> Iterator[Any]:
@@ -100,7 +108,7 @@ class PgflightCursorResult(CursorResult[Any]):
             result: Any = self  # the program may close it between two rows
             while result.cursor is cursor:
                 if not rows:
-                    self._soft_close()
+                    self.close_softly()
                     return
                 yield rows.popleft()
         yield from super()._fetchiter_impl()
@@ -150,12 +158,11 @@ class PgflightScalarResult(ScalarResult[Any]):
     __slots__ = ()
 
     def _allrows(self) -> Any:
-        real: Any = self._real_result
+        real, uniqueness = results.origin_and_uniqueness(self)
         factory = real._plain()
-        if factory is None or self._unique_filter_state is not None:
+        if factory is None or uniqueness is not None:
             return super()._allrows()
-        metadata: Any = self._metadata
-        return factory.column(real._take(), metadata._translated_indexes[0])
+        return factory.column(real._take(), results.column_places(self)[0])
 
 
 class PgflightMappingResult(MappingResult):
@@ -165,27 +172,24 @@ class PgflightMappingResult(MappingResult):
 
     def _factory(self) -> Any:
         """Return a factory of mappings, None where they need more than it does."""
-        real: Any = self._real_result
-        metadata: Any = self._metadata
+        real, uniqueness = results.origin_and_uniqueness(self)
+        metadata = results.metadata(self)
         if (
             real._plain() is None
-            or metadata is not real._metadata
-            or self._unique_filter_state is not None
+            or metadata is not results.metadata(real)
+            or uniqueness is not None
         ):
             return None
-        return _RowFactory(
-            RowMapping, metadata, metadata._effective_processors, metadata._key_to_index
-        )
+        return _RowFactory(RowMapping, metadata, *results.processors_and_places(metadata))
 
     def _allrows(self) -> Any:
         factory = self._factory()
         if factory is None:
             return super()._allrows()
-        real: Any = self._real_result
-        return factory.fill(real._take())
+        return factory.fill(results.origin(self)._take())
 
     if _OWN_ROWS:
 
         def _iter_impl(self) -> Iterator[Any]:
-            real: Any = self._real_result
+            real = results.origin(self)
             return real._iterate(self._factory(), super()._iter_impl)  # type: ignore[no-any-return]

@@ -24,7 +24,7 @@ from sqlalchemy.dialects.postgresql.types import BIT, BYTEA, PGUuid
 from sqlalchemy.engine import processors
 from sqlalchemy.sql import sqltypes
 
-from .. import _impl
+from ..compat import sql_types
 from . import conversions
 
 NUMERIC_OIDS = frozenset({1231, 1700})
@@ -138,14 +138,14 @@ class AsyncPgEnum(ENUM):
         convert = super().bind_processor(dialect)  # type: ignore[no-untyped-call]
         if convert is None or sqltypes.String.bind_processor(self, dialect) is not None:
             return convert
-        return _impl.processors.lookup(self._valid_lookup, convert)
+        return conversions.looked_up(convert, self, sql_types.enum_names)
 
     def result_processor(self, dialect: Any, coltype: object) -> Any:
         """Return the function from the name on the server to a member."""
         convert = super().result_processor(dialect, coltype)  # type: ignore[no-untyped-call]
         if convert is None or sqltypes.String.result_processor(self, dialect, coltype) is not None:
             return convert
-        return _impl.processors.lookup(self._object_lookup, convert)
+        return conversions.looked_up(convert, self, sql_types.enum_members)
 
 
 class AsyncpgInteger(sqltypes.Integer):
@@ -235,7 +235,6 @@ class _Numbers:
 
     render_bind_cast = True
     asdecimal: bool
-    _effective_decimal_return_scale: int
 
     def bind_processor(self, dialect: Any) -> Any:
         return None  # asyncpg takes int, float and Decimal for each of them
@@ -244,7 +243,7 @@ class _Numbers:
         if coltype in FLOAT_OIDS:
             if not self.asdecimal:
                 return None
-            scale = self._effective_decimal_return_scale
+            scale = sql_types.decimal_scale(self)
             return processors.to_decimal_processor_factory(conversions.Decimal, scale)
         if coltype in NUMERIC_OIDS or coltype in INTEGER_OIDS:
             return None if self.asdecimal else processors.to_float

@@ -25,6 +25,8 @@ from sqlalchemy.dialects.postgresql.base import (
 from sqlalchemy.dialects.postgresql.ranges import AbstractSingleRange
 from sqlalchemy.sql import sqltypes
 
+from ..compat.sql_types import binds_by_expression, unwrapped
+
 _STATED = (
     sqltypes.String,
     sqltypes.Integer,
@@ -60,7 +62,7 @@ def array_type(bind_type: Any, compiler: Any, *, stated: bool = False) -> str | 
     where that has a ``schema_translate_map`` the name holds the same tokens as the statement.
     ``stated`` says that the statement itself casts the values to the type, wherever they come from.
     """
-    impl = bind_type._unwrapped_dialect_impl(compiler.dialect)
+    impl = unwrapped(bind_type, compiler.dialect)
     if _refusal(bind_type, impl, compiler, stated) is not None:
         return None
     text: str = compiler.render_bind_cast(bind_type, impl, "")
@@ -70,14 +72,14 @@ def array_type(bind_type: Any, compiler: Any, *, stated: bool = False) -> str | 
 
 def why_not(bind_type: Any, compiler: Any, *, stated: bool = False) -> str:
     """Return the reason why :func:`array_type` returns ``None``, in a few words."""
-    impl = bind_type._unwrapped_dialect_impl(compiler.dialect)
+    impl = unwrapped(bind_type, compiler.dialect)
     refusal = _refusal(bind_type, impl, compiler, stated)
     return refusal or f"type {type(impl).__name__} renders as an array"
 
 
 def _refusal(bind_type: Any, impl: Any, compiler: Any, stated: bool) -> str | None:
     outer = bind_type.dialect_impl(compiler.dialect)
-    if bind_type._has_bind_expression or outer._has_bind_expression or impl._has_bind_expression:
+    if any(map(binds_by_expression, (bind_type, outer, impl))):
         return "a type with a bind expression"
     if isinstance(impl, _NAMED):
         return None

@@ -21,7 +21,8 @@ from sqlalchemy.sql.compiler import OPERATORS, ExpandedState
 from sqlalchemy.sql.elements import BindParameter, ColumnClause, TextClause
 from sqlalchemy.sql.operators import custom_op, in_op, not_in_op
 
-from ..compat import known_code
+from ..compat import capability, compiled_statements, connections, sql_types, statements
+from ..compat.features import Feature
 from ..options.url import coerced_argument
 from .array_types import array_type
 from .in_list_texts import ARRAY, ExpandedList, InLists, Wording, dummies, processors_of
@@ -32,7 +33,7 @@ _ARRAYS = "_pgflight_in_arrays"
 _UNPLANNED: Any = None
 _NOT_GIVEN: Any = object()
 
-_KNOWN = known_code.expansion_is_known()
+_KNOWN = capability.has(Feature.IN_LISTS)
 _WITH_ARRAY = {" NOT IN ": " != ALL ", " IN ": " = ANY "}  # in this order: one ends like the other
 _NAME = re.compile(r'[\w$."]+')
 _SIGNS = re.compile(r"[-+*/<>=~!@#%^&|`?]+")
@@ -47,6 +48,8 @@ class InListCompiler(PGCompiler):
         """Return an operator's text as SQLAlchemy does; take a note of IN and NOT IN."""
         text: str = super().visit_binary(binary, *positional, **kw)  # type: ignore[no-untyped-call]
         operator = binary.operator
+        if not _KNOWN:
+            return text
         if operator is in_op:
             self._note_list(binary, text, OPERATORS[in_op], kw)
         elif operator is not_in_op:
@@ -64,7 +67,7 @@ class InListCompiler(PGCompiler):
         # "=" binds less tightly than IN, and cannot stand beside another comparison
         if (
             text.endswith(behind)
-            and not isinstance(kw.get("_binary_op"), custom_op)
+            and not isinstance(compiled_statements.operator_around(kw), custom_op)
             and all(map(_binds_tightly, visitors.iterate(binary.left)))
         ):
             seen.setdefault(name, set()).add(text.removesuffix(behind))
@@ -150,7 +153,7 @@ def _binds_tightly(element: Any) -> bool:
 
     What SQLAlchemy knows, it puts in brackets where it has to; the rest is text.
     """
-    if getattr(type(element), "_compiler_dispatcher", None) is not None:  # @compiles
+    if statements.is_compiled_by_program(element):
         return False
     if isinstance(element, ColumnClause):
         return not element.is_literal or _NAME.fullmatch(element.name) is not None
@@ -182,10 +185,10 @@ def _plan(compiled: Any) -> InLists | None:
         and _is_ours(type(compiled))
         and compiled.post_compile_params
         and not compiled.literal_execute_params
-        and not compiled._render_postcompile
-        and compiled._numeric_binds
+        and not compiled_statements.fills_lists_in_itself(compiled)
+        and compiled_statements.has_numbered_parameters(compiled)
         and positions is not None
-        and compiled.dialect._bind_typing_render_casts
+        and connections.casts_parameters(compiled.dialect)
     ):
         return None
     escaped = compiled.escaped_bind_names
@@ -197,18 +200,19 @@ def _plan(compiled: Any) -> InLists | None:
         bind = compiled.binds[name]
         if bind not in compiled.post_compile_params:
             continue
-        if bind.type._is_tuple_type or bind.literal_execute or not bind.expanding:
+        if sql_types.is_tuple(bind.type) or bind.literal_execute or not bind.expanding:
             return None
-        impl = bind.type._unwrapped_dialect_impl(compiled.dialect)
+        impl = sql_types.unwrapped(bind.type, compiled.dialect)
         array = array_type(bind.type, compiled) if impl.render_bind_cast else None
         if array is not None and _fits(compiled, name):
             arrays[escaped.get(name, name) if escaped else name] = array
         else:
             array = None
-        convert = compiled._bind_processors.get(name)
+        convert = compiled_statements.bind_processors(compiled).get(name)
         reach = 0 if array is None else limit
         ranges = isinstance(impl, AbstractSingleRange)
-        lists.append(ExpandedList(name, place, convert, reach, bool(impl._isnull), ranges))
+        untyped = bool(sql_types.is_null(impl))
+        lists.append(ExpandedList(name, place, convert, reach, untyped, ranges))
 
     def write(compiled: Any, shape: tuple[int, ...]) -> Wording:
         return _write(compiled, lists, shape, arrays)
@@ -220,7 +224,7 @@ def _is_ours(cls: Any) -> bool:
     """Tell whether a compiler that a program derived fills lists in as ours does."""
     return all(
         getattr(cls, name) is InListCompiler.__dict__[name]
-        for name in ("_process_parameters_for_postcompile", "_literal_execute_expanding_parameter")
+        for name in compiled_statements.LIST_METHODS
     )
 
 
@@ -269,9 +273,8 @@ def _write(
             chosen[name] = arrays[name]
     # a copy, as other threads may be executing the statement
     writer = copy(compiled)
-    writer._pre_expanded_string = text
     setattr(writer, _ARRAYS, chosen)
-    state = PGCompiler._process_parameters_for_postcompile(writer, dummies(lists, shape))
+    state = compiled_statements.expanded(writer, text, dummies(lists, shape))
     return Wording(
         state.statement, shape, list(state.positiontup or ()), dict(state.parameter_expansion)
     )

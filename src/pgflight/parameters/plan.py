@@ -16,7 +16,9 @@ from sqlalchemy.dialects.postgresql.base import PGExecutionContext
 from sqlalchemy.engine.interfaces import CacheStats, ExecuteStyle
 
 from .. import _impl
-from ..compat import known_code
+from ..compat import capability, connections, known_code, statements
+from ..compat import compiled_statements as compiled_names
+from ..compat.features import Feature
 from .in_list_texts import ExpandedSets, are_planned
 
 _PLAN = "_pgflight_param_plan"
@@ -24,8 +26,10 @@ _UNPLANNED: Any = None
 _SETS = "compiled_parameters"
 _PENDING = "_pgflight_pending_sets"
 _SHOW_UNREAD = "_pgflight_show_unread_sets"
+_DBAPI_CONNECTION = connections.DBAPI_CONNECTION
+_EXPANDED_PARAMETERS = connections.EXPANDED_PARAMETERS
 
-_KNOWN = known_code.context_is_known()
+_KNOWN = capability.has(Feature.PARAMETERS)
 
 
 class StatementPlan:
@@ -33,12 +37,8 @@ class StatementPlan:
 
     __slots__ = (
         "params",
-        "explicit_returning",
-        "implicit_returning",
-        "supplemental_returning",
-        "is_crud",
-        "style_of_many",
-        "sentinels",
+        "attributes",
+        "attributes_of_many",
         "prefetch",
         "keyed",
         "lists",
@@ -47,7 +47,7 @@ class StatementPlan:
     def __init__(self, compiled: Any) -> None:
         """Plan a statement that :func:`plannable` accepts."""
         self.lists: Any = compiled.in_lists if compiled.post_compile_params else None
-        processors = compiled._bind_processors
+        processors = compiled_names.bind_processors(compiled)
         if self.lists is not None:
             processors = dict(processors)
             for expanded in self.lists.lists:
@@ -58,22 +58,41 @@ class StatementPlan:
             compiled.positiontup,
             processors,
         )
-        self.is_crud = compiled.isinsert or compiled.isupdate or compiled.isdelete
-        self.explicit_returning = self.implicit_returning = self.supplemental_returning = False
-        if self.is_crud:
-            statement = compiled.compile_state.statement
-            self.explicit_returning = bool(statement._returning)
-            self.implicit_returning = bool(compiled.implicit_returning)
-            if self.implicit_returning:
-                self.supplemental_returning = bool(statement._supplemental_returning)
-        self.style_of_many = ExecuteStyle.EXECUTEMANY
-        self.sentinels = None
-        if compiled.isinsert and compiled._insertmanyvalues:
-            self.style_of_many = ExecuteStyle.INSERTMANYVALUES
-            if compiled._insertmanyvalues.sentinel_columns is not None:
-                self.sentinels = compiled._insertmanyvalues.num_sentinel_columns
+        self.attributes = _attributes(compiled)
+        self.attributes_of_many = _attributes_of_many(compiled)
         self.keyed = compiled.cache_key is not None
         self.prefetch = bool(compiled.insert_prefetch or compiled.update_prefetch)
+
+
+def _attributes(compiled: Any) -> dict[str, Any]:
+    """Return the attributes that each context of ``compiled`` has."""
+    found = {  # not the statement, which keeps the plan
+        "result_column_struct": compiled_names.result_columns(compiled),
+        "isinsert": compiled.isinsert,
+        "isupdate": compiled.isupdate,
+        "isdelete": compiled.isdelete,
+        "is_text": compiled.isplaintext,
+    }
+    if compiled.isinsert or compiled.isupdate or compiled.isdelete:
+        statement = compiled.compile_state.statement
+        implicit = bool(compiled.implicit_returning)
+        found["is_crud"] = True
+        found[connections.IS_EXPLICIT_RETURNING] = bool(statements.returning(statement))
+        found[connections.IS_IMPLICIT_RETURNING] = implicit
+        if implicit and statements.supplemental_returning(statement):
+            found[connections.IS_SUPPLEMENTAL_RETURNING] = True
+    return found
+
+
+def _attributes_of_many(compiled: Any) -> dict[str, Any]:
+    """Return the attributes that a context has in addition when it is for several sets."""
+    many_values = compiled_names.many_values(compiled) if compiled.isinsert else None
+    if not many_values:
+        return {"execute_style": ExecuteStyle.EXECUTEMANY}
+    found: dict[str, Any] = {"execute_style": ExecuteStyle.INSERTMANYVALUES}
+    if many_values.sentinel_columns is not None:
+        found[connections.SENTINEL_COLUMNS] = many_values.num_sentinel_columns
+    return found
 
 
 class _CompiledParameters:
@@ -179,54 +198,37 @@ class PlannedParameters(PGExecutionContext):
             )  # fmt: skip
 
         self: Any = cls.__new__(cls)
+        state = self.__dict__
+        state.update(plan.attributes)
+        if number > 1:
+            state.update(plan.attributes_of_many)
         self.root_connection = connection
-        self._dbapi_connection = dbapi_connection
+        state[_DBAPI_CONNECTION] = dbapi_connection
         self.dialect = connection.dialect
         self.extracted_parameters = extracted_parameters
         self.invoked_statement = invoked_statement
         self.compiled = compiled
         self.cache_hit = cache_hit
         self.execution_options = execution_options
-        self.result_column_struct = (
-            compiled._result_columns,
-            compiled._ordered_columns,
-            compiled._textual_ordered_columns,
-            compiled._ad_hoc_textual,
-            compiled._loose_column_name_matching,
-        )
-        self.isinsert = compiled.isinsert
-        self.isupdate = compiled.isupdate
-        self.isdelete = compiled.isdelete
-        self.is_text = compiled.isplaintext
-        if plan.is_crud:
-            self.is_crud = True
-            self._is_explicit_returning = plan.explicit_returning
-            self._is_implicit_returning = plan.implicit_returning
-            if plan.supplemental_returning:
-                self._is_supplemental_returning = True
-        if number > 1:
-            self.execute_style = plan.style_of_many
-            if plan.sentinels is not None:
-                self._num_sentinel_cols = plan.sentinels
         if listed is None:
             statement = compiled.string
-            self.__dict__[_PENDING] = plan.params, values
+            state[_PENDING] = plan.params, values
         else:
             wording, expanded, found = listed
             statement = wording.statement
             lists: Any = plan.lists
             sets = ExpandedSets(plan.params.sets, lists, wording, found)
-            self.__dict__[_PENDING] = sets, values
-            self._expanded_parameters = wording.keys
+            state[_PENDING] = sets, values
+            state[_EXPANDED_PARAMETERS] = wording.keys
 
         self.unicode_statement = statement
         self.cursor = self.create_cursor()
         if plan.prefetch:
-            self._process_execute_defaults()
+            connections.process_defaults(self)
             values = plan.params.named(self.compiled_parameters)
         if compiled.schema_translate_map:
             names = execution_options.get("schema_translate_map", {})
-            statement = compiled.preparer._render_schema_translates(statement, names)
+            statement = compiled_names.schema_translator(compiled)(statement, names)
             self.unicode_statement = statement
         self.statement = statement
         self.parameters = self._positional(plan.params, values) if listed is None else [expanded]
@@ -247,13 +249,13 @@ def plannable(compiled: Any, dialect: Any) -> bool:
         and dialect.execute_sequence_format is tuple
         and not compiled.literal_execute_params
         and not (compiled.post_compile_params and not are_planned(compiled))
-        and not compiled._render_postcompile
-        and not getattr(compiled, "_collect_params", False)
+        and not compiled_names.fills_lists_in_itself(compiled)
+        and not compiled_names.collects_parameters(compiled)
         and compiled.positiontup is not None
         # one name for two parameters, one parameter in two places: rare
         and len(set(names)) == len(names) == len(compiled.positiontup)
         and set(names) == set(compiled.positiontup)
-        and (compiled.cache_key is None or compiled._cache_key_bind_match is not None)
+        and (compiled.cache_key is None or compiled_names.cache_key_matches(compiled) is not None)
         and _returning_is_served(compiled, dialect)
     )
 
@@ -263,7 +265,7 @@ def _returning_is_served(compiled: Any, dialect: Any) -> bool:
     if not (compiled.isinsert or compiled.isupdate or compiled.isdelete):
         return True
     statement = compiled.compile_state.statement
-    explicit, implicit = bool(statement._returning), bool(compiled.implicit_returning)
+    explicit, implicit = statements.returning(statement), compiled.implicit_returning
     if explicit and implicit:
         return False
     if not (explicit or implicit) or not compiled.for_executemany:
@@ -272,8 +274,8 @@ def _returning_is_served(compiled: Any, dialect: Any) -> bool:
         ordered = dialect.insert_executemany_returning_sort_by_parameter_order
         return bool(
             dialect.insert_executemany_returning
-            and (ordered or not statement._sort_by_parameter_order)
-            and (compiled._insertmanyvalues or not dialect.use_insertmanyvalues)
+            and (ordered or not statements.returns_in_order(statement))
+            and (compiled_names.many_values(compiled) or not dialect.use_insertmanyvalues)
         )
     return bool(
         dialect.update_executemany_returning
@@ -286,7 +288,7 @@ def _extracted_indexes(compiled: Any) -> dict[Any, int]:
     """Return each bound parameter's place among those that a cached statement's key holds."""
     if compiled.cache_key is None:
         return {}
-    matches, _ = compiled._cache_key_bind_match
+    matches, _ = compiled_names.cache_key_matches(compiled)
     return {
         bind: index
         for index, original in enumerate(compiled.cache_key[1])

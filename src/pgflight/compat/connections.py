@@ -1,0 +1,84 @@
+"""What SQLAlchemy's dialects, connections and execution contexts know beside their public face.
+
+Names of attributes that we set stand here as constants: an execution context is filled by way of
+its ``__dict__``, as a call for each would cost every execution.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from operator import attrgetter, methodcaller
+from typing import Any
+
+from sqlalchemy.dialects.postgresql.base import PGDialect
+from sqlalchemy.engine.default import DefaultExecutionContext
+
+from .capability import is_there
+
+Getter = Callable[[Any], Any]
+
+# dialects
+
+json_serializer: Getter = attrgetter("_json_serializer")
+"""Return the program's ``json_serializer``, ``None`` where it has none."""
+
+casts_parameters: Getter = attrgetter("_bind_typing_render_casts")
+"""Tell whether a dialect writes casts around parameters."""
+
+_ASKING = ("_get_server_version_info", "_get_default_schema_name", "_set_backslash_escapes")
+
+
+def is_stock_question(method: Any) -> bool:
+    """Tell whether a bound method is one by which SQLAlchemy itself asks a new server."""
+    function = method.__func__
+    return any(function is getattr(PGDialect, name, None) for name in _ASKING)
+
+
+def _option(attribute: str) -> Getter:
+    if is_there(PGDialect, attribute):
+        return attrgetter(attribute)
+    return lambda dialect: dialect.given.get(attribute[1:])
+
+
+json_deserializer: Getter = _option("_json_deserializer")
+native_inet_types: Getter = _option("_native_inet_types")
+"""Return what the program gave ``create_engine()`` under this name, ``None`` for nothing."""
+
+
+# connections
+
+watchers: Getter = attrgetter("_has_events", "engine._has_events", "dialect._has_events", "_echo")
+"""Return what is true where event hooks or the log are shown what a connection executes."""
+
+
+def log(connection: Any, *lines: str) -> None:
+    """Write lines into the engine's log where it has one (``echo``)."""
+    if getattr(connection, "_echo", False):
+        for line in lines:
+            connection._log_info(line)
+
+
+# execution contexts
+
+DBAPI_CONNECTION = "_dbapi_connection"
+EXPANDED_PARAMETERS = "_expanded_parameters"
+IS_EXPLICIT_RETURNING = "_is_explicit_returning"
+IS_IMPLICIT_RETURNING = "_is_implicit_returning"
+IS_SUPPLEMENTAL_RETURNING = "_is_supplemental_returning"
+SENTINEL_COLUMNS = "_num_sentinel_cols"
+
+dbapi_connection: Getter = attrgetter(
+    DBAPI_CONNECTION
+    if is_there(DefaultExecutionContext, DBAPI_CONNECTION)
+    else "root_connection.connection"
+)
+"""Return the pool's proxy of the connection that a context executes on."""
+
+is_server_side: Getter = attrgetter("_is_server_side")
+"""Tell whether a context's rows stay on the server."""
+
+sentinel_columns: Getter = attrgetter(SENTINEL_COLUMNS)
+"""Return how many of a context's columns nobody has asked for."""
+
+process_defaults: Getter = methodcaller("_process_execute_defaults")
+"""Put the values of defaults into a context's parameters."""
