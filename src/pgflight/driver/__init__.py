@@ -15,16 +15,16 @@ from .capability import can_pipeline as can_pipeline
 from .capability import capabilities as capabilities
 from .capability import is_private as is_private
 from .capability import pipeline_capability as pipeline_capability
+from .copy_watch import CopyWatch as CopyWatch
 from .copying import CopyTarget as CopyTarget
-from .copying import CopyWatch as CopyWatch
 from .copying import codec_set as codec_set
 from .copying import command_timeout as command_timeout
 from .copying import copy_out as copy_out
 from .copying import copy_records as copy_records
 from .copying import copy_text as copy_text
 from .copying import has_binary_form as has_binary_form
-from .executemany import executemany as executemany
 from .execution import counter as counter
+from .execution import executemany as executemany
 from .execution import executor as executor
 from .execution import fetch as fetch
 from .execution import operations as operations
@@ -32,16 +32,19 @@ from .execution import receive_in_bulk as receive_in_bulk
 from .execution import settle as settle
 from .known_types import know_arrays as know_arrays
 from .known_types import set_codec as set_codec
-from .ping import drop as drop
-from .ping import neutral_sync as neutral_sync
 from .pipeline import Pipeline as Pipeline
 from .pipeline import forget as forget
 from .pipeline import open_pipeline as open_pipeline
 from .portals import open_portal as open_portal
-from .sender import Preamble as Preamble
-from .sender import open_preamble as open_preamble
+from .sender import Closing as Closing
+from .sender import Sender as Sender
+from .sender import open_sender as open_sender
+from .sender import take_dropped as take_dropped
 from .sockets import apply_socket_options as apply_socket_options
 from .sockets import arrivals as arrivals
 from .sockets import check_socket_options as check_socket_options
-from .statement_closing import Closing as Closing
-from .statement_closing import take_dropped as take_dropped
+from .sockets import drop as drop
+from .sockets import neutral_sync as neutral_sync
+
+Preamble = Sender
+open_preamble = open_sender
