@@ -164,7 +164,7 @@ class Wired:
 
 
 def closing(connection: Any, states: set[Any]) -> driver.Closing:
-    return driver.Closing(connection, driver.Preamble(connection._transport), states)
+    return driver.Closing(connection, driver.Sender(connection._transport), states)
 
 
 class State:

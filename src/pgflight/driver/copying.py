@@ -14,9 +14,7 @@ from typing import Any, NamedTuple
 import asyncpg
 
 from .capability import is_private
-from .execution import receiver_of
 
-_FAILED = ord("E")
 _NO_TIMEOUT = 1e9
 """Seconds: what is not given is taken from ``command_timeout``, which the caller sees to."""
 _SECONDS_TO_NOTICE = 0.1
@@ -38,15 +36,15 @@ class CopyTarget(NamedTuple):
     """asyncpg's prepared statement that selects the columns."""
 
 
-def _copies(connection: Any, way: str = "copy_in") -> bool:
+def copies_privately(connection: Any) -> bool:
     """Tell whether asyncpg's protocol can be told the statement and the types itself."""
     protocol = getattr(connection, "_protocol", None) if is_private() else None
-    return hasattr(protocol, way)
+    return hasattr(protocol, "copy_in") and hasattr(protocol, "copy_out")
 
 
 async def has_binary_form(connection: Any, target: CopyTarget) -> bool:
     """Tell whether each column has a codec that encodes to PostgreSQL's binary form."""
-    if _copies(connection):
+    if copies_privately(connection):
         settings = connection._protocol.get_settings()
         if hasattr(settings, "get_data_codec"):
             return all(
@@ -96,7 +94,7 @@ async def copy_records(
 
     Raises what a codec raises for a value that it cannot encode.
     """
-    if _copies(connection):
+    if copies_privately(connection):
         statement = f"{target.statement} (FORMAT binary)"
         state = target.described._state
         copying = connection._protocol.copy_in(statement, None, None, records, state, _NO_TIMEOUT)
@@ -115,7 +113,7 @@ async def copy_records(
 
 async def copy_text(connection: Any, target: CopyTarget, chunks: AsyncIterator[bytes]) -> None:
     """Send lines of COPY's text form."""
-    if _copies(connection):
+    if copies_privately(connection):
         copying = connection._protocol.copy_in(
             target.statement, chunks, None, None, None, _NO_TIMEOUT
         )
@@ -191,76 +189,6 @@ async def _unless_lost(connection: Any, copying: Coroutine[Any, Any, Any]) -> No
             await asyncio.wait({task})
 
 
-class CopyWatch:
-    """What happens on the connection while a COPY sends: bytes that leave, errors that come."""
-
-    __slots__ = ("sent", "_connection", "_transport", "_receiver", "_write", "_holding")
-
-    def __init__(self, connection: Any) -> None:
-        self.sent: int | None = None
-        """Bytes sent so far; None where nobody counts them."""
-        self._holding = False
-        self._connection = connection
-        self._transport = getattr(connection, "_transport", None) if is_private() else None
-        self._receiver = receiver_of(connection)
-
-    def __enter__(self) -> CopyWatch:
-        transport = self._transport
-        if hasattr(transport, "__dict__"):  # uvloop's takes no attributes
-            self.sent = 0
-            self._write = transport.write  # type: ignore[union-attr]
-            transport.write = self._count  # type: ignore[union-attr]
-        # asyncpg waits to be allowed to write; a lost connection does not allow it any more
-        self._connection.add_termination_listener(self._lost)
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self._connection.remove_termination_listener(self._lost)
-        if self.sent is not None:
-            self._transport.__dict__.pop("write", None)
-
-    def _lost(self, _connection: Any) -> None:
-        self._resume()
-
-    def _resume(self) -> None:
-        if _copies(self._connection):  # not dropped meanwhile
-            self._connection._protocol.resume_writing()
-
-    @property
-    def can_breathe(self) -> bool:
-        """Whether :meth:`breathe` does anything."""
-        return _copies(self._connection) and hasattr(self._transport, "get_write_buffer_limits")
-
-    def breathe(self) -> None:
-        """Have asyncpg wait for one turn of the event loop before it sends its next buffer.
-
-        By the call with which a transport says that its own buffer is full.
-        """
-        if not self._holding:
-            self._holding = True
-            self._connection._protocol.pause_writing()
-            asyncio.get_running_loop().call_soon(self._go_on)
-
-    def _go_on(self) -> None:
-        self._holding = False
-        transport: Any = self._transport
-        if (
-            transport.is_closing()
-            or transport.get_write_buffer_size() <= transport.get_write_buffer_limits()[1]
-        ):
-            self._resume()
-        # else it is full indeed, and says when it is not any more
-
-    def _count(self, data: Any) -> None:
-        self.sent += len(data)  # type: ignore[operator]
-        self._write(data)
-
-    def refused(self) -> bool:
-        """Tell whether the server is known to have ended the COPY, or the connection."""
-        failed = self._receiver is not None and self._receiver.status == _FAILED
-        return failed or bool(self._connection.is_closed())
-
-
 def command_timeout(connection: Any) -> float | None:
     """Return the seconds that an operation may last on this connection, where that is known."""
     config = getattr(connection, "_config", None) if is_private() else None
@@ -275,7 +203,7 @@ async def copy_out(
     ``options`` are ``csv``, ``text`` or ``binary``, and after a blank ``header`` where wanted.
     """
     kind, _, header = options.partition(" ")
-    if _copies(connection, "copy_out"):
+    if copies_privately(connection):
         more = ", HEADER" if header else ""
         statement = f"COPY ({query}) TO STDOUT (FORMAT {kind}{more})"
         await _told_of_loss(connection, connection._protocol.copy_out(statement, sink, _NO_TIMEOUT))

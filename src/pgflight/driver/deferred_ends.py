@@ -14,7 +14,8 @@ import asyncpg
 from asyncpg import exceptions as driver_errors
 
 from .copying import command_timeout
-from .statement_closing import is_idle
+from .sender import Sender
+from .sockets import is_idle
 
 # None where can_pipeline() says no
 TransactionState: Any = getattr(getattr(asyncpg, "transaction", None), "TransactionState", None)
@@ -42,6 +43,7 @@ class Ends:
     __slots__ = (
         "_connection",
         "_protocol",
+        "_sender",
         "_receiver",
         "_operations",
         "_probe",
@@ -52,9 +54,10 @@ class Ends:
         "__weakref__",
     )
 
-    def __init__(self, connection: Any, receiver: Any) -> None:
+    def __init__(self, connection: Any, sender: Sender, receiver: Any) -> None:
         self._connection = connection
         self._protocol = connection._protocol
+        self._sender = sender
         self._receiver = receiver
         self._operations = 0  # that asyncpg had made when the transaction began
         self._probe: Any = None
@@ -107,7 +110,7 @@ class Ends:
         if transport is None or transport.is_closing():
             return
         if self._is_idle():
-            transport.write(_ROLLBACK_MESSAGE)
+            self._sender.send(_ROLLBACK_MESSAGE)
             self._receiver.owe(_ROLLBACK[1])
         else:
             self.spoiled = True

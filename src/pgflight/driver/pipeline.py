@@ -14,7 +14,7 @@ from asyncpg import exceptions as driver_errors
 from .capability import is_private, pipelines
 from .deferred_ends import Ends, TransactionState
 from .execution import receiver_of
-from .sender import Preamble, begin_text, statement_messages
+from .sender import Sender, message
 
 _PORTAL_CLOSED = b"3\0\0\0\x04Z\0\0\0\x05"  # and the status of the transaction
 
@@ -25,11 +25,10 @@ class Pipeline(Ends):
     Every method is called by whoever has the connection to himself.
     """
 
-    __slots__ = ("_preamble", "_begins", "_pretended", "traveling")
+    __slots__ = ("_begins", "_pretended", "traveling")
 
-    def __init__(self, connection: Any, preamble: Preamble, receiver: Any) -> None:
-        super().__init__(connection, receiver)
-        self._preamble = preamble
+    def __init__(self, connection: Any, sender: Sender, receiver: Any) -> None:
+        super().__init__(connection, sender, receiver)
         self._begins: dict[tuple[Any, ...], tuple[Any, bytes]] = {}
         self._pretended = False
         self.traveling = False
@@ -45,7 +44,7 @@ class Pipeline(Ends):
         Returns None where BEGIN must be sent and awaited: something is open or going on already,
         query loggers are to see it.
         """
-        connection, protocol, preamble = self._connection, self._protocol, self._preamble
+        connection, protocol, sender = self._connection, self._protocol, self._sender
         if (
             connection._top_xact is not None
             or connection._query_loggers
@@ -60,7 +59,7 @@ class Pipeline(Ends):
                 isolation=isolation, readonly=readonly, deferrable=deferrable
             )
             known = self._begins[key] = transaction, statement_messages(begin_text(*key))
-        if not preamble.can_wait and not self._is_idle():
+        if not sender.can_hold_back and not self._is_idle():
             return None
         transaction, messages = known
         transaction._state = TransactionState.STARTED
@@ -68,13 +67,13 @@ class Pipeline(Ends):
         self._operations = protocol.queries_count
         self.traveling = True
         self._pretended = False
-        preamble.put(messages)
+        sender.put(messages)
         return transaction
 
     @property
     def joins_many(self) -> bool:
         """Whether BEGIN can leave in front of an ``executemany()``."""
-        return self._preamble.can_wait and not self._protocol._is_cancelling()
+        return self._sender.can_hold_back and not self._protocol._is_cancelling()
 
     def expect_many(self) -> None:
         """Prepare for an ``executemany()`` behind the BEGIN that has not left yet.
@@ -82,26 +81,22 @@ class Pipeline(Ends):
         When its arguments turn out wrong half-way, asyncpg rolls back unless it knows of a
         transaction; so it is told that there is one.
         """
-        preamble = self._preamble
-        messages = preamble.take()
+        messages = self._sender.take_unsent()
         self._pretend(b"T")
         self._pretended = True
-        preamble.put(messages, many=True)
+        self._sender.put(messages, before_buffers=True)
 
     def _pretend(self, status: bytes) -> None:
         """Have asyncpg believe that the server has told it ``status``; nothing is sent."""
-        transport, protocol = self._connection._transport, self._protocol
-        transport.write = _swallow
+        protocol = self._protocol
         operation = protocol.close_portal("", None)
-        try:
+        with self._sender.swallowing():
             answered = operation.send(None)
-        finally:
-            del transport.write
         self._answer(operation, answered, protocol.data_received, _PORTAL_CLOSED + status)
 
     def unsent(self) -> bool:
         """Forget a BEGIN that has not been sent; tell whether there was one."""
-        if not self._preamble.disarm():
+        if not self._sender.drop_unsent():
             return False
         if self._pretended:
             try:
@@ -132,8 +127,22 @@ class Pipeline(Ends):
         return bool(self._protocol.is_in_transaction())
 
 
-def _swallow(_data: Any) -> None:
-    pass
+def begin_text(isolation: str | None, readonly: bool, deferrable: bool) -> str:
+    """Return the BEGIN that asyncpg's ``Transaction`` would send."""
+    level = f" ISOLATION LEVEL {isolation.upper().replace('_', ' ')}" if isolation else ""
+    return f"BEGIN{level}{' READ ONLY' if readonly else ''}{' DEFERRABLE' if deferrable else ''};"
+
+
+def statement_messages(text: str) -> bytes:
+    """Return Parse, Bind and Execute of a statement without parameters, all of them unnamed.
+
+    Layout: the documentation of PostgreSQL, "Message Formats".
+    """
+    return (
+        message(b"P", b"\0" + text.encode() + b"\0\0\0")
+        + message(b"B", bytes(8))
+        + message(b"E", bytes(5))
+    )
 
 
 def forget(connection: Any, transaction: Any) -> None:
@@ -149,8 +158,8 @@ def forget(connection: Any, transaction: Any) -> None:
         connection.terminate()
 
 
-def open_pipeline(connection: Any, preamble: Preamble | None) -> Pipeline | None:
+def open_pipeline(connection: Any, sender: Sender | None) -> Pipeline | None:
     """Return a new pipeline of asyncpg's connection, None where this asyncpg cannot have one."""
-    if preamble is None or not pipelines(connection):
+    if sender is None or not pipelines(connection):
         return None
-    return Pipeline(connection, preamble, receiver_of(connection))
+    return Pipeline(connection, sender, receiver_of(connection))

@@ -1,101 +1,208 @@
-"""Messages that leave in front of asyncpg's next ones, in the same flight."""
+"""What is written to a connection's transport besides asyncpg's own messages.
+
+The twin of :class:`pgflight._speedups.receiving.Receiver`, and the only place where something is
+written to a transport or one of its methods is replaced.  Made by the session through
+:func:`open_sender`; the pipeline, :class:`Closing` and COPY use the same one.
+"""
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from .capability import is_private
+from .sockets import is_idle
 
 _GLUED_UP_TO = 65536
-"""Bytes up to which a message is copied behind the preamble, for one write instead of two."""
+"""Bytes up to which a message is copied behind what waits, for one write instead of two."""
+
+# not an attribute of the transport, which would then refer to itself, and uvloop's takes none
+_senders: weakref.WeakKeyDictionary[Any, Sender] = weakref.WeakKeyDictionary()
 
 
-class Preamble:
-    """What one connection sends in front of the next message that asyncpg writes.
+class Sender:
+    """Sends messages of ours in front of the next one that asyncpg writes, in the same flight.
 
-    The messages may be such only as make the server answer nothing before the Sync or Flush of what
+    Those may be such only as make the server answer nothing before the Sync or Flush of what
     follows, and whose answers asyncpg passes over: Close, and Parse, Bind and Execute of BEGIN.  An
-    operation that is refused before it writes leaves them unsent: :meth:`disarm` drops them.
-    Transports that take no attributes, as uvloop's, get them at once, in a write of their own.
+    operation that is refused before it writes leaves them unsent: :meth:`drop_unsent` drops them.
+    Transports that take no attributes, as uvloop's, get them at once, in a write of their own, and
+    can be neither watched nor kept from what asyncpg writes.
     """
 
-    __slots__ = ("can_wait", "_transport", "_messages", "_write")
+    __slots__ = ("can_hold_back", "_transport", "_hooks", "_messages", "_write", "_watcher")
 
     def __init__(self, transport: Any) -> None:
-        self.can_wait = hasattr(transport, "__dict__")
+        self.can_hold_back = hasattr(transport, "__dict__")
         """Whether messages wait for the next write, rather than leave at once."""
         self._transport = transport
+        self._hooks: dict[str, Any] = getattr(transport, "__dict__", {})
         self._messages = b""
         self._write = transport.write
+        self._watcher: Callable[[int], None] | None = None
 
     @property
-    def armed(self) -> bool:
+    def has_unsent(self) -> bool:
         """Whether messages are waiting to be sent."""
         return bool(self._messages)
 
-    def put(self, messages: bytes, *, many: bool = False) -> None:
-        """Send ``messages`` with the next write; ``many`` when that may be one of many buffers."""
-        if not self.can_wait:
+    def put(self, messages: bytes, *, before_buffers: bool = False) -> None:
+        """Send ``messages`` with the next write.
+
+        ``before_buffers``: which may be one of several buffers, as ``executemany()`` makes it.
+        """
+        if not self.can_hold_back:
             self._write(messages)
             return
         self._messages += messages
-        self._transport.write = self._in_front
-        if many:
-            self._transport.writelines = self._in_front_of_many
+        self._hooks["write"] = self._write_in_front
+        if before_buffers:
+            self._hooks["writelines"] = self._write_in_front_of_buffers
 
-    def disarm(self) -> bool:
+    def send(self, messages: bytes) -> None:
+        """Send ``messages`` now, by themselves, before what waits."""
+        self._write(messages)
+
+    def drop_unsent(self) -> bool:
         """Drop what has not been sent; tell whether there was anything."""
-        return bool(self.take())
+        return bool(self.take_unsent())
 
-    def take(self) -> bytes:
+    def take_unsent(self) -> bytes:
         """Drop what has not been sent, and return it."""
         messages, self._messages = self._messages, b""
         if messages:
-            hooked = self._transport.__dict__
-            del hooked["write"]
-            hooked.pop("writelines", None)
+            hooks = self._hooks
+            hooks.pop("writelines", None)
+            if self._watcher is None:
+                del hooks["write"]
+            else:
+                hooks["write"] = self._write_watched
         return messages
 
-    def _in_front(self, data: Any) -> None:
-        messages = self.take()
+    @contextmanager
+    def swallowing(self) -> Iterator[None]:
+        """Keep from the transport what asyncpg writes within the block, in which nothing waits.
+
+        Only where :attr:`can_hold_back`, and while nothing waits to be sent or is watched.
+        """
+        self._hooks["write"] = _swallow
+        try:
+            yield
+        finally:
+            del self._hooks["write"]
+
+    def watch(self, watcher: Callable[[int], None]) -> bool:
+        """Call ``watcher`` with the number of bytes before each write; tell whether that works."""
+        if not self.can_hold_back:
+            return False
+        self._watcher = watcher
+        if not self._messages:
+            self._hooks["write"] = self._write_watched
+        return True
+
+    def unwatch(self) -> None:
+        """Call the watcher no more."""
+        if self._watcher is not None:
+            self._watcher = None
+            if not self._messages:
+                del self._hooks["write"]
+
+    def _write_in_front(self, data: Any) -> None:
+        messages = self.take_unsent()
+        if self._watcher is not None:
+            self._watcher(len(messages) + len(data))
         if len(data) > _GLUED_UP_TO:
             self._write(messages)
             self._write(data)
         else:
             self._write(b"".join((messages, data)))
 
-    def _in_front_of_many(self, buffers: list[Any]) -> None:
-        self._transport.writelines([self.take(), *buffers])
+    def _write_in_front_of_buffers(self, buffers: list[Any]) -> None:
+        messages = self.take_unsent()
+        self._transport.writelines([messages, *buffers])
+
+    def _write_watched(self, data: Any) -> None:
+        if self._watcher is not None:
+            self._watcher(len(data))
+        self._write(data)
 
 
-def open_preamble(connection: Any) -> Preamble | None:
-    """Return a new preamble of asyncpg's connection, None at level ``public``."""
+def _swallow(_data: Any) -> None:
+    pass
+
+
+def open_sender(connection: Any) -> Sender | None:
+    """Return the one sender of asyncpg's connection, None at level ``public``."""
     transport = getattr(connection, "_transport", None) if is_private() else None
-    return None if transport is None else Preamble(transport)
-
-
-def begin_text(isolation: str | None, readonly: bool, deferrable: bool) -> str:
-    """Return the BEGIN that asyncpg's ``Transaction`` would send."""
-    level = f" ISOLATION LEVEL {isolation.upper().replace('_', ' ')}" if isolation else ""
-    return f"BEGIN{level}{' READ ONLY' if readonly else ''}{' DEFERRABLE' if deferrable else ''};"
-
-
-def statement_messages(text: str) -> bytes:
-    """Return Parse, Bind and Execute of a statement without parameters, all of them unnamed.
-
-    Layout: the documentation of PostgreSQL, "Message Formats".
-    """
-    return (
-        _message(b"P", b"\0" + text.encode() + b"\0\0\0")
-        + _message(b"B", bytes(8))
-        + _message(b"E", bytes(5))
-    )
+    if transport is None:
+        return None
+    sender = _senders.get(connection)
+    if sender is None:
+        sender = _senders[connection] = Sender(transport)
+    return sender
 
 
 def close_message(name: str) -> bytes:
     """Return Close of the prepared statement ``name``."""
-    return _message(b"C", b"S" + name.encode() + b"\0")
+    return message(b"C", b"S" + name.encode() + b"\0")
 
 
-def _message(kind: bytes, body: bytes) -> bytes:
+def message(kind: bytes, body: bytes) -> bytes:
+    """Return a message of the protocol with its length."""
     return kind + (len(body) + 4).to_bytes(4, "big") + body
+
+
+def take_dropped(connection: Any, into: set[Any]) -> None:
+    """Move the statements that asyncpg is going to close, one round trip each, to ``into``.
+
+    asyncpg puts a statement there once nothing refers to it any more, no cursor either.  The
+    public level leaves them where they are.
+    """
+    if is_private():
+        waiting = connection._stmts_to_close
+        while waiting:  # a collection of garbage may add to it at any moment
+            into.add(waiting.pop())
+
+
+class Closing:
+    """Close dropped statements in the flight of what asyncpg sends within the block.
+
+    ``states`` is what :func:`take_dropped` filled, and is emptied when their Close messages have
+    left.  They travel in front of the block's first message, never by themselves: unlike Sync
+    or Flush they make the server answer nothing at once, and asyncpg, which by then waits for the
+    answer to its own message, passes over CloseComplete whatever it waits for.  Close cannot
+    fail, and is served in an aborted transaction as well.  The block has to begin with an
+    asyncpg operation that sends at once, or not at all.
+    """
+
+    __slots__ = ("_connection", "_sender", "_states", "_waiting", "_alone")
+
+    def __init__(self, connection: Any, sender: Sender, states: set[Any]) -> None:
+        self._connection = connection
+        self._sender = sender
+        self._states = states
+        self._waiting = self._alone = False
+
+    def __enter__(self) -> None:
+        connection, sender, states = self._connection, self._sender, self._states
+        transport, protocol = connection._transport, connection._protocol
+        if transport is None or transport.is_closing() or protocol._is_cancelling():
+            return
+        if sender.can_hold_back:
+            self._waiting, self._alone = True, not sender.has_unsent
+        elif not is_idle(protocol, next(iter(states))):
+            return
+        sender.put(b"".join(close_message(state.name) for state in states))
+        if not self._waiting:
+            states.clear()
+
+    def __exit__(self, *exc_info: object) -> None:
+        if not self._waiting:
+            return
+        if not self._sender.has_unsent:
+            self._states.clear()
+        elif self._alone:
+            self._sender.drop_unsent()
+        # else a BEGIN has not been sent, either, and whoever put it there drops them together

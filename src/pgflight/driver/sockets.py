@@ -1,4 +1,4 @@
-"""The socket under a connection: libpq's options of it, and whether it holds unread input."""
+"""The socket under a connection: its options, unread input, a ping, and whether it is idle."""
 
 from __future__ import annotations
 
@@ -88,3 +88,55 @@ def arrivals(connection: Any) -> Callable[[], Any]:
     poll = select.poll()
     poll.register(number, select.POLLIN)  # the end and errors are always reported
     return partial(poll.poll, 0)
+
+
+async def neutral_sync(connection: Any) -> None:
+    """Wait until the server has answered everything that was sent; raise when it is gone.
+
+    Closes the unnamed portal, which nothing of ours needs, and syncs: one write and one wait,
+    no query, no transaction.  Works in an aborted transaction, too.  asyncpg's ``command_timeout``
+    holds.  Level ``private`` only.  Raises asyncpg's errors, of a closed connection InterfaceError.
+    """
+    if connection.is_closed():
+        # asyncpg 0.30 would miss its protocol
+        raise asyncpg.InterfaceError("connection is closed")
+    await connection._protocol.close_portal("", None)
+
+
+def drop(connection: Any) -> None:
+    """Close a connection without a farewell and without waiting."""
+    known = is_private() and isinstance(connection, asyncpg.Connection)
+    transport = connection._transport if known else None
+    connection.terminate()
+    if transport is not None:
+        transport.abort()  # asyncpg before 0.32 leaves it open when close() has been called
+
+
+class _Arguments:
+    """Arguments that cannot be counted: whoever counts them has found the connection idle."""
+
+    class Counted(Exception):
+        pass
+
+    def __len__(self) -> int:
+        raise self.Counted
+
+    def __getitem__(self, index: int) -> Any:
+        raise self.Counted
+
+
+def is_idle(protocol: Any, state: Any) -> bool:
+    """Tell whether the next operation would send at once: nothing runs, nothing is cancelled.
+
+    The protocol keeps that to itself, so an operation is begun that cannot get as far as
+    sending: the state is checked first, then the arguments are counted.
+    """
+    operation = protocol.bind_execute(state, _Arguments(), "", 0, True, None)
+    try:
+        operation.send(None)
+    except _Arguments.Counted:
+        return True
+    except Exception:
+        return False
+    operation.close()  # it waits for a cancellation
+    return False

@@ -89,7 +89,7 @@ class PreparedStatements:
 
     __slots__ = (
         "_connection",
-        "_preamble",
+        "_sender",
         "in_transaction",
         "schema",
         "_name_func",
@@ -110,9 +110,9 @@ class PreparedStatements:
         connection: Any,
         capacity: int,
         name_func: Callable[[], str | None] | None,
-        preamble: driver.Preamble | None = None,
+        sender: driver.Sender | None = None,
     ) -> None:
-        self._preamble = preamble
+        self._sender = sender
         self.schema = SchemaGeneration()
         """The engine's; one of the connection's own until it belongs to an engine."""
         self.in_transaction: Callable[[], bool] | None = None
@@ -234,8 +234,8 @@ class PreparedStatements:
         driver.take_dropped(connection, self._dropped)
         if "[]" in operation:
             driver.know_arrays(connection)
-        if self._dropped and self._preamble is not None:
-            with driver.Closing(connection, self._preamble, self._dropped):
+        if self._dropped and self._sender is not None:
+            with driver.Closing(connection, self._sender, self._dropped):
                 statement = await connection.prepare(operation, name=name)
         else:
             statement = await connection.prepare(operation, name=name)

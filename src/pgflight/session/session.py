@@ -62,7 +62,7 @@ class Session:
         self.turn = Turn()
         self.unit = UnitOfWork()
         self.counters = Counters(connection)
-        self._sender = driver.open_preamble(connection)
+        self._sender = driver.open_sender(connection)
         self.statements = PreparedStatements(
             connection,
             options.prepared_statement_cache_size,

@@ -65,7 +65,7 @@ class Transactions:
         self.pipeline = None
         self.last_used = monotonic()
 
-    def save_waits(self, wanted: str, sender: driver.Preamble | None) -> None:
+    def save_waits(self, wanted: str, sender: driver.Sender | None) -> None:
         """Save the waits that ``wanted`` stands for, where asyncpg is the one that is known."""
         pipeline = None if wanted == "off" else driver.open_pipeline(self._connection, sender)
         self.pipeline = pipeline

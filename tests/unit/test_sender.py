@@ -1,0 +1,165 @@
+"""What is written besides asyncpg's own messages: in front of them, by itself, not at all."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from typing import Any
+
+import pytest
+
+from pgflight.driver import capability, sender
+from pgflight.driver.sender import Sender, open_sender
+
+
+class Writable:
+    """A transport of asyncio's, as far as it matters: methods may be set on it."""
+
+    def __init__(self) -> None:
+        self.sent: list[bytes] = []
+
+    def write(self, data: Any) -> None:
+        self.sent.append(bytes(data))
+
+    def writelines(self, buffers: list[Any]) -> None:
+        self.sent.append(b"+".join(buffers))
+
+
+class Slotted:
+    """A transport as uvloop's: nothing may be set on it."""
+
+    __slots__ = ("sent",)
+
+    __init__ = Writable.__init__
+    write = Writable.write
+    writelines = Writable.writelines
+
+
+def test_what_was_put_leaves_in_front_of_the_next_write() -> None:
+    transport = Writable()
+    ours = Sender(transport)
+    ours.put(b"one,")
+    ours.put(b"two,")
+    assert ours.has_unsent
+    assert transport.sent == []
+    transport.write(memoryview(b"theirs"))
+    assert not ours.has_unsent
+    transport.write(b"more")
+    assert transport.sent == [b"one,two,theirs", b"more"]
+    assert "write" not in vars(transport)
+
+
+def test_a_large_message_is_not_copied() -> None:
+    transport, large = Writable(), bytes(100_000)
+    Sender(transport).put(b"ours")
+    transport.write(large)
+    assert transport.sent == [b"ours", large]
+
+
+def test_several_buffers_are_not_joined() -> None:
+    transport = Writable()
+    Sender(transport).put(b"ours", before_buffers=True)
+    transport.writelines([b"a", b"b"])
+    transport.writelines([b"c"])
+    assert transport.sent == [b"ours+a+b", b"c"]
+    assert not {"write", "writelines"} & set(vars(transport))
+
+
+def test_what_is_sent_by_itself_leaves_what_waits_where_it_is() -> None:
+    """A refused end is rolled back while the next BEGIN waits for its statement."""
+    transport = Writable()
+    ours = Sender(transport)
+    ours.put(b"BEGIN,")
+    ours.send(b"ROLLBACK")
+    transport.write(b"SELECT")
+    assert transport.sent == [b"ROLLBACK", b"BEGIN,SELECT"]
+
+
+def test_what_was_not_sent_can_be_dropped() -> None:
+    transport = Writable()
+    ours = Sender(transport)
+    assert not ours.drop_unsent()
+    ours.put(b"ours", before_buffers=True)
+    assert ours.drop_unsent()
+    transport.write(b"theirs")
+    assert transport.sent == [b"theirs"]
+    assert not {"write", "writelines"} & set(vars(transport))
+
+
+def test_what_asyncpg_writes_can_be_swallowed() -> None:
+    transport = Writable()
+    ours = Sender(transport)
+    with pytest.raises(ZeroDivisionError), ours.swallowing():
+        transport.write(b"theirs")
+        raise ZeroDivisionError
+    transport.write(b"later")
+    assert transport.sent == [b"later"]
+
+
+def test_bytes_are_counted_while_somebody_watches() -> None:
+    transport, counted = Writable(), list[int]()
+    ours = Sender(transport)
+    assert ours.watch(counted.append)
+    transport.write(b"12345")
+    ours.put(b"123")
+    transport.write(b"45")
+    transport.write(b"1")
+    ours.unwatch()
+    transport.write(b"more")
+    assert counted == [5, 5, 1]
+    assert transport.sent == [b"12345", b"12345", b"1", b"more"]
+    assert "write" not in vars(transport)
+
+
+@pytest.mark.parametrize("dropped", [False, True])
+def test_a_watcher_that_goes_leaves_what_waits(dropped: bool) -> None:
+    transport, counted = Writable(), list[int]()
+    ours = Sender(transport)
+    ours.put(b"12")
+    assert ours.watch(counted.append)
+    ours.unwatch()
+    ours.unwatch()
+    if dropped:
+        ours.drop_unsent()
+    transport.write(b"345")
+    assert (counted, transport.sent) == ([], [b"345" if dropped else b"12345"])
+    assert "write" not in vars(transport)
+
+
+def test_where_nothing_can_be_set_messages_leave_at_once_and_nobody_watches() -> None:
+    transport, counted = Slotted(), list[int]()
+    ours = Sender(transport)
+    assert not ours.can_hold_back
+    ours.put(b"ours", before_buffers=True)
+    assert not ours.has_unsent
+    assert not ours.drop_unsent()
+    assert not ours.watch(counted.append)
+    ours.unwatch()
+    transport.write(b"theirs")
+    ours.send(b"now")
+    assert (transport.sent, counted) == ([b"ours", b"theirs", b"now"], [])
+
+
+class Connection:
+    def __init__(self) -> None:
+        self._transport = Writable()
+
+
+def test_a_connection_has_one_sender_and_is_not_kept_by_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(capability, "_chosen", capability._choose("auto", ()))
+    connection = Connection()
+    ours = open_sender(connection)
+    assert ours is open_sender(connection)
+    assert ours is not open_sender(Connection())
+    known = weakref.ref(connection)
+    del connection
+    gc.collect()
+    assert known() is None
+    assert ours not in sender._senders.values()
+
+
+def test_the_public_level_has_no_sender(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(capability, "_chosen", capability._choose("public", ()))
+    assert open_sender(Connection()) is None
