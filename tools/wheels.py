@@ -3,7 +3,7 @@
     python tools/wheels.py --url postgresql+asyncpg://user:password@host/db python3.10 python3.11
 
 The sdist is built first and everything else from it: one compiled wheel per interpreter and one
-pure wheel. twine and auditwheel (Linux) have to find nothing; then each wheel goes into an empty
+pure wheel. twine and auditwheel (Linux) must find no fault; then each wheel goes into an empty
 environment and tools/smoke.py works with it on the server. The running interpreter needs the
 packages of the extra `release`. With `--reuse`, what is in the output directory already is not
 built again: `.ci/run` has built its wheels for the environments of its tests. Where HEAD has a tag
@@ -101,11 +101,11 @@ def build_wheel(python: Path, sdist: Path, output: Path, switch: Mapping[str, st
 
 
 def audit(wheel: Path) -> None:
-    """Have auditwheel look at a compiled wheel; SystemExit unless some manylinux would take it."""
+    """Have auditwheel look at a compiled wheel; SystemExit unless it fits some manylinux."""
     report = run(f"auditwheel {wheel.name}", [sys.executable, "-m", "auditwheel", "show", wheel])
     tag = re.search(r'platform tag:\s*"(manylinux_\d+_\d+_\w+)"', report)
     if tag is None:
-        raise SystemExit(f"{report}\n{wheel.name} fits no manylinux platform")
+        raise SystemExit(f"{report}\n{wheel.name} does not fit any manylinux platform")
     print(f"  fits {tag[1]}")
 
 
