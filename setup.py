@@ -1,4 +1,6 @@
-"""List the extensions and packages of pgflight; everything else stands in pyproject.toml.
+"""List the extensions and packages of pgflight, and make its description for an index.
+
+Everything else is in pyproject.toml.
 
 Two environment switches, each empty, 0 or 1:
 
@@ -12,8 +14,14 @@ from __future__ import annotations
 
 import os
 import platform
+import re
+from pathlib import Path
 
 from setuptools import Extension, find_packages, setup
+
+# Where the repository can be read, such as https://github.com/owner/name: a release fills it in.
+# tools/release.py refuses a release without it.
+REPOSITORY = ""
 
 # Sources in src/_speedups; a test checks this list against that directory.
 SPEEDUPS = (
@@ -44,6 +52,42 @@ def switch(name: str) -> bool:
     if value not in ("", "0", "1"):
         raise SystemExit(f"{name}={value!r} is not understood: set it to 1 or 0, or leave it unset")
     return value == "1"
+
+
+# A block of code, which stays as it is, or the target of a link or picture that is no URL, no
+# anchor and no absolute path.
+_RELATIVE = re.compile(
+    r"^```.*?^```$|(?<=\]\()(?P<target>(?![a-zA-Z][\w+.-]*:|[#/])[^)\s]+)(?=\))",
+    re.DOTALL | re.MULTILINE,
+)
+_PICTURES = (".gif", ".jpg", ".png", ".svg")
+
+
+def long_description(repository: str) -> str:
+    """Return README.md with its relative links and pictures led to `repository`.
+
+    They go to the tag of this version. An index shows the text outside the tree, where a relative
+    target leads nowhere. Without a repository the text is returned unchanged.
+    """
+    text = Path("README.md").read_text("utf-8")
+    if not repository:
+        return text
+    if not re.fullmatch(r"https://[^/\s]+(/[^/\s]+)+", repository):
+        raise SystemExit(
+            f"REPOSITORY = {repository!r} in setup.py is not understood: write it as "
+            "https://host/owner/name, without a slash at the end"
+        )
+    source = Path("src/pgflight/__init__.py").read_text("utf-8")
+    tag = "v" + re.findall(r'^__version__ = "(.+)"$', source, re.MULTILINE)[0]
+
+    def absolute(found: re.Match[str]) -> str:
+        target = found["target"]
+        if target is None:
+            return found[0]
+        kind = "raw" if target.endswith(_PICTURES) else "blob"
+        return f"{repository}/{kind}/{tag}/{target}"
+
+    return _RELATIVE.sub(absolute, text)
 
 
 def own_build_ext(build_ext: type) -> type:
@@ -114,6 +158,8 @@ def extension_arguments() -> dict[str, object]:
 
 
 setup(
+    long_description=long_description(REPOSITORY),
+    long_description_content_type="text/markdown",
     # src/pgflight/_speedups may be there, too: a developer's link to what is mapped below.
     packages=[*find_packages("src", exclude=["_speedups", "*._speedups"]), "pgflight._speedups"],
     package_dir={"": "src", "pgflight._speedups": "src/_speedups"},

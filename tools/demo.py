@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Run the demonstration on a machine that has Python and nothing else: python3 tools/demo.py
+"""Run the demonstration on a machine that has only Python: python3 tools/demo.py
 
 Makes the virtual environment .venv beside the sources, installs pgflight with what the
 demonstration needs, and runs `python -m pgflight demo` with the options given here. Later runs
@@ -37,7 +37,7 @@ def main(options: list[str]) -> int:
         STAMP.write_text(state, "utf-8")
     command = [str(python), "-m", "pgflight", "demo", *options]
     if os.name == "posix":
-        os.execv(command[0], command)  # so that Ctrl-C reaches the demonstration alone
+        os.execv(command[0], command)  # so that Ctrl-C reaches only the demonstration
     return subprocess.call(command)
 
 

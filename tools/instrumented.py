@@ -21,7 +21,7 @@ TESTS = (
 SCALE = "0.12"  # 3,000 random documents of JSON per seed instead of 25,000
 _BUILT = shutil.ignore_patterns("*.so", "*.pyd", "*.c", "__pycache__", "*.egg-info")
 
-# What is installed for the running interpreter; another one brings a standard library of its own.
+# The running interpreter's packages; a different interpreter has its own standard library.
 PACKAGES = [entry for entry in sys.path if Path(entry).name in ("site-packages", "dist-packages")]
 
 
@@ -59,7 +59,7 @@ def test(
     tree: Path, python: Sequence[str], arguments: Sequence[str], env: Mapping[str, str]
 ) -> int:
     """Run pytest in the copy; return its exit status."""
-    # What C code writes as it aborts is not to be captured with the output of a test.
+    # pytest must not capture what C code writes as it aborts.
     options = ("-p", "no:cacheprovider", "--capture=sys")
     command = [*python, "-m", "pytest", *options, *(arguments or TESTS)]
     return abs(subprocess.run(command, cwd=tree, env=env).returncode)

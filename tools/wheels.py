@@ -3,10 +3,11 @@
     python tools/wheels.py --url postgresql+asyncpg://user:password@host/db python3.10 python3.11
 
 The sdist is built first and everything else from it: one compiled wheel per interpreter and one
-pure wheel. twine and auditwheel (Linux) have to find nothing; then each wheel goes into an empty
+pure wheel. twine and auditwheel (Linux) must find no fault; then each wheel goes into an empty
 environment and tools/smoke.py works with it on the server. The running interpreter needs the
 packages of the extra `release`. With `--reuse`, what is in the output directory already is not
-built again: `.ci/run` has built its wheels for the environments of its tests.
+built again: `.ci/run` has built its wheels for the environments of its tests. Where HEAD has a tag
+v*, tools/release.py has to accept it first.
 """
 
 from __future__ import annotations
@@ -69,6 +70,14 @@ def only(directory: Path, pattern: str) -> Path:
     return found[0]
 
 
+def release_tags(root: Path) -> list[str]:
+    """Return the tags v* of the commit that `root` has checked out; none where there is no git."""
+    command = ["git", "-C", str(root), "tag", "--points-at", "HEAD", "--list", "v*"]
+    if not (root / ".git").exists():
+        return []
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+
+
 def build_sdist(output: Path) -> Path:
     """Build the sdist into `output`."""
     run("sdist", [sys.executable, "-m", "build", "--sdist", "--outdir", output, ROOT])
@@ -92,11 +101,11 @@ def build_wheel(python: Path, sdist: Path, output: Path, switch: Mapping[str, st
 
 
 def audit(wheel: Path) -> None:
-    """Have auditwheel look at a compiled wheel; SystemExit unless some manylinux would take it."""
+    """Have auditwheel look at a compiled wheel; SystemExit unless it fits some manylinux."""
     report = run(f"auditwheel {wheel.name}", [sys.executable, "-m", "auditwheel", "show", wheel])
     tag = re.search(r'platform tag:\s*"(manylinux_\d+_\d+_\w+)"', report)
     if tag is None:
-        raise SystemExit(f"{report}\n{wheel.name} fits no manylinux platform")
+        raise SystemExit(f"{report}\n{wheel.name} does not fit any manylinux platform")
     print(f"  fits {tag[1]}")
 
 
@@ -162,6 +171,8 @@ def main() -> None:
         raise SystemExit(f"{output} is not empty: old files would be checked and used; remove them")
     output.mkdir(parents=True, exist_ok=True)
 
+    for tag in release_tags(ROOT):
+        run(f"release {tag}", [sys.executable, ROOT / "tools" / "release.py", tag])
     wheels = build(interpreters, output)
     files = [only(output, "*.tar.gz"), *(wheel for _, wheel, _ in wheels)]
     run("twine", [sys.executable, "-m", "twine", "check", "--strict", *files])

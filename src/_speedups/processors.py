@@ -21,8 +21,8 @@ _MISSING = object()
 def lookup(mapping: dict[Any, Any], otherwise: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """Return a function from a key of `mapping` to its value.
 
-    What is no key, or cannot be one, is left to `otherwise`, whose answer or error it is. Later
-    changes of `mapping` are seen. TypeError when it is not a dict.
+    For a value that is not a key, or cannot be one, it returns or raises what `otherwise` does.
+    Later changes of `mapping` are seen. TypeError when it is not a dict.
     """
     if not isinstance(mapping, dict):
         raise TypeError(f"a value is looked up in a dict, not in a {type(mapping).__name__}")

@@ -1,16 +1,15 @@
-"""What stands between a transport and asyncpg's protocol.
+"""The receiver: reads what the server sends before asyncpg's protocol does.
 
-pgflight.driver puts one before the protocol of each connection, through pgflight._impl, for three
-ends.
+pgflight.driver puts one in front of the protocol of each connection, through pgflight._impl, for
+three purposes.
 
-Each row makes containers for the garbage collector to look at, and a result of 100,000 rows has it
-look at all of a program's objects again and again: more than half of the time that such a result
-takes. Within one call, which decodes what one read from the socket brought (256 KB at most),
-nothing can have become garbage that is worth looking for.
+It pauses the garbage collector. Each row makes containers that the collector tracks, and a result
+of 100,000 rows makes it scan all of a program's objects again and again: more than half of the time
+that such a result takes. One call decodes one read from the socket (256 KB at most); within it
+nothing can become garbage that is worth looking for.
 
-And an answer that nobody has to wait for is given to the protocol beforehand, and kept from it when
-the server gives it. Whoever wants to know more than the protocol tells can listen in. The compiled
-form is receiving_c.pyx.
+It gives the protocol an answer that nobody waits for beforehand, and drops the server's when it
+comes. And it lets a listener see all bytes. The compiled form is receiving_c.pyx.
 """
 
 from __future__ import annotations
@@ -20,13 +19,13 @@ from collections import deque
 from typing import Any
 
 WORTH_HOLDING = 16384
-"""Bytes from which on the collector is held while they are decoded."""
+"""Number of bytes from which the collector is paused while they are decoded."""
 
 _READY = b"Z\0\0\0\x05"
 _ASYNCHRONOUS = b"NSA"  # NoticeResponse, ParameterStatus, NotificationResponse
 _FATAL = (b"VFATAL\0", b"VPANIC\0")
 _SMALL = 4096
-"""Bytes below which what comes is no part of a large result."""
+"""Fewer bytes than this are not part of a large result."""
 
 
 def _is_fatal(error: bytes) -> bool:
@@ -46,7 +45,7 @@ def _ends_whole(data: bytes) -> bool:
 
 
 class Receiver:
-    """Passes everything on to a protocol; holds the garbage collector while rows are decoded."""
+    """Passes everything on to a protocol; pauses the garbage collector while rows are decoded."""
 
     __slots__ = (
         "protocol",
@@ -158,7 +157,7 @@ class Receiver:
             elif answer.startswith(message):
                 owed[0] = answer[length:]
             elif kind == b"E" and _is_fatal(message):
-                break  # the end of the connection: whoever waits is told why
+                break  # the end of the connection: what waits is told why
             elif kind == b"E" and self.when_refused is not None:
                 self._refused = True
             else:

@@ -1,7 +1,7 @@
 """The least-recently-used cache of one connection's prepared statements.
 
-statements.py owns one per DBAPI connection, through pgflight._impl. Dropping an entry is all the
-cache does; what a dropped statement means to the server is its owner's business.
+pgflight.session has one per connection, through pgflight._impl. The cache only drops entries; its
+owner closes the dropped statements on the server.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class StatementCache:
 
     @property
     def evictions(self) -> int:
-        """How many entries put() dropped for want of room."""
+        """How many entries put() dropped to make room."""
         return self._evictions
 
     @property

@@ -1,7 +1,7 @@
 """The sum of the row counts in the command tags of a stream of messages.
 
-pgflight.driver makes a tally for each ``executemany()``, whose tags asyncpg throws away, and has it
-see what the server answers, through pgflight._impl.
+asyncpg discards the tags of an ``executemany()``. pgflight.driver makes a tally for each, through
+pgflight._impl, which sees what the server answers.
 
 Layout: the documentation of PostgreSQL, "Message Formats": one byte for the kind of a message, four
 for its length without that byte, and what the message says.
@@ -26,7 +26,7 @@ _MANY = re.compile(rb"(?:%b)+" % _PAIR)
 @cython.cfunc
 @cython.exceptval(check=False)
 def _length(text: cython.p_uchar, at: cython.Py_ssize_t) -> cython.Py_ssize_t:
-    """Return the length that four bytes tell, less than 4 where no message has it."""
+    """Return the length in four bytes; less than 4 is not the length of a message."""
     first: cython.Py_ssize_t = text[at]
     if first > 0x7F:
         return 0

@@ -1,9 +1,9 @@
 """Codecs of date, time, timetz, timestamp, timestamptz and interval: the Python form.
 
-codecs.py registers those named in `FASTER`, through pgflight._impl. Each encoder takes what
-asyncpg's own takes and returns the same bytes, each decoder takes the bytes of one value and
-returns the same value; both raise the same errors. Bytes of a wrong type or size are a TypeError,
-ValueError. The compiled form is temporal_c.pyx.
+pgflight.session.codecs registers those named in `FASTER`, through pgflight._impl. Each encoder
+takes what asyncpg's own takes and returns the same bytes, each decoder takes the bytes of one value
+and returns the same value; both raise the same errors. Bytes of a wrong type or size are a
+TypeError or ValueError. The compiled form is temporal_c.pyx.
 """
 
 from __future__ import annotations

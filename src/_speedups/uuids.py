@@ -1,4 +1,6 @@
-"""Text of UUIDs: the Python form; types.py uses it for `as_uuid=False`, through pgflight._impl.
+"""Text of UUIDs: the Python form.
+
+pgflight.dialect.types uses it for `as_uuid=False`, through pgflight._impl.
 
 The compiled form is uuids_c.pyx.
 """

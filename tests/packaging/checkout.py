@@ -6,6 +6,7 @@ Builds use the tools of the running environment (`--no-build-isolation`), so no 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -31,6 +32,17 @@ def copy(target: Path) -> Path:
     if link.is_symlink():
         link.unlink()
     return target
+
+
+def set_repository(tree: Path, address: str) -> None:
+    """Write `address` into the setup.py of `tree`, as a release does."""
+    setup = tree / "setup.py"
+    text, number = re.subn(
+        r'^REPOSITORY = ".*"$', f'REPOSITORY = "{address}"', setup.read_text(), flags=re.MULTILINE
+    )
+    if number != 1:
+        raise AssertionError(f"setup.py assigns REPOSITORY {number} times")
+    setup.write_text(text)
 
 
 def run(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from setuptools import find_packages
 
 import pgflight
 from pgflight import _impl
@@ -31,10 +32,11 @@ def constant(name: str) -> Any:
 
 
 def argument(name: str) -> Any:
-    """Return the literal that setup.py passes to setup() as `name`."""
+    """Return what setup.py passes to setup() as `name`, when it is run in the tree."""
     for node in ast.walk(ast.parse((ROOT / "setup.py").read_text())):
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "setup":
-            return next(ast.literal_eval(kw.value) for kw in node.keywords if kw.arg == name)
+            passed = next(ast.unparse(kw.value) for kw in node.keywords if kw.arg == name)
+            return eval(passed, {"find_packages": find_packages})
     raise AssertionError("setup.py does not call setup()")
 
 
@@ -46,12 +48,13 @@ def test_every_source_is_compiled_and_chosen() -> None:
     assert sorted(load("compiled")._fields[1:]) == PIECES
 
 
-def test_every_package_is_listed() -> None:
+def test_every_package_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
     packages = {"pgflight._speedups"}
     for path in (ROOT / "src" / "pgflight").rglob("__init__.py"):
         package = ".".join(path.parent.relative_to(ROOT / "src").parts)
         packages.add(package)
-    assert set(argument("packages")) == packages
+    assert sorted(argument("packages")) == sorted(packages)
     assert argument("package_dir") == {"": "src", "pgflight._speedups": "src/_speedups"}
 
 

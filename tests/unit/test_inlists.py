@@ -469,5 +469,5 @@ def test_wrong_values_of_the_option(value: str) -> None:
 
 
 def test_the_option_is_not_a_connection_s() -> None:
-    with pytest.raises(ArgumentError, match="comes too late"):
+    with pytest.raises(ArgumentError, match="is too late"):
         prepare_connect_kwargs({"in_array_threshold": 5})

@@ -46,7 +46,7 @@ def when_connecting(**query: Any) -> dict[str, Any]:
         ("sslcrldir", "/missing", "cannot be read: No such file"),
         ("sslcert", "/missing.pem", "cannot be read: No such file"),
         ("sslkey", "/missing.pem", "cannot be read: No such file"),
-        ("sslkey", "/", "is not a plain file"),
+        ("sslkey", "/", "is not a regular file"),
     ],
 )
 def test_bad_files_show_when_the_engine_is_made(
@@ -198,7 +198,7 @@ def test_versions(material: Material, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PGSSLMINPROTOCOLVERSION", "TLSv1.3")
     assert when_connecting(sslmode="require")["ssl"].minimum_version is ssl.TLSVersion.TLSv1_3
     monkeypatch.setenv("PGSSLMAXPROTOCOLVERSION", "TLSv2")
-    with pytest.raises(ArgumentError, match="'TLSv2' is no TLS version; use one of TLSv1, "):
+    with pytest.raises(ArgumentError, match="'TLSv2' is not a TLS version; use one of TLSv1, "):
         when_connecting(sslmode="require")
 
 

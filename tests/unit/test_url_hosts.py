@@ -107,9 +107,9 @@ def test_empty_host_among_several(rest: str) -> None:
         ("/db?host=a&port=xyz", r"Received non-integer port arguments: \('xyz',\)"),
         ("/db?host=a&port=65536", "port 65536 does not exist; use one between 1 and 65535"),
         ("/db?host=a:0&host=b:1", "port 0 does not exist"),
-        ("a/db?hostaddr=10.0.0.1", "hostaddr='10.0.0.1' beside host='a' cannot be had"),
+        ("a/db?hostaddr=10.0.0.1", "hostaddr='10.0.0.1' beside host='a' is not supported"),
         ("/db?host=a&hostaddr=10.0.0.1", "leave hostaddr out"),
-        ("/db?hostaddr=localhost", "'localhost' is no IP address; write a name as host"),
+        ("/db?hostaddr=localhost", "'localhost' is not an IP address; write a name as host"),
     ],
 )
 def test_errors(rest: str, message: str) -> None:

@@ -161,7 +161,7 @@ def test_socket_options_mean_nothing_on_a_unix_socket() -> None:
         ({"server_settings": {"jit": None}}, "names and values of server settings"),
         ({"server_settings": [("jit", "off")]}, "names and values of server settings"),
         ({"sslrootcert": 5}, "the path of a file"),
-        ({"channel_binding": "require"}, "in connect_args cannot be had"),
+        ({"channel_binding": "require"}, "in connect_args is not supported"),
     ],
 )
 def test_wrong_types(connect_args: dict[str, Any], message: str) -> None:

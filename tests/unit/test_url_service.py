@@ -132,7 +132,7 @@ def test_a_missing_service_is_an_error_not_a_default(file: Path) -> None:
         ("user=u\nservice=other", "'service' in line 3 .* does not belong"),
         ("record_class=x", "'record_class' in line 2 .* does not belong"),
         ("timeout=soon", "timeout='soon' in service 'reports' of .* is not valid"),
-        ("channel_binding=require", "channel_binding='require' in service .* cannot be had"),
+        ("channel_binding=require", "channel_binding='require' in service .* is not supported"),
         ("host=a,b\nport=1,", "All ports are required"),
     ],
 )

@@ -1,7 +1,7 @@
-"""Puts the dialect in the place of SQLAlchemy's, and takes it out again.
+"""Register the dialect in place of SQLAlchemy's, and undo it.
 
-SQLAlchemy's registry is asked before its own packages, so an entry there wins; nothing of
-SQLAlchemy is changed.
+SQLAlchemy looks in its registry before it looks in its own packages, so an entry there wins;
+nothing in SQLAlchemy is changed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ NAME = "postgresql.asyncpg"
 MODULE = "pgflight.dialect"
 CLASS = "PGDialect_asyncpg"
 
-# the entry point does the same; it is missing where the package runs without its metadata
+# the entry point does the same; a package that runs without its metadata has none
 registry.register("postgresql.pgflight", MODULE, CLASS)
 
 
@@ -25,10 +25,10 @@ def _entries() -> dict[str, Any]:
 
 
 def install() -> None:
-    """Serve ``postgresql+asyncpg://`` by this dialect in engines made from now on.
+    """Have this dialect serve ``postgresql+asyncpg://`` in engines made from now on.
 
-    Raises ImportError or ValueError when ``PGFLIGHT_IMPL`` or ``PGFLIGHT_DRIVER`` asks for what
-    cannot be had, here rather than in the first engine.
+    Raises ImportError or ValueError if ``PGFLIGHT_IMPL`` or ``PGFLIGHT_DRIVER`` asks for something
+    that is not available, here rather than in the first engine.
     """
     importlib.import_module("pgflight._impl")
     importlib.import_module("pgflight.driver")
@@ -36,12 +36,12 @@ def install() -> None:
 
 
 def uninstall() -> None:
-    """Serve ``postgresql+asyncpg://`` by SQLAlchemy's own dialect again."""
+    """Have SQLAlchemy's own dialect serve ``postgresql+asyncpg://`` again."""
     _entries().pop(NAME, None)
 
 
 def installed() -> bool:
-    """Tell whether ``postgresql+asyncpg://`` is served by this dialect."""
+    """Tell whether this dialect serves ``postgresql+asyncpg://``."""
     loader = _entries().get(NAME)
     if loader is None:
         return False

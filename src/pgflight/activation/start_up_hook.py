@@ -1,16 +1,16 @@
 """The start-up hook: registers pgflight when, and only when, a program imports SQLAlchemy.
 
 `python -m pgflight enable` copies this file into site-packages as `_pgflight_enable.py` and has the
-interpreter call start(). The copy stands alone: it needs pgflight neither at interpreter start
-(whose path may not be complete yet) nor at all (it may have been uninstalled meanwhile).
+interpreter call start(). The copy does not depend on pgflight: at interpreter start the path may
+not be complete yet, and later pgflight may have been uninstalled.
 
-It runs in every process of the environment, hence no import but sys, and no annotations that
-would need one.
+It runs in every process of the environment, so it imports only sys, and has no annotations that
+would need another import.
 """
 
 import sys
 
-TYPE_CHECKING = False  # a type checker takes it for typing.TYPE_CHECKING; importing typing is slow
+TYPE_CHECKING = False  # type checkers treat it as typing.TYPE_CHECKING; importing typing is slow
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from importlib.machinery import ModuleSpec
@@ -20,7 +20,7 @@ WATCHED = "sqlalchemy.dialects"
 
 
 class DialectsFinder:
-    """Meta-path finder that finds nothing itself: it waits for the import of `WATCHED`."""
+    """A meta-path finder that finds nothing itself: it waits for the import of `WATCHED`."""
 
     def find_spec(
         self,
@@ -49,7 +49,7 @@ class DialectsFinder:
                 sys.meta_path.remove(self)
             register(module)
 
-        # On the instance, so that the loader's type stays what tools expect to find.
+        # On the instance, so that the loader keeps the type that tools expect.
         loader.exec_module = exec_module  # type: ignore[method-assign]
         return spec
 
@@ -57,12 +57,12 @@ class DialectsFinder:
 def register(dialects: "ModuleType") -> None:
     """Do in `dialects`, the module WATCHED, what install() does, without importing pgflight.
 
-    pgflight itself may be what imports SQLAlchemy at this moment, and is then half initialised.
+    pgflight itself may be importing SQLAlchemy at this moment, and is then half initialised.
     """
     from importlib.util import find_spec
 
     spec = find_spec("pgflight")
-    # Uninstalled meanwhile (a directory that is left over has no origin): nothing changes.
+    # pgflight was uninstalled (a directory that is left over has no origin): change nothing.
     if spec is not None and spec.origin is not None:
         dialects.registry.register("postgresql.asyncpg", "pgflight.dialect", "PGDialect_asyncpg")
 
@@ -71,6 +71,6 @@ def start() -> None:
     """Wait for the import of SQLAlchemy's dialects; called by the interpreter, perhaps twice."""
     if WATCHED in sys.modules:
         register(sys.modules[WATCHED])
-    # By name: a second copy of this module has a class of its own.
+    # Compared by name: a second copy of this module has a class of its own.
     elif not any(type(finder).__name__ == DialectsFinder.__name__ for finder in sys.meta_path):
         sys.meta_path.insert(0, DialectsFinder())

@@ -1,10 +1,9 @@
-"""INSERTs of many rows through one array per column, and whoever opts for it other changes, too.
+"""INSERTs of many rows through one array per column; with ``array_dml`` other changes, too.
 
-With RETURNING the batches of SQLAlchemy's "insertmanyvalues" are sent so; without, what the engine
-asks ``executemany()`` for, UPDATE and DELETE by key (``array_dml``) included: programs, their event
-hooks and their logs see the statement and the rows that SQLAlchemy has made. Where arrays would not
-do the same, or not as fast, the usual way is taken, and counted with its reason in
-:func:`pgflight.stats`.
+With RETURNING, the batches of SQLAlchemy's "insertmanyvalues" are sent this way; without, the calls
+of ``executemany()``, including UPDATE and DELETE by key (``array_dml``): programs, event hooks and
+logs see the statement and the rows that SQLAlchemy has made.  Where arrays would not have the same
+effect, or would be slower, this steps aside, and counts the reason in :func:`pgflight.stats`.
 """
 
 from __future__ import annotations
@@ -26,22 +25,22 @@ from .insert_many_values import BatchDialect
 from .insert_plan import ArrayInsert
 
 FEWEST_ROWS = 20
-"""Rows from which on arrays are faster than ``executemany()``."""
+"""Number of rows from which arrays are faster than ``executemany()``."""
 FEWEST_UPDATED = 30
 FEWEST_DELETED = 20
 """The same for UPDATE and DELETE."""
 FEWEST_RETURNED = 11
-"""Rows from which on they are worth their while with RETURNING: so many texts are few."""
+"""Number of rows from which they pay off with RETURNING: fewer rows make few different texts."""
 _TOO_FEW = {
     fewest: f"fewer than {fewest} rows"
     for fewest in (FEWEST_ROWS, FEWEST_UPDATED, FEWEST_DELETED, FEWEST_RETURNED)
 }
 MOST_COLUMNS = 40
-"""Columns up to which they are."""
+"""Number of columns up to which arrays are used."""
 COLUMNWISE_FROM = 10
-"""Rows from which on parameters are kept column by column."""
+"""Number of rows from which parameters are kept column by column."""
 _UNNEST_TOGETHER = (10,)
-"""The server's version in which several functions of sets in a SELECT list go in step."""
+"""The first server version that advances several set functions in a SELECT list in step."""
 
 _KNOWN_INSERTS = capability.has(Feature.ARRAYS)
 _KNOWN_CHANGES = _KNOWN_INSERTS and capability.has(Feature.CHANGES)
@@ -104,10 +103,10 @@ def _page_size(context: Any) -> int:
 
 
 class BulkParameters(PlannedParameters):
-    """A context whose parameters stay columns where nobody is to see rows."""
+    """A context whose parameters stay columns if nobody will see rows."""
 
     def _positional(self, plan: Any, values: list[tuple[Any, ...]]) -> Any:
-        """Return the positional parameters of all sets; what a processor raises comes through."""
+        """Return the positional parameters of all sets; errors of a processor are passed on."""
         if (
             len(values) < COLUMNWISE_FROM
             or not (_KNOWN_INSERTS and self.is_crud)
@@ -120,7 +119,7 @@ class BulkParameters(PlannedParameters):
         try:
             return ColumnRows(plan.columns(values), len(values), arrays)
         except Exception:
-            # the first in the order of rows is the one to raise
+            # raise the error that is first in the order of rows
             return super()._positional(plan, values)
 
 
@@ -231,9 +230,9 @@ class BulkDialect(BatchDialect):
 
 
 def _chosen(context: Any, parameters: Any) -> ColumnRows | str | None:
-    """Return the parameters as columns, or the reason why the usual way is taken.
+    """Return the parameters as columns, or the reason for stepping aside.
 
-    None for what is not ours to send: no change of many rows, or another one's cursor.
+    None if this module does not send it: not a change of many rows, or not the context's cursor.
     """
     if type(parameters) is ColumnRows:
         return parameters
@@ -258,6 +257,6 @@ def _session_of(cursor: Any) -> Any:
 
 
 def _counters(context: Any) -> Counters:
-    # not of the cursor that the engine hands on, which a program may have wrapped
+    # not from the cursor that the engine passes, which a program may have wrapped
     counters: Counters = _session_of(context.cursor).counters
     return counters

@@ -1,8 +1,8 @@
-"""Parameters of many rows column by column, which become rows only where somebody looks at them.
+"""Parameters of many rows column by column, which become rows only when somebody reads them.
 
 A statement that goes through arrays (:mod:`pgflight.bulk.array_changes`) needs no row at all:
 neither the positional tuples nor their concatenation. The second half of an execution context's
-parameters: the first, and what everybody else gets, is :mod:`pgflight.parameters.plan`.
+parameters: the first half, used for all other statements, is :mod:`pgflight.parameters.plan`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .row_equivalence import why_not_distinct
 PAGE_BYTES = 512 * 1024
 """Size of a page's text and binary values: larger array messages are slower than several."""
 LARGE_ROW = 10 * 1024
-"""Mean size of rows that are sent faster one by one, where nothing comes back."""
+"""Mean row size above which rows are sent faster one by one, if nothing is returned."""
 
 _SCALARS = (
     *(str, bytes, bytearray, memoryview, tuple),  # sized, but no arrays to asyncpg
@@ -55,7 +55,7 @@ class ColumnRows(list[Any]):
             list.extend(self, zip(*self.columns, strict=True))
 
     def rows(self) -> list[tuple[Any, ...]]:
-        """Return the rows in a list of the caller's."""
+        """Return the rows in a new list."""
         return list(zip(*self.columns, strict=True))
 
     # what is to be sent
@@ -64,7 +64,7 @@ class ColumnRows(list[Any]):
         """Return the reason why these values cannot go through arrays, None if they can."""
         plan = self.plan
         for place in plan.inner:
-            # asyncpg takes lists for further dimensions, if all of a column's values are such
+            # if all of a column's values are lists, asyncpg takes them for further dimensions
             if _may_be_array(self.columns[place][0]):
                 return "a list among the values"
         for place in plan.ranges:
@@ -99,7 +99,7 @@ class ColumnRows(list[Any]):
     def pages(self, rows: int, size: int | None = None) -> list[slice]:
         """Cut into pages of up to ``rows`` rows and (with more than one row) ``PAGE_BYTES``.
 
-        ``size`` is what :meth:`size` returns, where that is known already.
+        ``size`` is the result of :meth:`size`, if it is known already.
         """
         if (self.size() if size is None else size) <= PAGE_BYTES:
             return [slice(at, at + rows) for at in range(0, self.number, rows)]
@@ -120,7 +120,7 @@ class ColumnRows(list[Any]):
         return ColumnRows((column[rows] for column in self.columns), number, self.plan)
 
     def arrays(self) -> tuple[Any, ...]:
-        """Return the parameters of the plan's text: an array, or what all rows have in common."""
+        """Return the parameters of the plan's text: arrays, or values that all rows share."""
         inner = self.plan.inner
         if len(inner) == self.plan.width:
             return tuple(self.columns)
@@ -165,7 +165,7 @@ for _name in """
 
 
 def _may_be_array(value: Any) -> bool:
-    """Tell whether asyncpg may take a value for an array by itself."""
+    """Tell whether asyncpg may take a value for an array."""
     return (
         not isinstance(value, _SCALARS) and isinstance(value, Sized) and isinstance(value, Iterable)
     )

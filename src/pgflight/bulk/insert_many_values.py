@@ -1,8 +1,8 @@
 """Inserts of many rows by one statement ("insertmanyvalues"): each text is written once.
 
-SQLAlchemy numbers the parameters of every such statement anew.  The compiler here has it write
-the text for a number of rows once, keeps that, and joins the rows' parameters itself.  What a
-statement looks like, and which one cannot serve many rows at once, stays SQLAlchemy's to say.
+SQLAlchemy numbers the parameters of every such statement anew.  The compiler here has it write the
+text for a number of rows once, keeps the text, and joins the rows' parameters itself.  SQLAlchemy
+still decides what a statement looks like, and which one cannot take many rows at once.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ _KNOWN = capability.has(Feature.BATCHES)
 TEXTS_KEPT = 3
 """Texts per statement: that of a full batch and those of the latest remainders."""
 SMALL = 10
-"""Rows up to which a text is kept in addition: what writing it costs is much of what it does."""
+"""Rows up to which a text is kept in addition: writing it is a large part of its cost."""
 
 
 class _AnySet:
-    """Stands in for a parameter set of which only the shape of the statement is asked."""
+    """Stands in for a parameter set when only the shape of the statement is needed."""
 
     def __getitem__(self, name: str) -> None:
         return None
 
 
 class BatchLayout:
-    """How one statement's rows are cut into batches, and the texts of those written so far."""
+    """How one statement's rows are cut into batches, and the texts written so far."""
 
     __slots__ = ("lower", "upper", "_write", "_page", "_blank", "_size", "_fits", "_texts")
 
@@ -222,7 +222,7 @@ class BatchDialect(PGDialect):
             connection, cursor, statement, parameters, generic_setinputsizes, context
         )
         with UnreadSets.shown_once(context):
-            # up to here SQLAlchemy reads the sets only to hand them to the compiler
+            # until now SQLAlchemy has read the sets only to pass them to the compiler
             first = next(batches, None)
         if first is not None:
             yield first

@@ -1,10 +1,10 @@
 """How an INSERT of many rows is written for one array per column, or the reason why it is not.
 
-Made once per compiled statement (and text, which a ``schema_translate_map`` changes) and kept with
-it; :mod:`pgflight.bulk.array_changes` sends what the plan says.  ``VALUES ($1::INTEGER,
+Made once per compiled statement (and per text, which a ``schema_translate_map`` changes) and kept
+with it; :mod:`pgflight.bulk.array_changes` sends what the plan says.  ``VALUES ($1::INTEGER,
 $2::VARCHAR)`` becomes ``SELECT unnest($1::INTEGER[]), unnest($2::VARCHAR[])``: numbers and
-everything around stay as SQLAlchemy has written them.  A text that is not understood to the last
-character is no plan.
+everything around them stay as SQLAlchemy has written them.  A text that is not understood to the
+last character has no plan.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class ArrayInsert:
     __slots__ = ("text", "inner", "sized", "ranges", "width", "keys")
 
     opted = False
-    """Whether it is for those only who have opted for it (``array_dml``)."""
+    """Whether it is used only with ``array_dml``."""
 
     def __init__(
         self, text: str, types: Mapping[int, str], width: int, keys: Sequence[int] = ()
@@ -51,7 +51,7 @@ class ArrayInsert:
         """Keep the text and the array types of those of its ``width`` parameters that are arrays.
 
         Keys of ``types`` are the parameters' places, from 0; ``keys`` are the places of those
-        whose values, taken together, must not come twice.
+        whose values, taken together, must be unique.
         """
         self.text = text
         self.width = width
@@ -159,7 +159,7 @@ def _plan(
 def _check(
     compiled: Any, statement: str, translation: Mapping[Any, str] | None, upserts: bool
 ) -> list[int] | None:
-    """Raise for a statement that need not be looked at any closer.
+    """Raise for a statement that certainly has no plan.
 
     Returns the places of the conflict target's values where that is for DO UPDATE.
     """
@@ -245,7 +245,7 @@ def _take_in(
 
 
 def _check_expression(item: str) -> None:
-    """Raise unless an expression has one value for each row, whatever stands in other rows."""
+    """Raise unless an expression has one value for each row, independent of other rows."""
     refused = _REFUSED.search(item)
     if refused is not None:
         raise NoPlan(f"{refused[1].upper()} in VALUES")

@@ -1,4 +1,4 @@
-"""What one statement may do for many rows without being told from one statement for each row.
+"""When one statement for many rows has the same effect as one statement for each row.
 
 Keys that are certainly different, expressions of a row's own values, and columns that no index
 compares with those of other rows: the conditions of :mod:`pgflight.bulk.update_delete_plan` and
@@ -34,7 +34,7 @@ PER_ROW = frozenset(
 table.  An aggregate or a function of sets is an error in VALUES and none in a SELECT list."""
 
 _IN_TURN = frozenset({"currval", "nextval"})
-"""Those whose value depends on which row comes first: an UPDATE may take them in any order."""
+"""Those whose value depends on the order of rows, which an UPDATE may choose freely."""
 
 _SIMPLE = (
     elements.BindParameter,
@@ -51,7 +51,7 @@ _SIMPLE = (
     elements.False_,
 )
 _KEYS = frozenset({int, date, UUID, DriverUUID, type(None)})
-"""Classes whose values are equal to Python if, and only if, they are to the server."""
+"""Classes whose values are equal in Python if and only if they are equal on the server."""
 
 
 class NoPlan(Exception):
@@ -59,14 +59,14 @@ class NoPlan(Exception):
 
 
 def table_of(statement: Any) -> Table | None:
-    """Return the table that a statement changes, None where it is none of a metadata's."""
+    """Return the table that a statement changes, None if it is not a ``Table`` of a metadata."""
     table = statement.table
     table = statements.without_annotations(table)
     return table if isinstance(table, Table) else None
 
 
 def check_key(column: Any, bound: Any, dialect: Any) -> None:
-    """Raise NoPlan unless equality of the column's values is that of Python's numbers and dates.
+    """Raise NoPlan unless the column's values are equal exactly if Python's are.
 
     ``bound`` is the type of the parameter that is compared with ``column`` or stored in it.
     """
@@ -100,7 +100,7 @@ def why_not_distinct(columns: Sequence[list[Any]]) -> str | None:
 def check_expression(expression: Any, table: Any) -> None:
     """Raise NoPlan unless an expression reads parameters and its own row of ``table`` only."""
     if not isinstance(expression, ClauseElement):
-        return  # a value that SQLAlchemy makes a parameter of
+        return  # a value that SQLAlchemy turns into a parameter
     for element in visitors.iterate(expression):
         if isinstance(element, Column):
             source = element.table
@@ -122,10 +122,10 @@ def _is_upstream(element: Any) -> bool:
 
 
 def columns_compared(table: Table) -> frozenset[str] | None:
-    """Return the keys of columns by whose values rows are told apart; None if that is not clear.
+    """Return the keys of columns whose values are compared between rows; None if not clear.
 
-    Of unique constraints and indexes and those that exclude: which of them a row violates may
-    depend on which rows have been changed already.
+    By unique and exclusion constraints and unique indexes: which of them a row violates may depend
+    on which rows have been changed already.
     """
     compared: set[str] = set()
     rules: list[Any] = [*table.constraints, *table.indexes]

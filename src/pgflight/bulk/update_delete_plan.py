@@ -3,7 +3,7 @@
 ``UPDATE t SET a=$1 WHERE t.id = $2`` becomes ``UPDATE t SET a=imp_u.b1 FROM (SELECT unnest($1::..)
 AS b1, unnest($2::..) AS b2) AS imp_u WHERE t.id = imp_u.b2``, and ``DELETE FROM t WHERE t.id = $1``
 becomes ``... WHERE t.id = ANY ($1::..)``.  SQLAlchemy's compiler writes both, from the same table,
-values and criteria: a statement is left as it is unless these are all that it consists of.
+values and criteria: a statement that consists of anything else has no plan.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ _MORE_THAN_KEYS = "WHERE with more than columns that equal parameters"
 
 
 class _Simple:
-    """The statement's table, values and criteria, and nothing else that may be in it."""
+    """The statement's table, values and criteria, without anything else."""
 
     def __init__(self, compiled: Any) -> None:
         statement = compiled.compile_state.statement
@@ -134,7 +134,7 @@ def _key(term: Any, table: Table, plain: Any) -> tuple[Any, str]:
 
 
 def _check_changes(compiled: Any, simple: Any, keys: set[Any]) -> None:
-    """Raise unless each row is changed by itself, and into what only its own values say."""
+    """Raise unless each row is changed on its own, and by its own values only."""
     if not keys:
         raise NoPlan(_MORE_THAN_KEYS)
     given = {*simple.values, *(compiled.column_keys or ())}

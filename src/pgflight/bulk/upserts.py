@@ -1,7 +1,7 @@
-"""Which ON CONFLICT DO UPDATE does to many rows at once what it does to one after the other.
+"""Which ON CONFLICT DO UPDATE has the same effect on many rows at once as on one after the other.
 
-That is so if no row meets another of the same statement: their values for the conflict's target
-are different, and stay so.  Asked by :mod:`pgflight.bulk.insert_plan`.
+That is so if no row conflicts with another of the same statement: their values for the conflict's
+target are different, and stay different.  Used by :mod:`pgflight.bulk.insert_plan`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _UNBOUND_TARGET = "a conflict target that is not bound"
 def target_of(compiled: Any, clause: Any) -> list[int]:
     """Return the places, from 0, of the parameters that are stored in the conflict's target.
 
-    Raises NoPlan where rows may meet, or nobody can tell.
+    Raises NoPlan if rows may conflict, or if that cannot be decided.
     """
     table = table_of(compiled.compile_state.statement)
     if table is None:
@@ -52,7 +52,7 @@ def _columns(table: Table, clause: Any) -> list[Any]:
 
 
 def _column(table: Table, named: Any) -> Any:
-    """Return the column of ``table`` that is meant by it or by its key."""
+    """Return the column of ``table`` that is given, or named by its key."""
     if isinstance(named, elements.ClauseElement):
         named = statements.without_annotations(named)
     column = table.c.get(named) if isinstance(named, str) else named
@@ -62,7 +62,7 @@ def _column(table: Table, named: Any) -> Any:
 
 
 def _is_excluded(value: Any, column: Any) -> bool:
-    """Tell whether a column is set to what is there: the value that made the conflict."""
+    """Tell whether a column is set to its present value: the one that caused the conflict."""
     return (
         isinstance(value, Column)
         and value.key == column.key

@@ -1,7 +1,7 @@
 """`doctor`: is this environment sound, and does pgflight work with that server?
 
-Called by `pgflight.__main__`. Prints one line per finding and returns 1 when one of them is wrong;
-interpreted Python or the public driver level are slower, not wrong.
+Called by `pgflight.__main__`. Prints one line per finding and returns 1 if one of them is wrong;
+the interpreted form and the public driver level are slower, not wrong.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def add_doctor_arguments(parser: argparse.ArgumentParser) -> None:
 def doctor(arguments: argparse.Namespace) -> int:
     """Print what was found and return the exit code.
 
-    Raises CommandError when --url is no URL of a PostgreSQL server.
+    Raises CommandError if --url is not the URL of a PostgreSQL server.
     """
     url = None if arguments.url is None else server_url(arguments.url)
     facts = environment_facts()
@@ -35,7 +35,7 @@ def doctor(arguments: argparse.Namespace) -> int:
         _print(fact)
     if url is not None and all(fact.good for fact in facts):
         print(f"\nserver: {shown(url)}")
-        # Only when the packages are there can the checks be imported.
+        # The checks can only be imported if the packages are there.
         from pgflight.cli.server_checks import CHECKS, run_check
 
         for check in CHECKS:
@@ -43,14 +43,14 @@ def doctor(arguments: argparse.Namespace) -> int:
             _print(fact)
             facts.append(fact)
             if check is CHECKS[0] and not fact.good:
-                break  # the others would only repeat that it cannot be reached
+                break  # the others would only say again that the server cannot be reached
     wrong = sum(not fact.good for fact in facts)
     print(f"\n{wrong} of {len(facts)} wrong" if wrong else f"\nall {len(facts)} good")
     return 1 if wrong else 0
 
 
 def environment_facts() -> list[Fact]:
-    """Look at versions, form, driver level and the dialect itself."""
+    """Return the facts about versions, form, driver level and the dialect itself."""
     facts: list[Fact] = []
     try:
         for name, version in environment.versions().items():
@@ -91,7 +91,7 @@ def _dialect_fact() -> Fact:
 
 
 def one_line_of_import(error: BaseException) -> str:
-    """Return what `error` says as one line; SQLAlchemy may be the package that is missing."""
+    """Return the message of `error` as one line; SQLAlchemy may be the missing package."""
     return " ".join(str(error).split()) or type(error).__name__
 
 

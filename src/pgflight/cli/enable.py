@@ -1,8 +1,8 @@
 """`enable`, `disable` and `status`: the start-up hook of one environment's site-packages.
 
-Called by `pgflight.__main__`. The hook is a copy of `pgflight/_autostart.py` and the file or files
-by which the interpreter calls it: a .pth file with one import line, and from Python 3.15 on a
-.start file (PEP 829), which then replaces that line.
+Called by `pgflight.__main__`. The hook is a copy of `pgflight/activation/start_up_hook.py` and the
+file or files that make the interpreter call it: a .pth file with one import line, and from Python
+3.15 on a .start file (PEP 829), which then replaces that line.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _MODULE = "_pgflight_enable"
 _PTH = "pgflight-enable.pth"
 _START = "pgflight-enable.start"
 _NOTE = "# Written by `python -m pgflight enable`; `python -m pgflight disable` removes it.\n"
-# The line guards itself: somebody may have removed the module and left this file.
+# The line must not fail: the module may have been removed and this file left behind.
 _PTH_LINE = (
     f'import sys; exec("try:\\n import {_MODULE}\\nexcept ImportError:\\n pass\\n'
     f'else:\\n {_MODULE}.start()")\n'
@@ -70,7 +70,7 @@ def disable(arguments: argparse.Namespace) -> int:
 
 
 def status(arguments: argparse.Namespace) -> int:
-    """Print what serves postgresql+asyncpg in this environment; 1 when something is wrong."""
+    """Print what serves postgresql+asyncpg in this environment; return 1 if something is wrong."""
     directory = target_directory()
     serving = environment.serving_class(directory)
     facts = [environment.Fact("environment", True, f"{sys.prefix} (site-packages: {directory})")]
@@ -108,7 +108,7 @@ def _hook_fact(serving: environment.Fact) -> environment.Fact:
 
 
 def hook_files(python: tuple[int, ...] = sys.version_info[:2]) -> dict[str, str]:
-    """Return the name and text of each file of the hook for that version of Python."""
+    """Return the name and text of each file of the hook for this version of Python."""
     source = Path(str(start_up_hook.__file__)).read_text("utf-8")
     files = {f"{_MODULE}.py": source}
     if python >= (3, 15):
@@ -118,9 +118,9 @@ def hook_files(python: tuple[int, ...] = sys.version_info[:2]) -> dict[str, str]
 
 
 def write_hook(directory: Path) -> list[Path]:
-    """Write the files of the hook that are missing or differ and return them.
+    """Write the files of the hook that are missing or differ, and return them.
 
-    Raises CommandError when `directory` cannot be written; nothing is left half done.
+    Raises CommandError if `directory` cannot be written; nothing is left half done.
     """
     written: list[Path] = []
     try:
@@ -132,7 +132,7 @@ def write_hook(directory: Path) -> list[Path]:
     except OSError as error:
         _withdraw(written)
         raise _not_writable(directory, error) from error
-    # Compiled now, as many a container runs with PYTHONDONTWRITEBYTECODE=1 and would compile it at
+    # Compiled now: many containers run with PYTHONDONTWRITEBYTECODE=1 and would compile it at
     # every start: 2 ms instead of 0.3 ms.
     with contextlib.suppress(OSError):
         py_compile.compile(str(directory / f"{_MODULE}.py"), quiet=2)
@@ -140,9 +140,9 @@ def write_hook(directory: Path) -> list[Path]:
 
 
 def remove_hook(directory: Path) -> list[Path]:
-    """Remove the files of the hook, the one that starts it first, and return those there were.
+    """Remove the files of the hook, the one that starts it first, and return those removed.
 
-    Raises CommandError when `directory` cannot be written.
+    Raises CommandError if `directory` cannot be written.
     """
     removed = []
     try:
@@ -170,7 +170,7 @@ def hook_paths() -> list[Path]:
 def target_directory() -> Path:
     """Return the site-packages directory that the hook of the running environment belongs in.
 
-    It is the user's own one where pgflight itself was installed there (`pip install --user`).
+    It is the user's own one if pgflight itself is installed there (`pip install --user`).
     """
     if site.ENABLE_USER_SITE:
         user = Path(site.getusersitepackages())

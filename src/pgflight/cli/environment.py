@@ -1,6 +1,6 @@
 """Facts about the running Python environment: versions, form in use, driver level, CPU.
 
-`status`, `doctor` and the report of `demo` ask here.
+Used by `status`, `doctor` and the report of `demo`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ SUPPORTED: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
 }
 """Package -> (oldest version that is supported, first version that is not)."""
 
-# In a process of its own, started the way a program is: what serves the URL there?
+# Run in a process of its own, started the way a program is: what serves the URL there?
 _PROBE = (
     "from sqlalchemy.dialects import registry\n"
     "cls = registry.load('postgresql.asyncpg')\n"
@@ -27,7 +27,7 @@ _PROBE = (
 
 
 class Fact(NamedTuple):
-    """One thing that was looked at: `good` is False when it is wrong, not merely slower."""
+    """One finding: `good` is False if it is wrong, not merely slower."""
 
     name: str
     good: bool
@@ -35,7 +35,7 @@ class Fact(NamedTuple):
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of Python, SQLAlchemy, asyncpg and ours; ImportError if one is gone."""
+    """Return the versions of Python and of the packages; raise ImportError if one is missing."""
     import asyncpg
     import sqlalchemy
 
@@ -96,8 +96,8 @@ def pipeline_fact() -> Fact:
 def serving_class(directory: Path) -> Fact:
     """Start a Python of this environment and say which class serves postgresql+asyncpg there.
 
-    It runs in `directory` (site-packages), so that pgflight is not found by the luck of standing
-    in its source tree.
+    It runs in `directory` (site-packages), so that pgflight is not found just because the current
+    directory is its source tree.
     """
     try:
         probe = subprocess.run(
@@ -121,7 +121,7 @@ def is_ours(class_name: str) -> bool:
 
 
 def cpu_name() -> str:
-    """Return the processor's name as the system gives it."""
+    """Return the processor's name as the system reports it."""
     try:
         text = Path("/proc/cpuinfo").read_text(errors="replace")
     except OSError:

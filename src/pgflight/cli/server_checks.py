@@ -23,11 +23,11 @@ from pgflight.cli.target import one_line
 
 
 class Wrong(Exception):
-    """The server answered, and the answer is not what it has to be."""
+    """The server answered, and the answer is not the expected one."""
 
 
 class Check(NamedTuple):
-    """`run` returns what to print; it raises Wrong or lets the driver's error out."""
+    """`run` returns what to print; it raises Wrong, or lets the driver's error pass."""
 
     name: str
     run: Callable[[AsyncEngine], Awaitable[str]]
@@ -45,7 +45,7 @@ async def run_check(check: Check, url: URL, seconds: float) -> Fact:
         return Fact(check.name, False, f"no answer within {seconds:g} seconds")
     except Wrong as error:
         return Fact(check.name, False, str(error))
-    # Not only database errors: a TLS file that is missing is an OSError.
+    # Not only database errors: a missing TLS file is an OSError.
     except Exception as error:
         return Fact(check.name, False, one_line(error))
     finally:
@@ -85,7 +85,7 @@ async def _prepared(engine: AsyncEngine) -> str:
     times = 12
     statement = select(bindparam("value", type_=Integer) + 1)
     for number in range(times):
-        # A transaction each: a pooler between us may choose another server connection every time.
+        # A transaction each: a pooler in between may choose another server connection each time.
         try:
             async with engine.begin() as connection:
                 found = await connection.scalar(statement, {"value": number})

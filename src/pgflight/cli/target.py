@@ -1,7 +1,7 @@
 """The server that a command was pointed at: `--url`, checked before anything connects.
 
 `demo` and `doctor` call server_url(); `pgflight.__main__` turns CommandError into exit code 2.
-This module imports SQLAlchemy only when a URL is parsed.
+SQLAlchemy is imported only when a URL is parsed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class CommandError(Exception):
 def server_url(text: str) -> URL:
     """Parse `text` as a PostgreSQL URL; the driver in it, if any, becomes the built-in one.
 
-    Raises CommandError, naming no password, when it is not one or names another driver.
+    Raises CommandError, without the password, if it is not one or names another driver.
     """
     from sqlalchemy.engine import make_url
     from sqlalchemy.exc import ArgumentError
@@ -49,7 +49,7 @@ def shown(url: URL) -> str:
 
 
 def one_line(error: BaseException) -> str:
-    """Return what `error` says as one line; a driver's error is taken out of SQLAlchemy's."""
+    """Return the message of `error` as one line; of SQLAlchemy's errors, that of the driver's."""
     from sqlalchemy.exc import DBAPIError
 
     cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error

@@ -78,7 +78,7 @@ READ_ONLY_TRANSACTION = "25006"
 
 
 class PGDialect_asyncpg(InitializingDialect, BulkDialect, InListDialect, IsolationDialect):
-    """PostgreSQL through asyncpg; takes the place of SQLAlchemy's class of the same name."""
+    """PostgreSQL through asyncpg; replaces SQLAlchemy's class of the same name."""
 
     driver = "asyncpg"
     is_async = True
@@ -134,7 +134,7 @@ class PGDialect_asyncpg(InitializingDialect, BulkDialect, InListDialect, Isolati
 
     @classmethod
     def import_dbapi(cls) -> Any:
-        """Return a PEP 249 face of asyncpg for one dialect."""
+        """Return a PEP 249 module over asyncpg for one dialect."""
         return AsyncAdapt_asyncpg_dbapi(asyncpg)
 
     @classmethod
@@ -156,7 +156,7 @@ class PGDialect_asyncpg(InitializingDialect, BulkDialect, InListDialect, Isolati
 
     @classmethod
     def load_provisioning(cls) -> None:
-        """Load SQLAlchemy's own test-suite provisioning for PostgreSQL, which serves here, too."""
+        """Load SQLAlchemy's own test-suite provisioning for PostgreSQL, which fits here, too."""
         if cls.__module__ == __name__:
             PGDialect.load_provisioning()  # type: ignore[no-untyped-call]
         else:
@@ -176,18 +176,18 @@ class PGDialect_asyncpg(InitializingDialect, BulkDialect, InListDialect, Isolati
         return tuple(int(part) for part in parts if part.isdigit())
 
     def create_connect_args(self, url: Any) -> tuple[Sequence[Any], dict[str, Any]]:
-        """Return the arguments of ``dbapi.connect()`` for ``url``; ArgumentError where it errs."""
+        """Return the arguments of ``dbapi.connect()`` for ``url``; raise ArgumentError."""
         return [], self._take_threshold(connect_arguments(url))
 
     # life and death of connections
 
     @classmethod
     def engine_created(cls, engine: Any) -> None:
-        """Have the pool replace connections that were closed while they lay in it."""
+        """Have the pool replace connections that were closed while not in use."""
         event.listen(engine, "checkout", refuse_lost)
 
     def on_connect(self) -> Callable[[Any], None]:
-        """Return the function that sets a new DBAPI connection up: codecs, engine's generation."""
+        """Return the function that sets up a new DBAPI connection: codecs, schema generation."""
         inherited = super().on_connect()
 
         def set_up(conn: Any) -> None:
@@ -206,7 +206,7 @@ class PGDialect_asyncpg(InitializingDialect, BulkDialect, InListDialect, Isolati
             try:
                 set_up(conn)
             except BaseException:
-                conn.terminate()  # the pool has not got it yet, and would leave it open
+                conn.terminate()  # the pool does not know it yet, and would leave it open
                 raise
 
         return connect
@@ -240,11 +240,11 @@ class PGDialect_asyncpg(InitializingDialect, BulkDialect, InListDialect, Isolati
         close_unfit(dbapi_connection)
 
     def is_disconnect(self, e: Any, connection: Any, cursor: Any) -> bool:
-        """Tell whether an error means that the connection, and so the pool, is of no more use.
+        """Tell whether an error means that the connection, and so the pool, is unusable.
 
         A closed connection; the server's shutdown and connection exceptions; a write refused
         as read-only (25006) on a session that the program did not make read-only: the server
-        behind the connection is no primary any more.
+        behind the connection is no longer the primary.
         """
         state = getattr(e, "sqlstate", None) or ""
         if state in DISCONNECT_STATES or state.startswith(CONNECTION_EXCEPTION_CLASS):

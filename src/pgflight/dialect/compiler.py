@@ -1,7 +1,7 @@
 """Statement compiler and identifier preparer of the dialect.
 
-PostgreSQL's own serve, but for inserts of many rows and for IN lists; the names exist so that they
-can be subclassed and looked up.
+They are PostgreSQL's own, except for inserts of many rows and for IN lists; the names exist so that
+they can be subclassed and looked up.
 """
 
 from __future__ import annotations

@@ -113,9 +113,9 @@ def looked_up(
 def json_binder(json_type: Any, dialect: Any) -> Callable[[Any], str | None] | None:
     """Return SQLAlchemy's bind processor of a JSON type in one piece with json.dumps.
 
-    None where it would be another one: a serializer of the program's own, a json.dumps that was
-    replaced (SQLAlchemy keeps the one it finds now; a later one is used from then on), a dialect
-    that wants no serializing or its text processed, a type that makes its processors itself.
+    None if it would be another one: the program has its own serializer, json.dumps was replaced
+    (SQLAlchemy keeps the one that it finds now; a later one is used from then on), the dialect
+    wants no serializing or processes the text, or the type makes its processors itself.
     """
     if (
         not _KNOWN
@@ -132,7 +132,7 @@ def json_binder(json_type: Any, dialect: Any) -> Callable[[Any], str | None] | N
 def json_literal(json_type: Any, dialect: Any) -> Callable[[Any], str]:
     """Return the function that renders a JSON value as a SQL literal.
 
-    A serializer that returns bytes is served as one that returns text.
+    A serializer may return bytes instead of text.
     """
     text_type: Any = sqltypes.String()
     literal = text_type.literal_processor(dialect)

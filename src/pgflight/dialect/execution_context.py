@@ -24,13 +24,13 @@ class PGExecutionContext_asyncpg(BulkParameters):
     """Runs one statement on an adapted connection."""
 
     def pre_exec(self) -> None:
-        """Have the cursor return tuples, where making them is cheaper than what reads records."""
+        """Have the cursor return tuples, if making them is cheaper than reading records."""
         self.cursor._as_tuples = _OWN_ROWS  # type: ignore[attr-defined]
 
     if capability.has(Feature.RESULTS):
 
         def _setup_result_proxy(self) -> Any:
-            """Return the result; of our own class wherever it is a cursor's."""
+            """Return the result; of our own class if it reads a cursor."""
             options = self.execution_options
             compiled: Any = self.compiled
             if (

@@ -2,8 +2,8 @@
 
 A base of the dialect.  SQLAlchemy asks for version, schema, isolation level and string syntax one
 by one, in a transaction: ten round trips.  Here one statement outside a transaction fetches
-all four beforehand, and SQLAlchemy's own code, and whatever a derived dialect overrides of it,
-runs as ever with these answers at hand.
+all four beforehand; SQLAlchemy's own code, and whatever a derived dialect overrides of it, then
+runs as usual with these answers.
 """
 
 from __future__ import annotations
@@ -31,23 +31,23 @@ _CONFIRM = (
     " SELECT 1 / (pg_catalog.current_setting('transaction_isolation') = '{lower}')::int;"
     " ROLLBACK"
 )
-"""Fails where a transaction of the level cannot begin, or has another level than it asked for."""
+"""Fails if a transaction of the level cannot begin, or gets a level that was not requested."""
 
 
 class Answers(NamedTuple):
-    """What one server said to :data:`QUESTION`."""
+    """One server's answer to :data:`QUESTION`."""
 
     version: str
     schema: str | None
     isolation: str | None
-    """In lower case; ``None`` where only a transaction of the engine's own level can tell."""
+    """In lower case; ``None`` if only a transaction of the engine's own level can tell."""
     conforming: str
 
 
 class InitializingDialect(PGDialect):
     """PostgreSQL's dialect with an :meth:`initialize` of two round trips instead of ten.
 
-    Three where the engine has an isolation level of its own.
+    Three if the engine has an isolation level of its own.
     """
 
     _told: tuple[Any, Answers] | None = None  # the connection in initialize(), and its answers
@@ -55,7 +55,7 @@ class InitializingDialect(PGDialect):
     def initialize(self, connection: Any) -> None:
         """Learn the server's version and defaults from the engine's first connection.
 
-        Raises what SQLAlchemy's own does, and asks as it does where the one statement fails.
+        Raises the same errors as SQLAlchemy's own, and asks as it does if the one statement fails.
         """
         self._told = _ask(connection) if _KNOWN else None
         try:
@@ -68,13 +68,13 @@ class InitializingDialect(PGDialect):
         return told[1] if told is not None and told[0] is dbapi_connection else None
 
     def _knowing(self, connection: Any) -> Any:
-        """Return ``connection``, in `initialize()` one that knows the answers already."""
+        """Return ``connection``; in `initialize()`, one that knows the answers already."""
         if self._told is None:
             return connection
         answers = self._answers(connection.connection.dbapi_connection)
         return connection if answers is None else _KnowingConnection(connection, answers)
 
-    # A dialect that stands between this class and PGDialect gets the connection as it is.
+    # A dialect between this class and PGDialect gets the connection unchanged.
 
     def _get_server_version_info(self, connection: Any) -> Any:
         inherited: Any = super()._get_server_version_info
@@ -142,9 +142,9 @@ class _KnowingConnection:
 def _ask(connection: Any) -> tuple[Any, Answers] | None:
     """Return the DBAPI connection and its server's answers, ``None`` to ask one by one.
 
-    That is the way for a connection that is not ours, for one on which a listener has begun a
-    transaction (a failure would abort it), and for a server that cannot answer: it is then
-    asked again by SQLAlchemy, so that an error is reported as ever.
+    That is done for a connection that is not ours, for one on which a listener has begun a
+    transaction (a failure would abort it), and for a server that cannot answer: SQLAlchemy then
+    asks it again, so that an error is reported as usual.
     """
     adapted = connection.connection.dbapi_connection
     if (
@@ -178,8 +178,7 @@ async def _answers_of(adapted: AsyncAdapt_asyncpg_connection) -> Answers | None:
 async def _confirmed(connection: Any, level: str) -> str | None:
     """Return ``level`` if transactions can begin in it and say so themselves, else ``None``.
 
-    Some forks answer with another level than was asked for, and a hot standby refuses
-    SERIALIZABLE.
+    Some forks answer with a level that was not requested, and a hot standby refuses SERIALIZABLE.
     """
     try:
         await connection.execute(_CONFIRM.format(upper=level.upper(), lower=level))

@@ -1,6 +1,6 @@
 """How a connection's transactions begin: isolation level, READ ONLY, DEFERRABLE.
 
-A base of the dialect; the adapted connection puts what is set here into its next BEGIN.
+A base of the dialect; what is set here goes into the connection's next BEGIN.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ ISOLATION_LEVELS = {
 
 
 class IsolationDialect(PGDialect):
-    """The dialect's part that reads and sets the characteristics of transactions."""
+    """The part of the dialect that reads and sets the characteristics of transactions."""
 
     supports_statement_cache = True
 

@@ -1,4 +1,4 @@
-"""Whether a pooled connection still lives, found out without a round trip where that is possible.
+"""Whether a pooled connection is still alive, without a round trip where possible.
 
 The dialect has the pool call :func:`refuse_lost` at each checkout, asks
 :func:`was_used_recently` before it pings, and has :func:`close_unfit` close what was refused.
@@ -17,10 +17,10 @@ from ..dbapi.connection import AsyncAdapt_asyncpg_connection
 from ..session.session import Session
 
 IDLE_SECONDS = 0.01
-"""A connection that was used this recently is not asked whether its socket has something to say."""
+"""The socket of a connection that was used this recently is not checked for input."""
 
 TURNS = 10
-"""Turns of the event loop in which it reads a farewell and closes the connection."""
+"""Iterations of the event loop in which it reads the server's last message and closes."""
 
 
 def refuse_lost(dbapi_connection: Any, record: Any, proxy: Any) -> None:
@@ -33,11 +33,11 @@ def refuse_lost(dbapi_connection: Any, record: Any, proxy: Any) -> None:
 
 
 def close_unfit(dbapi_connection: Any) -> None:
-    """Terminate a connection; without a farewell if that is because of an error, or closed already.
+    """Close a connection; without telling the server after an error, or if it is closed already.
 
-    SQLAlchemy's pool closes so what a checkout has refused, or what could not be reset.  A task
-    that is cancelled while it waits there keeps the connection's place in the pool until garbage
-    is collected.
+    SQLAlchemy's pool calls this for what a checkout has refused, or what could not be reset.  If a
+    task is cancelled while it waits here, the connection's place in the pool is lost until the
+    garbage collector runs.
     """
     if isinstance(dbapi_connection, AsyncAdapt_asyncpg_connection) and (
         _is_unfit(sys.exc_info()[1]) or dbapi_connection._connection.is_closed() is True
@@ -55,9 +55,9 @@ def _is_unfit(error: BaseException | None) -> bool:
 
 
 def was_used_recently(adapted: Any) -> bool:
-    """Tell whether the server answered within the ping's bypass window, and nobody hung up since.
+    """Tell whether the server answered within the ping's bypass window, and has not closed since.
 
-    False for what is no connection of ours, and where no waits are saved.
+    False for a connection that is not ours, and if no waits are saved.
     """
     if isinstance(adapted, AsyncAdapt_asyncpg_connection):
         session = adapted.session
@@ -73,7 +73,7 @@ def _is_lost(adapted: AsyncAdapt_asyncpg_connection) -> bool:
         return True
     if liveness.idle_seconds() < IDLE_SECONDS:
         return False
-    # also where a notice has arrived, which the loop takes in as well
+    # also if only a notice has arrived, which the loop reads as well
     return (
         liveness.input_pending()
         and adapted._can_wait()
@@ -82,7 +82,7 @@ def _is_lost(adapted: AsyncAdapt_asyncpg_connection) -> bool:
 
 
 async def _take_in(session: Session) -> bool:
-    """Have the loop read what has arrived; tell whether it was the end."""
+    """Have the loop read what has arrived; tell whether it was the server's last message."""
     for _ in range(TURNS):
         await asyncio.sleep(0)
         if session.connection.is_closed() or session.liveness.is_leaving():

@@ -1,7 +1,7 @@
 """Results of an execution whose rows, mappings and scalars are made by the compiled pieces.
 
-Made by the execution context.  A result that is more than plain rows (echo, uniqueness, a choice
-of columns, sentinel columns) takes SQLAlchemy's own way, method by method.
+Made by the execution context.  A result that needs more than its rows (echo, uniqueness, a choice
+of columns, sentinel columns) uses SQLAlchemy's own methods, each where it is needed.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class PgflightCursorResult(CursorResult[Any]):
             attributes[_MEMOIZED] = _ROW_GETTER_ALONE
 
     def _plain(self) -> Any:
-        """Return the row factory, None where rows need more than it does."""
+        """Return the row factory, None if rows need more than it does."""
         factory = self.__dict__.get(_FACTORY)
         if factory is None:
             return None
@@ -83,7 +83,7 @@ class PgflightCursorResult(CursorResult[Any]):
         return factory if factory.parent is metadata and uniqueness is None else None
 
     def _buffered(self) -> Any:
-        """Return the cursor if its rows wait in memory, to be taken as they are; else None."""
+        """Return the cursor if its rows are in memory and can be taken unchanged; else None."""
         cursor: Any = self.cursor
         if (
             self.cursor_strategy is results.default_fetch

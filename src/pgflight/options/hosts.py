@@ -38,8 +38,8 @@ def addresses(
     """Return asyncpg's ``host`` and ``port``, as far as they are given.
 
     ``query`` is searched for ``host``, ``port`` and ``hostaddr``; ``host`` and ``port`` are
-    those before the query, which a host in the query replaces.  Several hosts without any port
-    have none in the result, either: asyncpg then takes PGPORT, or 5432.  Raises ArgumentError.
+    those before the query, which a host in the query replaces.  For several hosts without any
+    port the result has no port: asyncpg then uses PGPORT, or 5432.  Raises ArgumentError.
     """
     hosts = _host_option(query, host)
     ports = _port_option(query.get("port"))
@@ -81,7 +81,7 @@ def shuffled(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def only_sockets(arguments: Mapping[str, Any]) -> bool:
-    """Tell whether every host is a socket directory, so that TLS has no place."""
+    """Tell whether every host is a socket directory, where TLS is not used."""
     hosts = arguments.get("host")
     if not hosts or arguments.get("dsn"):
         return False
@@ -90,14 +90,14 @@ def only_sockets(arguments: Mapping[str, Any]) -> bool:
 
 
 def host_from_address(host: Any, hostaddr: str) -> str | list[str]:
-    """Return ``hostaddr`` as asyncpg's host; raise ArgumentError unless it is all there is.
+    """Return ``hostaddr`` as asyncpg's host; raise ArgumentError where ``host`` is given, too.
 
-    libpq connects to the one and verifies the other; asyncpg has a single name for both.
+    libpq connects to the address and verifies the name; asyncpg has a single name for both.
     """
     if host:
         raise ArgumentError(
-            f"hostaddr={hostaddr!r} beside host={host!r} cannot be had: asyncpg connects to the "
-            "name that it verifies; leave hostaddr out"
+            f"hostaddr={hostaddr!r} beside host={host!r} is not supported: asyncpg connects to "
+            "the name that it verifies; leave hostaddr out"
         )
     found = hostaddr.split(",")
     for address in found:
@@ -105,8 +105,8 @@ def host_from_address(host: Any, hostaddr: str) -> str | list[str]:
             ipaddress.ip_address(address)
         except ValueError:
             raise ArgumentError(
-                f"hostaddr={hostaddr!r} is not valid: {address!r} is no IP address; write a name "
-                "as host"
+                f"hostaddr={hostaddr!r} is not valid: {address!r} is not an IP address; write a "
+                "name as host"
             ) from None
     return found[0] if len(found) == 1 else found
 
@@ -120,7 +120,7 @@ def _host_option(
         text = hostaddr if isinstance(hostaddr, str) else ",".join(hostaddr)
         return ",".join(_as_list(host_from_address(given or host, text)))
     if given is None:
-        # SQLAlchemy leaves %2Fvar%2Frun%2Fpostgresql as it stands in the URL
+        # SQLAlchemy does not decode %2Fvar%2Frun%2Fpostgresql
         return host and urllib.parse.unquote(host)
     return given if isinstance(given, str) else tuple(given)
 

@@ -2,8 +2,8 @@
 
 Used by :mod:`pgflight.options.table`.
 
-A kind turns what a person wrote (text in a URL, any object in ``connect_args``) into the value
-that the rest of pgflight works with.  A value that is already right comes back unchanged, so that
+A kind converts what a person wrote (text in a URL, any object in ``connect_args``) to the value
+that the rest of pgflight works with.  A value that is already converted is returned unchanged, so
 a value may pass through its kind twice.
 """
 
@@ -27,7 +27,7 @@ _FALSE = frozenset({"false", "off", "no", "0", "f", "n"})
 
 
 class Refusal(Exception):
-    """A value that is understood and cannot be honoured; the text says why and what to do."""
+    """A value that is understood but not supported; the text says why, and what to do."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Kind:
     """A type of value: how to say what is expected, and how to get there.
 
     ``convert`` raises ValueError or TypeError for a value that makes no sense, and
-    :class:`Refusal` for one that makes sense and cannot be had.
+    :class:`Refusal` for one that makes sense but is not supported.
     """
 
     expects: str
@@ -175,7 +175,7 @@ PASSWORD = Kind("text, or a callable or async callable that returns it", _passwo
 PATH = Kind("the path of a file", _path, "/path/to/file")
 FLAG = Kind("true or false", _flag, "true")
 SECONDS = Kind("a number of seconds greater than 0", _seconds, "30")
-PATIENCE = Kind("a number of seconds, 0 to wait for ever", _patience, "10")
+PATIENCE = Kind("a number of seconds, 0 to wait forever", _patience, "10")
 LIFETIME = Kind("a number of seconds, 0 for no limit", _lifetime, "300")
 WINDOW = Kind("a number of seconds, 0 to ping at every checkout", _lifetime, "0.5")
 THRESHOLD = Kind("a number of elements, 0 or none for never", _threshold, "10")
@@ -225,7 +225,7 @@ def choice(
     def convert(value: Any) -> str:
         if isinstance(value, Enum):
             value = value.value
-        # True and 1 are written by programs, not by people
+        # programs pass True and 1, people write words
         word = str(int(value)) if isinstance(value, (bool, int)) else _text(value)
         if word.lower() in no:
             raise Refusal(no[word.lower()])

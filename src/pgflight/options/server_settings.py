@@ -41,8 +41,8 @@ def server_settings(options: Mapping[str, Any]) -> dict[str, str]:
 def parse_options(text: str) -> dict[str, str]:
     """Return the settings in libpq's ``options``: ``-c name=value`` and ``--name=value``.
 
-    A backslash makes the next character an ordinary one.  Words for a proxy stay together under
-    the key ``options``.  Raises ArgumentError for anything else.
+    A backslash takes any special meaning from the next character.  Words for a proxy stay together
+    under the key ``options``.  Raises ArgumentError for anything else.
     """
     settings: dict[str, str] = {}
     for_a_proxy: list[str] = []

@@ -1,4 +1,4 @@
-"""Connection service files: options kept under a name outside of the program.
+"""Connection service files: options kept under a name outside the program.
 
 :mod:`pgflight.options.url` calls :func:`service_options`.  asyncpg reads such a file only when it
 is also given a DSN (found in 0.31 and 0.32: ``asyncpg.connect(service="x")`` ignores it), drops the
@@ -26,7 +26,7 @@ def service_options(name: str, file: str | None) -> dict[str, Any]:
     """Return the options of service ``name``, coerced, under their own names.
 
     ``file`` is the file to read; without it PGSERVICEFILE, the user's file and the one in
-    PGSYSCONFDIR are looked at, as by libpq.  Raises ArgumentError when there is no such service.
+    PGSYSCONFDIR are read, as by libpq.  Raises ArgumentError if there is no such service.
     """
     candidates = list(_files(file))
     for path in candidates:

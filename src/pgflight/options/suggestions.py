@@ -42,14 +42,14 @@ ELSEWHERE: dict[str, str] = {
 
 
 def nearest_option(name: str) -> str | None:
-    """Return the known option whose name is most like ``name``, if any is."""
+    """Return the known option whose name is most similar to ``name``, None if none is."""
     spelt = {_plain(known): known for known in OPTIONS}
     found = difflib.get_close_matches(_plain(name), spelt, n=1)
     return spelt[found[0]] if found else None
 
 
 def unknown_option(name: str, place: str) -> ArgumentError:
-    """Return the error for the option ``name`` that ``place`` has and pgflight does not know."""
+    """Return the error for ``name``, an option in ``place`` that pgflight does not know."""
     start = f"Unknown option {name!r} {place}"
     if name in ELSEWHERE:
         return ArgumentError(f"{start}: {ELSEWHERE[name]}")

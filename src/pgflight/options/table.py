@@ -1,4 +1,4 @@
-"""The table of every connect option: what it is called, what it may be and where it goes.
+"""The table of every connect option: its name, its possible values and where it goes.
 
 :mod:`pgflight.options.url` reads the table, :mod:`pgflight.options.service_files` and
 :mod:`pgflight.options.suggestions` look up names. The names are those of libpq (its documentation's
@@ -47,12 +47,12 @@ class Option:
     secret: bool = False
 
     def coerce(self, value: Any, place: str) -> Any:
-        """Return ``value`` in its right type; raise ArgumentError naming it, ``place`` and fix."""
+        """Return ``value`` converted; raise ArgumentError naming it, ``place`` and the fix."""
         shown = f"{self.name}={'...' if self.secret else value!r} {place}"
         try:
             return self.kind.convert(value)
         except Refusal as refusal:
-            raise ArgumentError(f"{shown} cannot be had: {refusal}") from None
+            raise ArgumentError(f"{shown} is not supported: {refusal}") from None
         except (TypeError, ValueError):
             example = f", for example {self.name}={self.kind.example}" if self.kind.example else ""
             raise ArgumentError(
@@ -78,7 +78,7 @@ _WALSENDER: dict[str, str] = dict.fromkeys(("on", "true", "yes", "1", "database"
 _PROTOCOL_32 = "asyncpg speaks protocol 3.0; leave min_protocol_version out"
 
 
-# one option a line or two: a table to be read across
+# one or two lines per option, to be read as a table
 # fmt: off
 def _table() -> Iterator[Option]:
     to = Target
@@ -106,7 +106,7 @@ def _table() -> Iterator[Option]:
     yield option("timeout", kinds.SECONDS, to.ARGUMENT,
                  "seconds to wait for a connection, all hosts together", "asyncpg")
     yield option("connect_timeout", kinds.PATIENCE, to.ARGUMENT,
-                 "the same, 0 or less to wait for ever", "libpq", alias_of="timeout")
+                 "the same, 0 or less to wait forever", "libpq", alias_of="timeout")
     yield option("command_timeout", kinds.SECONDS, to.ARGUMENT,
                  "seconds that a statement may take", "asyncpg")
     yield option("statement_cache_size", whole(example=0), to.ARGUMENT,
@@ -117,7 +117,7 @@ def _table() -> Iterator[Option]:
                  "length of the longest statement that asyncpg keeps, 0 for any", "asyncpg")
     yield option("target_session_attrs",
                  choice("any", "read-write", "read-only", "primary", "standby", "prefer-standby"),
-                 to.ARGUMENT, "which of several hosts will do", "libpq 10, asyncpg 0.28")
+                 to.ARGUMENT, "which of several hosts to use", "libpq 10, asyncpg 0.28")
     yield option("krbsrvname", kinds.TEXT, to.ARGUMENT, "Kerberos service name",
                  "libpq, asyncpg 0.30")
     yield option("gsslib", choice("gssapi", "sspi"), to.ARGUMENT, "library for Kerberos",
@@ -140,7 +140,7 @@ def _table() -> Iterator[Option]:
     yield option("application_name", kinds.TEXT, to.SETTING, "what pg_stat_activity shows",
                  "libpq 9.0")
     yield option("fallback_application_name", kinds.TEXT, to.SETTING,
-                 "application_name where none is given", "libpq 9.0")
+                 "application_name if none is given", "libpq 9.0")
 
     yield option("ssl", kinds.SSL, to.TLS, "true (as verify-full, with the system's roots), "
                  "false, an sslmode or an SSLContext", "asyncpg")
@@ -184,7 +184,7 @@ def _table() -> Iterator[Option]:
     yield option("ping_bypass_window", kinds.WINDOW, to.DIALECT,
                  "seconds after its last use in which a connection is not pinged", "pgflight")
     yield option("in_array_threshold", kinds.THRESHOLD, to.ENGINE,
-                 "elements from which on an IN list is sent as one array", "pgflight")
+                 "number of elements from which an IN list is one array", "pgflight")
     yield option("array_insert", kinds.FLAG, to.DIALECT,
                  "whether INSERTs of many rows go through arrays", "pgflight")
     yield option("array_dml", kinds.FLAG, to.DIALECT,

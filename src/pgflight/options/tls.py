@@ -7,18 +7,18 @@ for each connection.  The meaning is that of libpq's documentation, section "SSL
 sslmode     certificate's chain server's name
 =========== =================== ===================
 disable     no TLS
-allow       plain, then TLS; verifies nothing
-prefer      TLS, then plain; verifies nothing
+allow       unencrypted, then TLS; verifies nothing
+prefer      TLS, then unencrypted; verifies nothing
 require     only with a root    no
 verify-ca   yes                 no
 verify-full yes                 yes
 =========== =================== ===================
 
-Where libpq would connect with less than what was asked for, this raises ArgumentError: a named
-file that is missing, roots under ``prefer``, options that contradict each other.  Like libpq it
-refuses a private key that others may read, and leaves TLS out on a unix socket.  ``ssl=True``
-is asyncpg's: ``verify-full`` with the system's roots, and means the same in a URL (libpq reads
-``ssl=true`` there as ``require``; the stronger reading fails aloud where it does not hold).
+Where libpq would connect with less security than requested, this raises ArgumentError: a named
+file is missing, roots are given under ``prefer``, options contradict each other.  Like libpq it
+refuses a private key that others can read, and does not use TLS on a unix socket.  ``ssl=True`` is
+asyncpg's: ``verify-full`` with the system's roots.  It means the same in a URL (where libpq reads
+``ssl=true`` as ``require``): if the stronger mode does not work, connecting fails with an error.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _CLIENT_OPTIONS = (
 
 @dataclass(frozen=True)
 class TLSOptions:
-    """The options with target TLS, as they were given; None where one was not."""
+    """The options with target TLS, as given; None for those that are not."""
 
     ssl: bool | str | SSLContext | None = None
     sslmode: str | None = None
@@ -98,8 +98,8 @@ _HOW = frozenset({"ssl", "sslmode", "sslnegotiation", "direct_tls"})
 def check_tls(options: Mapping[str, Any], *, unix: bool) -> None:
     """Raise ArgumentError for ``options`` that contradict each other or name unusable files.
 
-    What is missing altogether may still come with ``connect_args``, so it is not looked for.
-    ``unix`` says that all hosts are socket directories, where TLS is left out.
+    Options that are not given may still come with ``connect_args``, so a missing one is no error.
+    ``unix`` says that all hosts are socket directories, where TLS is not used.
     """
     tls = TLSOptions(**options)
     _check_agreement(tls)
@@ -113,9 +113,9 @@ def check_tls(options: Mapping[str, Any], *, unix: bool) -> None:
 def tls_arguments(options: Mapping[str, Any], *, unix: bool, dsn: bool) -> dict[str, Any]:
     """Return the arguments ``ssl``, ``direct_tls`` and ``dsn`` for asyncpg.connect.
 
-    ``unix`` says that all hosts are socket directories, ``dsn`` that the user has a DSN of his
-    own, which asyncpg then reads.  Files are read each time, so that renewed certificates are
-    seen.  Raises ArgumentError.
+    ``unix`` says that all hosts are socket directories, ``dsn`` that the user has given a DSN,
+    which asyncpg then reads.  Files are read each time, so that renewed certificates are used.
+    Raises ArgumentError.
     """
     if not options:
         return {}
@@ -200,18 +200,18 @@ def _check_strength(tls: TLSOptions, mode: str) -> None:
     if tls.direct and weak:
         raise ArgumentError(
             f"direct TLS needs sslmode=require, verify-ca or verify-full, not {mode}; "
-            "there is no plain connection to fall back to"
+            "there is no unencrypted connection to fall back to"
         )
     if tls.sslrootcert == "system" and mode != "verify-full":
         raise ArgumentError(
-            f"sslrootcert=system proves nothing under sslmode={mode}, since anybody can have a "
-            "certificate of a public authority; use sslmode=verify-full"
+            f"sslrootcert=system proves nothing under sslmode={mode}, since anybody can get a "
+            "certificate from a public authority; use sslmode=verify-full"
         )
     for name in ("sslrootcert", "sslcrl", "sslcrldir"):
         if weak and mode != "disable" and name in tls.files:
             raise ArgumentError(
-                f"{name}={tls.files[name]!r} would not be looked at under sslmode={mode}; "
-                "add sslmode=verify-full (or verify-ca where the name does not match)"
+                f"{name}={tls.files[name]!r} would be ignored under sslmode={mode}; "
+                "add sslmode=verify-full (or verify-ca if the name does not match)"
             )
 
 

@@ -24,7 +24,7 @@ _VERSIONS = {
 
 
 def check_files(given: Mapping[str, Any]) -> None:
-    """Raise ArgumentError for a file among the TLS options ``given`` that cannot serve."""
+    """Raise ArgumentError for a file among the TLS options ``given`` that cannot be used."""
     scratch = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     set_versions(
         scratch, given.get("ssl_min_protocol_version"), given.get("ssl_max_protocol_version")
@@ -45,11 +45,11 @@ def set_versions(context: ssl.SSLContext, oldest: str | None, newest: str | None
     high = newest or os.environ.get("PGSSLMAXPROTOCOLVERSION")
     for name in (low, high):
         if name is not None and name not in _VERSIONS:
-            raise ArgumentError(f"{name!r} is no TLS version; use one of {', '.join(_VERSIONS)}")
+            raise ArgumentError(f"{name!r} is not a TLS version; use one of {', '.join(_VERSIONS)}")
     if high is not None and _VERSIONS[high] < _VERSIONS[low]:
         raise ArgumentError(
             f"no TLS version lies between ssl_min_protocol_version={low} and "
-            f"ssl_max_protocol_version={high}; raise the one or lower the other"
+            f"ssl_max_protocol_version={high}; raise the second or lower the first"
         )
     context.minimum_version = _VERSIONS[low]
     if high is not None:
@@ -57,9 +57,9 @@ def set_versions(context: ssl.SSLContext, oldest: str | None, newest: str | None
 
 
 def roots(given: str | None, mode: str) -> str | None:
-    """Return the file of trusted roots, None where there is none and ``mode`` needs none.
+    """Return the file of trusted roots, None if there is none and ``mode`` needs none.
 
-    Raises ArgumentError where ``mode`` verifies and there is no file.
+    Raises ArgumentError if ``mode`` verifies and there is no file.
     """
     if given or os.environ.get("PGSSLROOTCERT"):
         return given or os.environ["PGSSLROOTCERT"]
@@ -70,7 +70,7 @@ def roots(given: str | None, mode: str) -> str | None:
         return None
     raise ArgumentError(
         f"sslmode={mode} has nothing to verify with: ~/.postgresql/root.crt does not exist; add "
-        "sslrootcert=/path/to/ca.pem, or sslrootcert=system where the server's certificate comes "
+        "sslrootcert=/path/to/ca.pem, or sslrootcert=system if the server's certificate comes "
         "from a public authority"
     )
 
@@ -87,7 +87,7 @@ def load_roots(context: ssl.SSLContext, file: str) -> None:
 
 
 def load_revocations(context: ssl.SSLContext, file: str | None, directory: str | None) -> None:
-    """Refuse certificates that are revoked, where a list is given or is in its usual place."""
+    """Refuse certificates that are revoked, if a list is given or is in its default place."""
     file = file or os.environ.get("PGSSLCRL")
     directory = directory or os.environ.get("PGSSLCRLDIR")
     if not file and not directory:
@@ -100,7 +100,7 @@ def load_revocations(context: ssl.SSLContext, file: str | None, directory: str |
         if context.cert_store_stats()["crl"] == before:
             raise ArgumentError(f"sslcrl={file!r} holds no revocation list; give a PEM file of one")
     if directory:
-        # OpenSSL opens the lists in it by their hashed names, when a certificate is at hand
+        # OpenSSL opens the lists in it by their hashed names, once it has a certificate to check
         _read("sslcrldir", directory, lambda: os.listdir(directory))
         context.load_verify_locations(capath=directory)
     if file or directory:
@@ -110,7 +110,7 @@ def load_revocations(context: ssl.SSLContext, file: str | None, directory: str |
 def load_client(
     context: ssl.SSLContext, certificate: str | None, key: str | None, password: str | None
 ) -> None:
-    """Load the client's certificate and key, where they are given or are in their usual place."""
+    """Load the client's certificate and key, if they are given or are in their default places."""
     key = key or os.environ.get("PGSSLKEY")
     certificate = certificate or os.environ.get("PGSSLCERT")
     if not certificate:
@@ -128,7 +128,7 @@ def load_client(
     if private:
         _check_key(private)
     try:
-        # a function, since OpenSSL would ask at the terminal for a password that is not there
+        # a function: without one, OpenSSL would ask for a missing password at the terminal
         context.load_cert_chain(chosen, private, password=lambda: password or "")
     except (OSError, ValueError) as error:
         hint = "the password does not open the key" if password else "does the key need sslpassword"
@@ -141,11 +141,11 @@ def load_client(
 def _check_key(file: str) -> None:
     """Raise ArgumentError unless ``file`` is a private key that only its owner can read.
 
-    The rule is libpq's: u=rw, or u=rw,g=r where root owns it.
+    The rule is libpq's: u=rw, or u=rw,g=r if root owns it.
     """
     found: os.stat_result = _read("sslkey", file, lambda: os.stat(file))
     if not stat.S_ISREG(found.st_mode):
-        raise ArgumentError(f"sslkey={file!r} is not a plain file; give the path of a PEM file")
+        raise ArgumentError(f"sslkey={file!r} is not a regular file; give the path of a PEM file")
     if sys.platform == "win32":
         return
     forbidden = stat.S_IRWXG | stat.S_IRWXO
@@ -154,7 +154,7 @@ def _check_key(file: str) -> None:
     if found.st_mode & forbidden:
         raise ArgumentError(
             f"sslkey={file!r} can be used by others (mode {stat.S_IMODE(found.st_mode):04o}); "
-            "run chmod 0600 on it (0640 is enough where root owns it)"
+            "run chmod 0600 on it (0640 is enough if root owns it)"
         )
     _read("sslkey", file, lambda: Path(file).read_bytes())
 

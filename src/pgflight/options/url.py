@@ -2,9 +2,9 @@
 
 ``PGDialect_asyncpg.create_connect_args`` calls :func:`connect_arguments` when an engine is made,
 ``AsyncAdapt_asyncpg_dbapi.connect`` calls :func:`prepare_connect_kwargs` for each connection.
-Between the two the options keep the names they have in the URL, so that ``connect_args`` and
-``do_connect`` handlers replace them one by one.  What each option means is in
-:mod:`pgflight.options.table`.
+Between the two, options keep the names that they have in the URL, so that ``connect_args`` and
+``do_connect`` handlers can replace them one by one.  :mod:`pgflight.options.table` says what each
+option means.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _IN_CREATE_ENGINE = "in create_engine()"
 
 
 class PreparedArguments(NamedTuple):
-    """What a connection is made with."""
+    """The arguments and socket options that a connection is made with."""
 
     kwargs: dict[str, Any]
     """asyncpg.connect's arguments, and those of SQLAlchemy's dialect under their own names."""
@@ -41,7 +41,7 @@ class PreparedArguments(NamedTuple):
 
 
 def connect_arguments(url: URL) -> dict[str, Any]:
-    """Return every option of ``url``, checked and in its right type, under its own name.
+    """Return every option of ``url``, checked and converted, under its own name.
 
     Only names with a synonym in asyncpg change (``dbname`` to ``database``, ``connect_timeout``
     to ``timeout``).  Raises ArgumentError naming the option, the value and the fix.
@@ -57,7 +57,7 @@ def connect_arguments(url: URL) -> dict[str, Any]:
 
 
 def coerced_argument(name: str, value: Any) -> Any:
-    """Return an argument of ``create_engine()`` in its right type, ``None`` as it is.
+    """Return an argument of ``create_engine()`` converted; ``None`` stays ``None``.
 
     Raises ArgumentError naming the option, the value and the fix.
     """
@@ -68,7 +68,7 @@ def prepare_connect_kwargs(kwargs: Mapping[str, Any]) -> PreparedArguments:
     """Return what asyncpg.connect takes for ``kwargs``, and what the socket gets afterwards.
 
     ``kwargs`` is a result of :func:`connect_arguments` with ``connect_args`` laid over it.  An
-    argument that only a newer asyncpg knows passes as it is, and so does anything when
+    argument that only a newer asyncpg knows is passed unchanged, and so is any other if
     ``async_creator_fn`` receives it.  Raises ArgumentError naming the option, value and fix.
     """
     arguments = _validated(kwargs)
@@ -119,7 +119,7 @@ def _coerced(query: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _before_query(url: URL, query: Mapping[str, Any]) -> dict[str, Any]:
-    # what stands in the query replaces what stands before it, as in the built-in dialect
+    # the query overrides what is before it, as in the built-in dialect
     before = url.translate_connect_args(username="user")
     return {
         name: value
@@ -139,16 +139,16 @@ def _validated(kwargs: Mapping[str, Any]) -> dict[str, Any]:
             arguments[name] = value
         elif option.target is Target.ENGINE:
             raise ArgumentError(
-                f"{name!r} {_IN_CONNECT_ARGS} comes too late; pass it to create_engine() or in the "
-                f"URL: it is for the engine as a whole"
+                f"{name!r} {_IN_CONNECT_ARGS} is too late; pass it to create_engine() or in the "
+                f"URL: it applies to the whole engine"
             )
         elif value is None:
-            if name == "timeout":  # asyncpg's default is a minute, None is for ever
+            if name == "timeout":  # asyncpg's default is a minute, None is forever
                 arguments[name] = None
-            elif name == "prepared_statement_cache_size":  # to the built-in dialect None is none
+            elif name == "prepared_statement_cache_size":  # built-in: None is none
                 arguments[name] = 0
         elif option.alias_of:
-            # connect_arguments leaves no alias, so this one came later and wins
+            # connect_arguments leaves no alias, so this one was added later and wins
             aliases[option.alias_of] = option.coerce(value, _IN_CONNECT_ARGS)
         else:
             arguments[name] = option.coerce(value, _IN_CONNECT_ARGS)

@@ -1,8 +1,8 @@
-"""Which bound values may travel as one array per column, and as an array of what.
+"""Which bound values may be sent as one array per column, and the element type of that array.
 
-Asked by the plans for INSERTs of many rows (:mod:`pgflight.bulk.insert_plan`) and by the one for
-long IN lists.  A type is refused unless it is known that the server ends up with the same values,
-or the same error, as it does with one parameter per value.
+Used by the plans for INSERTs of many rows (:mod:`pgflight.bulk.insert_plan`) and for long IN lists.
+A type is refused unless the server is known to end up with the same values, or the same error, as
+with one parameter per value.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ _STATED = (
     REGCLASS,
     AbstractSingleRange,
 )
-"""Types that SQLAlchemy casts each parameter to; arrays of them were tried one by one."""
+"""Types that SQLAlchemy casts each parameter to; arrays of each were tested."""
 
 _NAMED = (INET, CIDR, CITEXT, MACADDR, MACADDR8, MONEY, TSVECTOR)
-"""Types without such a cast, whose names leave nothing to guess."""
+"""Types without such a cast, whose names are unambiguous."""
 
 _TEXTUAL = (sqltypes.Enum, sqltypes.Uuid)
 """Types that may be stored as text: without a cast the column's own type decides."""

@@ -1,8 +1,9 @@
 """The texts of one statement with IN lists, one for each shape its lists may have.
 
-A list of less than ``limit`` elements is written as SQLAlchemy writes it, with a parameter for each
-element; a longer one is one parameter, an array, so that all lengths share a text.  Made by the
-compiler (:mod:`pgflight.parameters.in_lists`), used by it and by :mod:`pgflight.parameters.plan`.
+A list of fewer than ``limit`` elements is written as SQLAlchemy writes it, with one parameter for
+each element; a longer one is one parameter, an array, so that all lengths share a text.  Made by
+the compiler (:mod:`pgflight.parameters.in_lists`), used by it and by
+:mod:`pgflight.parameters.plan`.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _TEXT_LIKE = (str, bytes, bytearray, memoryview)
 
 
 class ExpandedList(NamedTuple):
-    """What does not change about one list of a statement."""
+    """The constant facts of one list of a statement."""
 
     name: str
     """The parameter's name in the compiled statement."""
@@ -31,14 +32,14 @@ class ExpandedList(NamedTuple):
     convert: Callable[[Any], Any] | None
     """What an element goes through on its way to the driver."""
     limit: int
-    """Elements from which on it is an array; 0 where it never is."""
+    """Number of elements from which it is an array; 0 if it never is."""
     untyped: bool
-    """Whether only its first element tells what it holds."""
+    """Whether only its first element shows the type of all."""
     ranges: bool
-    """Whether the driver takes lists for elements, too."""
+    """Whether the driver accepts lists as elements, too."""
 
     def is_nested(self, values: Sequence[Any]) -> bool:
-        """Tell whether the driver would not take ``values``, converted, for as many elements."""
+        """Tell whether the driver would not take ``values``, converted, as that many elements."""
         if self.ranges:
             return any(is_nested([value]) for value in values)
         return is_nested(values)
@@ -80,8 +81,8 @@ class InLists:
     def worded(self, compiled: Any, given: Sequence[Any]) -> tuple[Wording, list[list[Any]]] | None:
         """Return the text for the values of each list, and these as lists of their own.
 
-        ``None`` where SQLAlchemy has to do it: what is no list of one value each, or too much to
-        be kept for a next time.  An iterator among ``given`` is not touched then.
+        ``None`` if SQLAlchemy has to do it: the elements are not single values, or there are too
+        many to keep the text.  An iterator among ``given`` is not consumed then.
         """
         shape: list[int] = []
         found: list[list[Any]] = []
@@ -159,7 +160,7 @@ class InLists:
 
 
 class ExpandedSets:
-    """Makes the parameter set that a program sees of an execution with lists."""
+    """Makes the parameter set that a program sees for an execution with lists."""
 
     __slots__ = ("_sets", "_lists", "_wording", "_found")
 
@@ -197,7 +198,7 @@ def are_planned(compiled: Any) -> bool:
 def is_nested(values: Sequence[Any]) -> bool:
     """Tell whether the driver would take ``values`` for an array of more than one dimension.
 
-    Where the first element is none of an array's, the driver refuses another that is.
+    If the first element is not an array, the driver refuses a later one that is.
     """
     if not values:
         return False
@@ -206,7 +207,7 @@ def is_nested(values: Sequence[Any]) -> bool:
 
 
 def _is_row(value: Any) -> bool:
-    """Tell whether SQLAlchemy takes an element without a type for a tuple of several."""
+    """Tell whether SQLAlchemy takes an element without a type for a tuple of several values."""
     return isinstance(value, Sequence) and not isinstance(value, (str, bytes))
 
 
@@ -224,7 +225,7 @@ def element_by_element(
 
 
 def dummies(lists: Sequence[ExpandedList], shape: Sequence[int]) -> dict[str, list[None]]:
-    """Return values for each list, of which only the number counts."""
+    """Return values for each list; only their number matters."""
     return {
         expanded.name: [None] * (1 if size == ARRAY else size)
         for expanded, size in zip(lists, shape)

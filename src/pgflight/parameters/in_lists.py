@@ -1,11 +1,12 @@
 """IN lists: short ones as SQLAlchemy writes them, but written once; long ones as one array.
 
-``x IN ($1, $2)`` is a statement for two elements only.  From ``in_array_threshold`` elements on the
-compiler here has ``x = ANY ($1::INTEGER[])`` run, which serves any number.  Below it PostgreSQL
-plans IN better: it takes a list of one for ``=``, and keeps re-planning an array of less than ten.
+``x IN ($1, $2)`` is a statement for two elements only.  For ``in_array_threshold`` or more elements
+the compiler here writes ``x = ANY ($1::INTEGER[])``, which serves any number.  Below that,
+PostgreSQL plans IN better: a list of one is treated as ``=``, and an array of fewer than ten is
+planned anew each time.
 
-What is compiled stays the text that SQLAlchemy makes; the array comes in where it fills the list in
-for an execution.
+The compiled text stays SQLAlchemy's; the array is put in when the list is filled in for an
+execution.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ _SIGN = ("<", ">", "=", "!")
 
 
 class InListCompiler(PGCompiler):
-    """Compiles IN lists; fills in those of an execution."""
+    """Compiles IN lists, and fills them in for an execution."""
 
     def visit_binary(self, binary: Any, *positional: Any, **kw: Any) -> str:
         """Return an operator's text as SQLAlchemy does; take a note of IN and NOT IN."""
@@ -57,14 +58,14 @@ class InListCompiler(PGCompiler):
         return text
 
     def _note_list(self, binary: Any, text: str, operator: str, kw: dict[str, Any]) -> None:
-        """Note what stands left of a list, or that an array may not take its place."""
+        """Note the text left of a list, or that an array may not replace the list."""
         bind = binary.right
         if not (isinstance(bind, BindParameter) and bind in self.bind_names):
             return
         name = self.bind_names[bind]
         behind = operator + _token(self, name)
         seen = self.__dict__.setdefault(_SEEN, {})
-        # "=" binds less tightly than IN, and cannot stand beside another comparison
+        # "=" binds less tightly than IN, and cannot be next to another comparison
         if (
             text.endswith(behind)
             and not isinstance(compiled_statements.operator_around(kw), custom_op)
@@ -121,7 +122,7 @@ class InListDialect(PGDialect):
     """Has the option ``in_array_threshold``."""
 
     in_array_threshold: int = 10
-    """Elements from which on an IN list is sent as one array, 0 for never."""
+    """Number of elements from which an IN list is sent as one array, 0 for never."""
 
     def __init__(self, in_array_threshold: int | None = _NOT_GIVEN, **options: Any) -> None:
         """Take the threshold (``None``: never), which wins over the URL's, and other options.
@@ -149,9 +150,9 @@ def _token(compiled: Any, name: str) -> str:
 
 
 def _binds_tightly(element: Any) -> bool:
-    """Tell whether ``element``'s text, left of a comparison, is what it is left of IN.
+    """Tell whether ``element`` has the same text left of a comparison as left of IN.
 
-    What SQLAlchemy knows, it puts in brackets where it has to; the rest is text.
+    SQLAlchemy puts the elements that it knows in brackets where necessary; others it does not.
     """
     if statements.is_compiled_by_program(element):
         return False
@@ -229,12 +230,12 @@ def _is_ours(cls: Any) -> bool:
 
 
 def _fits(compiled: Any, name: str) -> bool:
-    """Tell whether an array may stand wherever the text has the list ``name``."""
+    """Tell whether an array may be used wherever the text has the list ``name``."""
     seen = compiled.__dict__.get(_SEEN, {}).get(name)
     if not seen or None in seen:
         return False
     text, token = compiled.string, _token(compiled, name)
-    # with parameters of their own the texts of the left sides are others by now
+    # if the left sides have parameters of their own, their texts have changed by now
     whole = [left for left in seen if "%(" not in left]
     start = 0
     for _ in range(text.count(token[1:-1])):
@@ -251,7 +252,7 @@ def _fits(compiled: Any, name: str) -> bool:
             return False
         else:
             rest = ""
-        # what a program compiles by itself may stand beside it
+        # a construct that the program compiles itself may be next to it
         if rest.rstrip().endswith(_SIGN) or text[start:].lstrip().startswith(_SIGN):
             return False
     return True

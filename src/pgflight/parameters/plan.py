@@ -1,9 +1,9 @@
 """From a program's parameter sets to positional tuples, without a dictionary per set in between.
 
 The first half of an execution context: :mod:`pgflight.dialect.execution_context` derives its class
-from the one here.  SQLAlchemy's own code serves a statement with parameters that are rendered for
-each execution or expanded in a way that :mod:`pgflight.parameters.in_list_texts` does not know, a
-statement that is executed once only, and a SQLAlchemy whose code is not known.
+from the one here.  SQLAlchemy's own code is used for a statement with parameters that are rendered
+for each execution, or expanded in a way that :mod:`pgflight.parameters.in_list_texts` does not
+know; for a statement that is executed only once; and if SQLAlchemy's code is not the known one.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _KNOWN = capability.has(Feature.PARAMETERS)
 
 
 class StatementPlan:
-    """What a compiled statement means for each of its executions."""
+    """What is worked out once for a compiled statement and used for each execution."""
 
     __slots__ = (
         "params",
@@ -51,7 +51,7 @@ class StatementPlan:
         if self.lists is not None:
             processors = dict(processors)
             for expanded in self.lists.lists:
-                processors.pop(expanded.name, None)  # it is for each element
+                processors.pop(expanded.name, None)  # it applies to each element
         self.params = _impl.params.ParamPlan(
             compiled.bind_names,
             _extracted_indexes(compiled),
@@ -98,9 +98,9 @@ def _attributes_of_many(compiled: Any) -> dict[str, Any]:
 class _CompiledParameters:
     """The attribute ``compiled_parameters``: made when it is first read, then as assigned.
 
-    Defaults, ``inserted_primary_key``, sentinels, the ORM and event hooks read it; most executions
-    end without.  It shows the values that were sent, whatever became of the program's own
-    dictionaries since.
+    Defaults, ``inserted_primary_key``, sentinels, the ORM and event hooks read it; in most
+    executions nobody does.  It shows the values that were sent, even if the program has changed
+    its dictionaries since.
     """
 
     def __get__(self, context: Any, owner: Any = None) -> Any:
@@ -117,7 +117,7 @@ class _CompiledParameters:
 
 
 class UnreadSets(Sequence[Any]):
-    """A context's ``compiled_parameters``, for those who hand them on and may not look at them."""
+    """A context's ``compiled_parameters``, for code that passes them on without reading them."""
 
     def __init__(self, context: Any) -> None:
         """Show the sets of ``context``."""
@@ -135,7 +135,7 @@ class UnreadSets(Sequence[Any]):
     @staticmethod
     @contextmanager
     def shown_once(context: Any) -> Iterator[None]:
-        """Have the next one who reads ``compiled_parameters`` get such a sequence, if any does."""
+        """Make the next read of ``compiled_parameters`` return such a sequence."""
         state = context.__dict__
         if _PENDING in state:
             state[_SHOW_UNREAD] = True
@@ -169,7 +169,7 @@ class PlannedParameters(PGExecutionContext):
         number = len(parameters) or 1
         plan: Any = compiled.__dict__.get(_PLAN, _UNPLANNED)
         if plan is _UNPLANNED and (number > 1 or cache_hit is CacheStats.CACHE_HIT):
-            # not for a statement that may never come again: planning costs more than it saves
+            # not for a statement that may never run again: planning costs more than it saves
             plan = compiled.__dict__[_PLAN] = (
                 StatementPlan(compiled) if plannable(compiled, dialect) else False
             )
@@ -189,8 +189,8 @@ class PlannedParameters(PGExecutionContext):
             if listed is None:
                 values = 0
         if type(values) is int:
-            # no plan; or a set lacks a parameter, which SQLAlchemy finds again and tells; or a
-            # list that it has to fill in, if only with an error
+            # no plan; or a set lacks a parameter, which SQLAlchemy finds again and reports; or a
+            # list that SQLAlchemy has to fill in, if only to raise an error
             more = {} if param_dict is None else {"param_dict": param_dict}
             return make(
                 dialect, connection, dbapi_connection, execution_options, compiled, parameters,
@@ -235,12 +235,12 @@ class PlannedParameters(PGExecutionContext):
         return self
 
     def _positional(self, plan: Any, values: list[tuple[Any, ...]]) -> Any:
-        """Return the positional parameters of all sets; what a processor raises comes through."""
+        """Return the positional parameters of all sets; errors of a processor are passed on."""
         return plan.rows(values)
 
 
 def plannable(compiled: Any, dialect: Any) -> bool:
-    """Tell whether a statement's parameters can be planned, and its execution is not refused."""
+    """Tell whether a statement's parameters can be planned and its execution is allowed."""
     names = list(compiled.bind_names.values())
     return bool(
         _KNOWN
@@ -261,7 +261,7 @@ def plannable(compiled: Any, dialect: Any) -> bool:
 
 
 def _returning_is_served(compiled: Any, dialect: Any) -> bool:
-    """Tell whether SQLAlchemy would make a context; its own code raises where it does not."""
+    """Tell whether SQLAlchemy would make a context; if not, its own code raises the error."""
     if not (compiled.isinsert or compiled.isupdate or compiled.isdelete):
         return True
     statement = compiled.compile_state.statement

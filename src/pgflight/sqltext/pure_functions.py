@@ -1,8 +1,8 @@
-"""The names that a plain SELECT may call: built-in functions that change nothing and lock nothing.
+"""Functions that a side-effect-free SELECT may call: built-in, changing and locking nothing.
 
-Read by :mod:`pgflight.sqltext.side_effects` only.  A test asks a real server that each function
-exists and that none is volatile but those of :data:`VOLATILE`.  What is missing here costs a wait
-and no more: left out on purpose are ``nextval``, ``setval``, ``setseed``, ``set_config``,
+Read by :mod:`pgflight.sqltext.side_effects` only.  A test asks a real server whether each function
+exists and whether none but those of :data:`VOLATILE` is volatile.  A function that is missing here
+only costs a wait.  Left out on purpose are ``nextval``, ``setval``, ``setseed``, ``set_config``,
 ``pg_notify``, advisory locks, large objects, ``pg_sleep``, ``pg_export_snapshot``, what assigns a
 transaction id (``txid_current``, ``pg_current_xact_id``), and what runs a query given as text
 (``query_to_xml``, ``ts_stat``, ``ts_rewrite``).
@@ -93,7 +93,7 @@ VOLATILE = """
     pg_database_size pg_indexes_size pg_relation_size pg_table_size pg_tablespace_size
     pg_total_relation_size
 """
-"""Volatile, since two calls differ: clocks, chance, what this session or another wrote last."""
+"""Volatile, because two calls differ: clocks, chance, what this session or another wrote last."""
 
 LATER = """
     any_value array_sample array_shuffle date_add date_subtract erf erfc pg_input_error_info
@@ -112,7 +112,7 @@ CALLS = """
     json_array json_arrayagg json_exists json_objectagg json_query json_scalar json_serialize
     json_table json_value
 """
-"""Calls that are part of the grammar; nobody can define a function of these names unquoted."""
+"""Calls that are part of the grammar: no function can have these names unquoted."""
 
 TYPES = """
     numeric decimal dec varchar char character nchar bpchar bit time timestamp interval float
@@ -126,7 +126,7 @@ WORDS = """
 """
 """Words in front of a parenthesis that no function of a user can be called by.
 
-Not ``ilike``, ``is`` and ``similar``, nor ``cube`` and ``rollup`` but behind ``GROUP BY``: a
+Not ``ilike``, ``is`` and ``similar``, and ``cube`` and ``rollup`` only after ``GROUP BY``: a
 function may have these names.
 """
 
@@ -144,7 +144,7 @@ AFTER = {
     "system": ("tablesample",),
     "repeatable": (")",),
 }
-"""Words that may also be the name of a function: what stands before them tells."""
+"""Words that may also be the name of a function: the token before them decides."""
 
 FUNCTIONS = frozenset(
     " ".join(
@@ -162,7 +162,7 @@ FUNCTIONS = frozenset(
         )
     ).split()
 )
-"""Every function that a plain SELECT may call, quoted or not."""
+"""Every function that a side-effect-free SELECT may call, quoted or not."""
 
 UNQUOTED = FUNCTIONS.union(CALLS.split(), TYPES.split(), WORDS.split())
-"""Every word that may stand in front of a parenthesis."""
+"""Every word that may come before a parenthesis."""

@@ -1,7 +1,8 @@
-"""Which texts are plain SELECTs: they change nothing and leave no lock that anybody waits for.
+"""Which texts are side-effect-free SELECTs: they change nothing and leave no lock to wait for.
 
-The end of a transaction that ran nothing else need not be waited for.  Called once per text by
-the unit of work; what is not understood is not plain, which costs a wait and no more.
+The end of a transaction that ran nothing else need not be waited for.  Called once per text, when
+a statement is prepared.  A text that is not understood counts as one with side effects, which only
+costs a wait.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from functools import lru_cache
 from .pure_functions import AFTER, FUNCTIONS, UNQUOTED
 
 LONGEST_TEXT = 20_000
-"""Characters of the longest text that is looked at; a longer one is not plain."""
+"""Characters of the longest text that is examined; a longer one counts as not understood."""
 
 KNOWN_TEXTS = 256
 """How many answers are kept."""
@@ -21,8 +22,8 @@ KNOWN_TEXTS = 256
 _FIRST_WORDS = frozenset(("select", "values", "table", "show"))
 _AFTER_WITH = frozenset(("time", "ordinality", "ties", "unique"))
 
-# PostgreSQL's own lexical rules. Every byte above 127 may stand in a name. A string in which a
-# backslash comes before a quote ends elsewhere with standard_conforming_strings off: no token.
+# PostgreSQL's own lexical rules. Every byte above 127 may be part of a name. A string in which a
+# backslash precedes a quote ends elsewhere with standard_conforming_strings off: no token.
 _NAME = "[A-Za-z_\u0080-\U0010ffff]"
 _TOKEN = re.compile(
     rf"""
@@ -47,7 +48,7 @@ _RESET = re.compile(r"\b(?:reset|discard)\b")
 
 
 class _NotUnderstood(Exception):
-    """The text holds what this module does not know."""
+    """The text contains something that this module does not know."""
 
 
 @lru_cache(maxsize=KNOWN_TEXTS)
@@ -55,10 +56,10 @@ def is_side_effect_free(text: str) -> bool:
     """Tell whether ``text`` is one SELECT, VALUES, TABLE or SHOW that only reads.
 
     No locking clause, no INTO, no WITH, and no call of a function that is not known to be pure.
-    Not seen, and so taken for plain: what a view, a policy of row-level security, an operator, a
-    cast or the input function of a type defined by a user does, a function of a user called as a
-    column (``t.f``), and one that takes the place of a built-in of the same name, of a later
-    version's as well.
+    Not seen, and so taken for free of side effects: what a view, a policy of row-level security,
+    an operator, a cast or the input function of a user's type does; a user's function called as a
+    column (``t.f``); and one that replaces a built-in function of the same name, also of a later
+    version.
     """
     if len(text) > LONGEST_TEXT:
         return False
@@ -72,7 +73,7 @@ def is_side_effect_free(text: str) -> bool:
 def touches_isolation(text: str) -> bool:
     """Tell whether ``text`` may change the isolation level of the session's later transactions.
 
-    True for whatever mentions one of the ways; a function of a user that does it is not seen.
+    True for a text that mentions one of the ways; a user's function that does it is not seen.
     """
     folded = text.lower()
     return any(name in folded for name in _ISOLATION) or _RESET.search(folded) is not None

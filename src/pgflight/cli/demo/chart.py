@@ -1,4 +1,4 @@
-"""Draws a Report as an SVG picture: per step, time and round trips of both dialects.
+"""Draw a Report as an SVG picture: per step, time and round trips of both dialects.
 
 `demo --svg FILE` writes it; the one in the README comes from there. Within a step the
 longer bar always has the same length, so that short steps stay visible; the figures are absolute.

@@ -50,9 +50,9 @@ def add_demo_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def demo(arguments: argparse.Namespace) -> int:
-    """Run the demonstration; 0 when both dialects gave the same results, else 1.
+    """Run the demonstration; return 0 if both dialects gave the same results, else 1.
 
-    Raises CommandError when it cannot run as asked.
+    Raises CommandError if it cannot run as asked.
     """
     url = None if arguments.url is None else server_url(arguments.url)
     dataset.require_packages(embedded=url is None)
@@ -76,7 +76,7 @@ def demo(arguments: argparse.Namespace) -> int:
 
 
 def _run(url: URL, plan: Plan, console: Console) -> Report | None:
-    """Compare on the server at `url`; None, having said why, when the dialects disagree."""
+    """Compare on the server at `url`; print why and return None if the dialects disagree."""
     from pgflight.cli.demo.comparison import Disagreement, compare
     from pgflight.cli.demo.progress import Progress
     from pgflight.cli.demo.report import Report
@@ -87,7 +87,7 @@ def _run(url: URL, plan: Plan, console: Console) -> Report | None:
             with Progress(console, plan) as progress:
                 return await asyncio.wait_for(compare(url, plan, progress), _SECONDS)
         except (asyncio.CancelledError, asyncio.TimeoutError):
-            # What the driver was waiting for at that moment fails now, which is no news.
+            # Whatever the driver was waiting for at that moment fails now; that is expected.
             asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
             raise
 
@@ -121,7 +121,7 @@ def _run(url: URL, plan: Plan, console: Console) -> Report | None:
 def _cancel_on_ctrl_c() -> None:
     """Have Ctrl-C cancel the running task, as asyncio.run() itself does from Python 3.11 on.
 
-    Before, KeyboardInterrupt is raised wherever the interpreter stands, and may get lost there.
+    Before 3.11, KeyboardInterrupt is raised wherever the interpreter is, and may get lost there.
     """
     if sys.version_info < (3, 11) and sys.platform != "win32":
         task = asyncio.current_task()

@@ -1,7 +1,7 @@
-"""Runs the workload on both dialects in turn, times and counts it, and compares the results.
+"""Run the workload on both dialects in turn, time and count it, and compare the results.
 
-`demo` calls compare(). Every pass has an engine of its own, as each leaves and finds an empty
-schema: a statement prepared in one pass would refer to tables that the other side dropped.
+`demo` calls compare(). Every pass has an engine of its own, because each pass begins and ends with
+an empty schema: a statement prepared in one would refer to tables that the other has dropped.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ from pgflight.cli.target import BUILTIN_DRIVER, OUR_DRIVER, CommandError, one_li
 
 _DRIVERS = {BUILTIN: BUILTIN_DRIVER, PGFLIGHT: OUR_DRIVER}
 _LABELS = {BUILTIN: "the built-in dialect", PGFLIGHT: "pgflight"}
-# The smallest distance of a network between client and server; see RoundTripProxy.
+# As if there were a fast network between client and server; see RoundTripProxy.
 _PROXY_DELAY = 0.001
 _PROXY_SECONDS = 20.0
 
 
 class Disagreement(Exception):
-    """A step failed, or did not return what it returns on the built-in dialect."""
+    """A step failed, or returned something else than on the built-in dialect."""
 
 
 class Listener(Protocol):
-    """Is told how far the comparison is."""
+    """Receives the progress of the comparison."""
 
     def begin(self, what: str) -> None: ...
     def advance(self, step: str) -> None: ...
@@ -48,7 +48,7 @@ class Listener(Protocol):
 
 @dataclasses.dataclass
 class Plan:
-    """What to run, and what came out of it so far."""
+    """What to run, and its results so far."""
 
     data: Dataset
     rounds: int
@@ -58,15 +58,15 @@ class Plan:
 
     @property
     def passes(self) -> int:
-        """How often the whole workload runs."""
+        """Number of times that the whole workload runs."""
         return len(SIDES) * (1 + self.rounds)
 
 
 async def compare(url: URL, plan: Plan, listener: Listener) -> tuple[str, str]:
-    """Run `plan` on the server at `url`; its `measured` and `digests` are filled in.
+    """Run `plan` on the server at `url`, filling in its `measured` and `digests`.
 
-    Returns the server's version and, where round trips could not be counted, why (else "").
-    Raises Disagreement naming step and dialect; CommandError when the server cannot be used.
+    Returns the server's version and the reason why round trips could not be counted ("" if they
+    were). Raises Disagreement naming step and dialect; CommandError if the server is unusable.
     """
     async with demo_schema(url) as version:
         plan.measured[:] = [Measurement(step.name, 0) for step in plan.steps]
@@ -76,7 +76,7 @@ async def compare(url: URL, plan: Plan, listener: Listener) -> tuple[str, str]:
                 target = url if proxy is None else _through(url, proxy)
                 await _run_pass(target, side, plan, listener, proxy=proxy, timed=False)
         for number in range(plan.rounds):
-            # Who goes first changes every round: neither always finds the warmer machine.
+            # The order alternates, so that neither side always runs on the warmer machine.
             for side in SIDES if number % 2 == 0 else reversed(SIDES):
                 listener.begin(f"{side}: round {number + 1} of {plan.rounds}")
                 await _run_pass(url, side, plan, listener, proxy=None, timed=True)
@@ -132,7 +132,7 @@ def _engine(url: URL, side: str) -> AsyncEngine:
         url.set(drivername=_DRIVERS[side]), pool_size=POOL_SIZE, max_overflow=0
     )
     served_by = type(engine.dialect).__module__
-    # The whole comparison hangs on this: two names, two dialects.
+    # The whole comparison depends on this: two names, two dialects.
     if is_ours(served_by) != (side == PGFLIGHT):
         raise CommandError(f"{_DRIVERS[side]} is served by {served_by}: remove what registers it")
     return engine
@@ -140,7 +140,7 @@ def _engine(url: URL, side: str) -> AsyncEngine:
 
 @contextlib.asynccontextmanager
 async def _counted(url: URL) -> AsyncIterator[tuple[RoundTripProxy | None, str]]:
-    """Yield a proxy in front of the server, or None and the reason why that does not work."""
+    """Yield a proxy in front of the server, or None and the reason why there is none."""
     upstream = upstream_of(url)
     if upstream is None:
         yield None, "--url names no single host"
@@ -151,7 +151,7 @@ async def _counted(url: URL) -> AsyncIterator[tuple[RoundTripProxy | None, str]]
         try:
             async with engine.connect() as connection:
                 await asyncio.wait_for(connection.scalar(select(1)), _PROXY_SECONDS)
-        except Exception as error:  # TLS that verifies the host name, for one
+        except Exception as error:  # for example TLS that verifies the host name
             reason = f"the server does not work through a proxy ({one_line(error)})"
         finally:
             await engine.dispose()
@@ -163,7 +163,7 @@ def _through(url: URL, proxy: RoundTripProxy) -> URL:
 
 
 def upstream_of(url: URL) -> Upstream | None:
-    """Return where `url` points, or None when that is not one place that the URL itself names."""
+    """Return the server that `url` names, None if it does not name exactly one."""
     host = url.host or url.query.get("host")
     port = url.port or url.query.get("port") or 5432
     if not isinstance(host, str) or isinstance(port, tuple) or "," in f"{host}{port}":

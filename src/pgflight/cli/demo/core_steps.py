@@ -51,7 +51,7 @@ async def bulk_insert(engine: AsyncEngine, data: Dataset) -> Outcome:
     """Insert all countries, cities and airports."""
     async with engine.begin() as connection:
         for model, rows in _tables(data):
-            if rows:  # without rows SQLAlchemy would insert one of defaults
+            if rows:  # without rows SQLAlchemy would insert one row of defaults
                 await connection.execute(insert(model), rows)
     async with engine.connect() as connection:
         totals = [
@@ -62,7 +62,7 @@ async def bulk_insert(engine: AsyncEngine, data: Dataset) -> Outcome:
 
 
 async def jsonb_queries(engine: AsyncEngine, data: Dataset) -> Outcome:
-    """Ask inside the documents: by path, by containment, by key; aggregate; change in place."""
+    """Query documents by path, containment and key; aggregate; change them in place."""
     names: Any = City.details["names"]
     location: Any = City.details["location"]
     capital: Any = Country.details["capital"]
@@ -97,7 +97,7 @@ async def jsonb_queries(engine: AsyncEngine, data: Dataset) -> Outcome:
 
 
 async def read_everything(engine: AsyncEngine, data: Dataset) -> Outcome:
-    """Fetch two whole tables as plain rows, one of them all documents."""
+    """Fetch two whole tables as rows, one of them all documents."""
     async with engine.connect() as connection:
         cities = await connection.execute(select(City.id, City.details).order_by(City.id))
         airports = await connection.execute(select(Airport.__table__).order_by(Airport.icao))
@@ -120,7 +120,7 @@ async def streaming(engine: AsyncEngine, data: Dataset) -> Outcome:
 
 
 async def ddl_under_cache(engine: AsyncEngine, data: Dataset) -> Outcome:
-    """Change a table under a statement that is prepared already, and run it again each time."""
+    """Change a table that a prepared statement uses, and run the statement again each time."""
     table = f"{SCHEMA}.airport"
     query = text(f"SELECT * FROM {table} ORDER BY icao LIMIT 100")
     value: list[object] = []

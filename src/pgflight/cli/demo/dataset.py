@@ -31,9 +31,9 @@ class Dataset(NamedTuple):
     cities: Rows
     airports: Rows
     visits: int
-    """How many objects the workload writes itself."""
+    """Number of objects that the workload writes itself."""
     limit: int | None
-    """The limit that was asked for."""
+    """The requested limit."""
 
 
 def require_packages(*, embedded: bool) -> None:

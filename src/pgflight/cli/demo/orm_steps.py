@@ -1,4 +1,4 @@
-"""Steps of the demonstration through the ORM: sessions that write, read, answer, roll back.
+"""Steps of the demonstration through the ORM: sessions that write, read and roll back.
 
 `workload.py` puts them in order. Each takes an engine of either dialect and the data, and uses
 SQLAlchemy's public API only.
@@ -80,7 +80,7 @@ async def orm_reads(engine: AsyncEngine, data: Dataset) -> Outcome:
 
 
 async def read_requests(engine: AsyncEngine, data: Dataset) -> Outcome:
-    """Answer short requests that only read: a session each, an object and what belongs to it."""
+    """Serve short web requests that only read: one ORM session, one object and its relations."""
     found = []
     for row in spread(data.cities, _REQUESTS):
         async with AsyncSession(engine) as session:
@@ -94,7 +94,7 @@ async def read_requests(engine: AsyncEngine, data: Dataset) -> Outcome:
 
 
 async def write_requests(engine: AsyncEngine, data: Dataset) -> Outcome:
-    """Answer short requests that write: lock a row, change it, commit."""
+    """Serve short web requests that write: lock a row, change it, commit."""
     found = []
     for row in spread(data.cities, _REQUESTS // 2):
         async with AsyncSession(engine) as session, session.begin():
@@ -106,7 +106,7 @@ async def write_requests(engine: AsyncEngine, data: Dataset) -> Outcome:
 
 
 async def rolled_back(engine: AsyncEngine, data: Dataset) -> Outcome:
-    """Fail inside a savepoint, go on, then leave the whole transaction: nothing may remain."""
+    """Fail inside a savepoint, go on, then roll everything back: nothing may remain."""
     count = select(func.count()).select_from(Visit)
     unwanted = min(500, data.visits)
     value: list[object] = []
@@ -135,7 +135,7 @@ async def rolled_back(engine: AsyncEngine, data: Dataset) -> Outcome:
 
 
 def _visit(data: Dataset, number: int) -> Visit:
-    """Return a new object whose values depend on `number` only."""
+    """Return a new object whose values depend only on `number`."""
     cities = spread(data.cities, _REQUESTS)
     return Visit(
         city_id=cities[number % len(cities)]["id"],

@@ -1,7 +1,7 @@
-"""What a step of the demonstration returns, and one fingerprint for it.
+"""The result of a step of the demonstration, and its fingerprint.
 
-`demo` compares the fingerprints of the two dialects step by step: the same values of the same types
-give the same one.
+`demo` compares the fingerprints of the two dialects step by step: equal values of equal types have
+the same fingerprint.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pgflight.cli.demo.dataset import Rows
 
 
 class Outcome(NamedTuple):
-    """`rows`: rows sent or received; `value`: what the step got to see, to be compared."""
+    """`rows`: number of rows sent or received; `value`: what the step read, to be compared."""
 
     rows: int
     value: object
@@ -29,7 +29,7 @@ def spread(rows: Rows, count: int) -> Rows:
 
 
 def tuples(result: Any) -> list[tuple[Any, ...]]:
-    """Fetch all rows of a result as plain tuples."""
+    """Fetch all rows of a result as tuples."""
     return [tuple(row) for row in result]
 
 

@@ -1,4 +1,4 @@
-"""Shows how far the demonstration is: a bar on a terminal, one line per pass elsewhere."""
+"""Show the progress of the demonstration: a bar on a terminal, one line per pass elsewhere."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ class Progress:
         self._bar.stop()
 
     def begin(self, what: str) -> None:
-        """Name the pass that starts."""
+        """Show the name of the pass that starts."""
         self._what = what
         self._bar.update(self._task, description=what)
         if not self._console.is_terminal:
             self._console.print(what, highlight=False)
 
     def advance(self, step: str) -> None:
-        """Count the step that is done."""
+        """Count a finished step."""
         self._bar.update(self._task, advance=1, description=f"{self._what}, {step} done")

@@ -1,4 +1,4 @@
-"""What the demonstration found: the measured result, its JSON, and the table on the terminal.
+"""The result of the demonstration: the measurements, their JSON, and the table on the terminal.
 
 `demo` fills a Report; `chart.py` draws the same Report as a picture.
 """
@@ -19,7 +19,7 @@ SIDES = (BUILTIN, PGFLIGHT)
 
 @dataclasses.dataclass
 class Measurement:
-    """One step: what every timed round took by side, and round trips by side."""
+    """One step: the time of each round, and the round trips, of both sides."""
 
     name: str
     rows: int
@@ -38,13 +38,13 @@ class Measurement:
 
     @property
     def speedup(self) -> float:
-        """How many times as long the built-in dialect took."""
+        """The built-in dialect's time divided by ours."""
         return self.median(BUILTIN) / self.median(PGFLIGHT)
 
 
 @dataclasses.dataclass
 class Report:
-    """A whole run, with all that is needed to judge it later."""
+    """A whole run, with everything that is needed to judge it later."""
 
     date: str
     server: str
@@ -56,7 +56,7 @@ class Report:
     row_limit: int | None
     steps: list[Measurement]
     not_counted: str = ""
-    """Why there are no round trips, if there are none."""
+    """The reason why round trips were not counted, if they were not."""
 
     def total(self) -> Measurement:
         """Return the sum of all steps, round by round."""
@@ -71,7 +71,7 @@ class Report:
         return whole
 
     def to_json(self) -> dict[str, Any]:
-        """Return the report as plain objects, with the medians that a reader looks for."""
+        """Return the report as JSON's types, with the medians that readers look for."""
         plain = dataclasses.asdict(self)
         for step, shown in zip(self.steps, plain["steps"], strict=True):
             shown["median_seconds"] = {side: round(step.median(side), 6) for side in SIDES}

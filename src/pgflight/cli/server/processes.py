@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-# "read" fails at end of file: the parent died without saying that it did the work itself.
+# "read" fails at end of file: the parent died before it could say that it did the work itself.
 _GUARD = 'read -r _ && exit 0; "$1" -D "$2/data" -m immediate -w stop; rm -rf -- "$2"'
 
 
@@ -27,9 +27,9 @@ class Account(NamedTuple):
 
 @cache
 def unprivileged_account() -> Account | None:
-    """Return the account to drop to when we are root, or None when we are an ordinary user.
+    """Return the account to switch to if this process is root's, None if it is not.
 
-    Raises RuntimeError where none of the usual accounts exists or may be assumed.
+    Raises RuntimeError if none of the usual accounts exists or can be used.
     """
     if sys.platform == "win32":
         raise RuntimeError("a temporary PostgreSQL needs Linux or macOS; pass the URL of a server")
@@ -62,12 +62,12 @@ def run(
     timeout: float = 120.0,
     stdin: str = "",
 ) -> str:
-    """Run `command` as `account` (None: as we are) and return what it printed on both streams.
+    """Run `command` as `account` (None: the current one); return its output on both streams.
 
-    `timeout` is in seconds. Raises subprocess.CalledProcessError with the output, OSError when
+    `timeout` is in seconds. Raises subprocess.CalledProcessError with the output, OSError if
     the program cannot be executed, subprocess.TimeoutExpired.
     """
-    # A file and not a pipe: a daemon that inherits the pipe would keep it open for ever.
+    # A file and not a pipe: a daemon that inherits the pipe would keep it open forever.
     with tempfile.TemporaryFile() as out:
         failed: subprocess.SubprocessError | None = None
         try:
@@ -95,15 +95,15 @@ def run(
 
 
 def environment() -> dict[str, str]:
-    """Return our environment without libpq's variables, and with messages in plain English."""
+    """Return our environment without libpq's variables, and with messages in English."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
     return {**kept, "LC_ALL": "C"}
 
 
 def start_guard(pg_ctl: Path, directory: Path, account: Account | None) -> subprocess.Popen[bytes]:
-    """Start a process that stops the server in `directory` and removes it when we are killed.
+    """Start a process that stops the server in `directory` and removes it if we are killed.
 
-    Any line written to its standard input dismisses it.
+    Any line written to its standard input ends it without that.
     """
     return subprocess.Popen(
         ["/bin/sh", "-c", _GUARD, "guard", str(pg_ctl), str(directory)],
@@ -112,7 +112,7 @@ def start_guard(pg_ctl: Path, directory: Path, account: Account | None) -> subpr
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        start_new_session=True,  # a Ctrl-C in the terminal is the parent's to handle
+        start_new_session=True,  # the parent handles Ctrl-C in the terminal
         user=account.uid if account else None,
         group=account.gid if account else None,
         extra_groups=[] if account else None,

@@ -1,8 +1,8 @@
 """A proxy between a client and the server that counts round trips.
 
-One round trip: bytes of the client, then bytes of the server that answer them. However many
-packets a burst takes, it counts once; what the server never answers (Terminate) does not count.
-`demo` runs the work once through it, to count, and without it to measure time.
+A round trip is bytes from the client, followed by bytes from the server. A burst counts once, no
+matter how many packets it takes; a message that is never answered (Terminate) does not count.
+`demo` runs the work once through the proxy, to count, and without it to measure time.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ class Upstream(NamedTuple):
 class RoundTripProxy:
     """Listens on loopback, forwards to `upstream`, counts in `trips`.
 
-    `delay` (seconds) is how long the server's bytes are held back. Without any distance the
-    answer to something that the client does not wait for can arrive before the client's next
-    statement, and would count; with a millisecond, as on a network, only waiting counts.
+    `delay` (seconds) is how long the server's bytes are held back. Without a delay, the answer to
+    something that the client does not wait for can arrive before the client's next statement, and
+    would count; with a millisecond, as on a network, only waits count.
     """
 
     def __init__(self, upstream: Upstream, *, delay: float = 0.0) -> None:
@@ -71,7 +71,7 @@ class RoundTripProxy:
         try:
             server_reader, server_writer = await self._connect()
         except OSError:
-            writer.close()  # the client sees what it would see without us: no server
+            writer.close()  # the client sees the same as without a proxy: no server
             return
         line = _Line(self, self._delay)
         try:
@@ -96,7 +96,7 @@ class RoundTripProxy:
 
 
 class _Line:
-    """One connection through the proxy, and whose turn it is on it."""
+    """One connection through the proxy, and which side sent last."""
 
     def __init__(self, proxy: RoundTripProxy, delay: float) -> None:
         self._proxy = proxy
