@@ -34,8 +34,13 @@ async def options(engine: Any) -> tuple[str, float]:
     """Return both options of a new connection of `engine`."""
     async with engine.connect() as connection:
         raw = await connection.get_raw_connection()
-        adapted = raw.dbapi_connection
-        return adapted.pipeline, adapted.ping_bypass_window
+        return session_options(raw.dbapi_connection)
+
+
+def session_options(adapted: Any) -> tuple[str, float]:
+    """Return the waits that a connection saves, and its ping's bypass window."""
+    session = adapted.session
+    return session.transactions.saves, session.options.ping_bypass_window
 
 
 def mode(wanted: str) -> str:
@@ -85,7 +90,7 @@ def test_synchronous_use(server: Server) -> None:
     engine = create_engine(target, pipeline="begin", ping_bypass_window=4, poolclass=NullPool)
     with engine.connect() as connection:
         adapted: Any = connection.connection.dbapi_connection
-        assert (adapted.pipeline, adapted.ping_bypass_window) == (mode("begin"), 4)
+        assert session_options(adapted) == (mode("begin"), 4)
     engine.dispose()
 
 
@@ -107,7 +112,7 @@ def test_a_plugin_and_a_configuration(server: Server) -> None:
         },
         prefix="x.",
     )
-    assert configured.dialect._ping_bypass_window == 9.0  # type: ignore[attr-defined]
+    assert configured.dialect._given_options["ping_bypass_window"] == 9.0  # type: ignore[attr-defined]
 
 
 def test_an_async_creator_gets_the_engine_arguments(pgflight_dialect: Dialect) -> None:
@@ -164,7 +169,7 @@ class Foreign:
 
 
 def test_another_connection_than_asyncpgs_has_it_off() -> None:
-    assert AsyncAdapt_asyncpg_connection(None, Foreign(), 0).pipeline == "off"
+    assert session_options(AsyncAdapt_asyncpg_connection(None, Foreign(), 0))[0] == "off"
 
 
 def test_a_derived_class_of_asyncpgs_has_it(pgflight_dialect: Dialect) -> None:

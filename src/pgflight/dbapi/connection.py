@@ -39,7 +39,7 @@ class AsyncAdapt_asyncpg_connection(AdaptedConnection):
 
     __slots__ = ("dbapi", "session")
 
-    await_: Callable[[Any], Any] = staticmethod(await_only)
+    await_ = staticmethod(await_only)
 
     _cursor_cls: type[AsyncAdapt_asyncpg_cursor] = AsyncAdapt_asyncpg_cursor
     _ss_cursor_cls: type[AsyncAdapt_asyncpg_ss_cursor] = AsyncAdapt_asyncpg_ss_cursor

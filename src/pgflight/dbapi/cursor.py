@@ -24,7 +24,11 @@ class Connection(Protocol):
     dbapi: Any
     session: Session
     _connection: Any
-    await_: Callable[[Any], Any]
+
+    @property
+    def await_(self) -> Callable[[Any], Any]:
+        """Return what an awaitable is awaited with."""
+        ...
 
     def _can_wait(self) -> bool: ...
 
