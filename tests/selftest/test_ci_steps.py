@@ -171,6 +171,7 @@ def test_steps_come_after_what_they_need() -> None:
     seen: set[str] = set()
     for step in STEPS:
         assert set(step.needs) <= seen, step.name
+        assert step.needs or step.name == "machine", "it would begin before PostgreSQL is installed"
         seen.add(step.name)
         for full in (False, True):
             if step.work(full) is not None:

@@ -148,7 +148,9 @@ STEPS: tuple[Step, ...] = (
     _pass("sa20_compiled", DIFFERENTIAL, PARITY, ADVERSITY),
     _both("static", "ruff, mypy, pyright", work.static, "env-2.1"),
     _tests("gates", "the benchmarks that count", _benchmarks(COUNTING), ()),
-    _built("readme", "the README's second command", work.readme_starts, work.readme_full),
+    _built(
+        "readme", "the README's second command", work.readme_starts, work.readme_full, "machine"
+    ),
     Step("installs", "pip", needs=("env-2.1",), quick_suites=INSTALLS, built=True),
     _built("wheels", "checked, and used alone", work.wheels, work.all_wheels, *ENVIRONMENTS),
     _built("no_compiler", "installs without", work.no_compiler, work.no_compiler, "env-2.1"),
