@@ -22,6 +22,7 @@ _HELPERS = (
 pytest.register_assert_rewrite(*(f"tests.{directory}" for directory in _HELPERS))
 
 pytest_plugins = [
+    "tests.fixtures.examples",
     "tests.fixtures.impl",
     "tests.fixtures.signals",
     "tests.fixtures.tasks",

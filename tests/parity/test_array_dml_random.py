@@ -100,7 +100,9 @@ async def _changed(connection: AsyncConnection, statement: Any, sets: Any, page:
 
 
 @settings(
-    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=80,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(programs())
 def test_random_changes(both: Both, program: dict[str, Any]) -> None:

@@ -101,7 +101,9 @@ async def _inserted(connection: AsyncConnection, insert: Any, rows: Any, page: i
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(programs())
 def test_random_inserts(both: Both, program: Any) -> None:

@@ -50,11 +50,10 @@ def test_no_pass_can_be_left_out(name: str) -> None:
 
 @pytest.mark.parametrize("name", PASSES)
 def test_every_pass_is_run_by_a_step(name: str) -> None:
-    """With the tests that go through the whole dialect, in the quick run."""
+    """With the tests that go through the whole dialect and compare it with the built-in one."""
     suites = [suite for step in STEPS for suite in step.suites(full=False)]
     assert any(
-        suite.environment == PASSES[name] and {"tests/parity", "tests/adversity"} <= {*suite.paths}
-        for suite in suites
+        suite.environment == PASSES[name] and "tests/parity" in suite.paths for suite in suites
     )
 
 

@@ -49,7 +49,12 @@ SMALLER = {
     "readme": "installs from source and runs two files: the rest is the step default",
     "wheels": "the interpreters that tests run on; full has every one of a release",
     "sanitized": "the unit tests of the pieces, without the random documents",
-    "debug": "the unit tests of the pieces, without the random documents",
+    "debug": "counts references, in a build that asserts what it does; full runs the pieces' tests",
+}
+# What the step default does without, each with the step of the quick run that has it.
+ELSEWHERE = {
+    "tests/packaging/test_installs.py": "installs",
+    "tests/leaks/test_references.py::test_references_level_off[references-": "debug",
 }
 
 
@@ -108,9 +113,12 @@ def test_full_runs_every_directory_whole(directory: str) -> None:
 @pytest.mark.parametrize("directory", sorted(DIRECTORIES))
 def test_quick_runs_every_directory(directory: str) -> None:
     found = [part for part in parts(full=False) if directory in part.paths]
-    assert any(part.environment == PASSES["default"] and not part.marker for part in found), (
-        f"{directory} is in no step of `.ci/run`: add it to tools/ci/steps.py"
-    )
+    assert any(
+        part.environment == PASSES["default"]
+        and not part.marker
+        and set(within(directory, part)) <= set(ELSEWHERE)
+        for part in found
+    ), f"{directory} is in no step of `.ci/run`: add it to tools/ci/steps.py"
 
 
 @pytest.mark.parametrize("full", [False, True], ids=["quick", "full"])
@@ -145,15 +153,25 @@ def test_what_quick_leaves_out_is_listed() -> None:
     full = {step.name for step in STEPS if step.work(full=True)}
     assert full - quick == set(LEFT_OUT)
     # and what full replaces: the README's command and all benchmarks have more than these
-    assert quick - full == {"default", "compliance", "gates"}
+    assert quick - full == {"default", "compliance", "gates", "installs"}
     assert {s.name for s in STEPS if s.quick and s.full and s.quick is not s.full} == set(SMALLER)
     assert all([*LEFT_OUT.values(), *SMALLER.values()])
+
+
+def test_what_default_does_without_is_in_another_step() -> None:
+    (default,) = BY_NAME["default"].suites(full=False)
+    assert set(default.ignore) == set(ELSEWHERE)
+    assert all(BY_NAME[name].work(full=False) for name in ELSEWHERE.values())
+    (installs,) = BY_NAME["installs"].suites(full=False)
+    assert installs.paths == tuple(name for name in ELSEWHERE if ELSEWHERE[name] == "installs")
+    assert BY_NAME["debug"].quick is work.references
 
 
 def test_steps_come_after_what_they_need() -> None:
     seen: set[str] = set()
     for step in STEPS:
         assert set(step.needs) <= seen, step.name
+        assert step.needs or step.name == "machine", "it would begin before PostgreSQL is installed"
         seen.add(step.name)
         for full in (False, True):
             if step.work(full) is not None:
@@ -165,7 +183,8 @@ def test_steps_come_after_what_they_need() -> None:
 def test_what_is_named_is_there() -> None:
     for step in STEPS:
         for suite in (*step.suites(full=False), *step.suites(full=True)):
-            assert all((ROOT / path).exists() for path in (*suite.paths, *suite.ignore))
+            assert all((ROOT / path).exists() for path in suite.paths)
+            assert all((ROOT / path.partition("::")[0]).exists() for path in suite.ignore)
     assert all((ROOT / path).exists() for path in work.PIECES)
     for full in (False, True):
         for each in check.selections(full=full, python_only=False):

@@ -20,8 +20,8 @@ DEFAULT = PASSES["default"]
 class Suite:
     """A selection of tests in one environment.
 
-    `scale` is that of tests/fixtures/scale.py; `workers` is 1 where the tests
-    start processes of their own, or measure.
+    `ignore` names files, or the beginnings of test ids; `scale` is that of tests/fixtures/scale.py;
+    `workers` is 1 where the tests start processes of their own, or measure.
     """
 
     paths: tuple[str, ...]
@@ -39,7 +39,8 @@ class Suite:
         words = [str(python), "-m", "pytest", *self.paths, "--durations=25"]
         words += ["-m", self.marker] if self.marker else []
         words += ["-k", self.keyword] if self.keyword else []
-        words += [f"--ignore={path}" for path in self.ignore]
+        for path in self.ignore:
+            words.append(f"--deselect={path}" if "::" in path else f"--ignore={path}")
         # A worker that is done takes over from the others: the long tests come last.
         words += ["-n", str(self.workers), "--dist", "worksteal"] if self.workers > 1 else []
         words += self.options

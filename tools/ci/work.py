@@ -143,15 +143,12 @@ def sanitized_pieces(job: Job) -> None:
 
 def debug(job: Job) -> None:
     """Run the tests of the pieces in a debug build of CPython, and count references there."""
-    _debug(job)
+    references(job)
+    job.attempt(python_of(job, DEFAULT), "-m", "tools.debug")
 
 
-def debug_pieces(job: Job) -> None:
-    """Run the unit tests of the pieces in a debug build, and count references there."""
-    _debug(job, *PIECES)
-
-
-def _debug(job: Job, *arguments: str) -> None:
+def references(job: Job) -> None:
+    """Count the references that each piece keeps in a debug build, which checks itself as well."""
     version = VERSIONS[DEFAULT].python
     install = (
         "import sys; from tools.ci.machine import prepare_debug_build as prepare;"
@@ -160,9 +157,8 @@ def _debug(job: Job, *arguments: str) -> None:
     job.call(sys.executable, "-c", install, version)
     if not the_machine.has_debug_build(version):
         raise LeftOut(f"no debug build of Python {version} is installed, nor installable here")
-    python = python_of(job, DEFAULT)
-    job.attempt(python, "-m", "tools.debug", *arguments)
-    job.attempt(python, "-m", "pytest", "tests/leaks/test_references.py", "-k", "references-")
+    counting = ("tests/leaks/test_references.py", "-k", "references-")
+    job.attempt(python_of(job, DEFAULT), "-m", "pytest", *counting)
 
 
 def no_compiler(job: Job) -> None:
