@@ -50,7 +50,7 @@ def doctor(arguments: argparse.Namespace) -> int:
 
 
 def environment_facts() -> list[Fact]:
-    """Return the facts about versions, form, driver level and the dialect itself."""
+    """Return the facts about versions, form, driver level, private names and the dialect."""
     facts: list[Fact] = []
     try:
         for name, version in environment.versions().items():
@@ -64,6 +64,7 @@ def environment_facts() -> list[Fact]:
     facts.append(environment.implementation_fact())
     facts.append(environment.driver_fact())
     facts.append(environment.pipeline_fact())
+    facts.extend(environment.private_name_facts())
     facts.append(_dialect_fact())
     return facts
 

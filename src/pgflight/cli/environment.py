@@ -93,6 +93,21 @@ def pipeline_fact() -> Fact:
     return Fact("pipeline", True, f"{'possible' if possible else 'off'} ({reason})")
 
 
+def private_name_facts() -> list[Fact]:
+    """Say which private names of SQLAlchemy are there, and what steps aside without the others."""
+    what = "SQLAlchemy's private names"
+    try:
+        from pgflight.compat import capability
+
+        facts = [Fact(what, True, capability.summary())]
+        for feature, lacking, instead in capability.reports():
+            text = f"without {', '.join(lacking)}: no {feature}; {instead}"
+            facts.append(Fact(what, True, text))
+    except (ImportError, ValueError) as error:
+        return [Fact(what, False, f"cannot be read: {error}")]
+    return facts
+
+
 def serving_class(directory: Path) -> Fact:
     """Start a Python of this environment and say which class serves postgresql+asyncpg there.
 

@@ -100,6 +100,13 @@ def missing() -> tuple[str, ...]:
     return tuple(map(str, _missing))
 
 
+def found(name: str) -> bool:
+    """Tell whether SQLAlchemy has ``name``, a ``Class.attribute`` of the table."""
+    if name not in map(str, LOOKED_FOR):
+        raise LookupError(f"{name} is not in the table of private names")
+    return name not in missing()
+
+
 def has(feature: Feature) -> bool:
     """Tell whether SQLAlchemy has every name that ``feature`` needs, in code that is known."""
     return not any(name.needed_by & feature for name in _missing) and feature not in _unknown

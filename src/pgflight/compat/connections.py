@@ -11,9 +11,8 @@ from operator import attrgetter, methodcaller
 from typing import Any
 
 from sqlalchemy.dialects.postgresql.base import PGDialect
-from sqlalchemy.engine.default import DefaultExecutionContext
 
-from .capability import is_there
+from . import capability
 
 Getter = Callable[[Any], Any]
 
@@ -35,7 +34,7 @@ def is_stock_question(method: Any) -> bool:
 
 
 def _option(attribute: str) -> Getter:
-    if is_there(PGDialect, attribute):
+    if capability.found(f"PGDialect.{attribute}"):
         return attrgetter(attribute)
     return lambda dialect: dialect.given.get(attribute[1:])
 
@@ -69,7 +68,7 @@ SENTINEL_COLUMNS = "_num_sentinel_cols"
 
 dbapi_connection: Getter = attrgetter(
     DBAPI_CONNECTION
-    if is_there(DefaultExecutionContext, DBAPI_CONNECTION)
+    if capability.found("DefaultExecutionContext._dbapi_connection")
     else "root_connection.connection"
 )
 """Return the pool's proxy of the connection that a context executes on."""

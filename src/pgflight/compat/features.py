@@ -42,6 +42,6 @@ INSTEAD: dict[Feature, tuple[str, str]] = {
         "SQLAlchemy asks its questions one by one",
     ),
     Feature.VALUES: ("value conversions in one step", "SQLAlchemy's conversions"),
-    Feature.DOCUMENTED: ("nothing", "the documented way"),
+    Feature.DOCUMENTED: ("short cut to it", "it is asked for in the documented way"),
 }
 """Feature -> what it is, and what happens without it; `doctor` prints both."""

@@ -8,9 +8,8 @@ from typing import Any
 
 from sqlalchemy import bindparam
 from sqlalchemy.sql import sqltypes
-from sqlalchemy.sql.type_api import TypeEngine
 
-from .capability import is_there
+from .capability import found
 
 Getter = Callable[[Any], Any]
 
@@ -43,7 +42,7 @@ def _asked_for_expression(type_: Any) -> bool:
 
 binds_by_expression: Getter = (
     attrgetter("_has_bind_expression")
-    if is_there(TypeEngine, "_has_bind_expression")
+    if found("TypeEngine._has_bind_expression")
     else _asked_for_expression
 )
 """Tell whether SQL stands around each bound value of a type."""
@@ -62,7 +61,7 @@ def _documented_scale(numeric: Any) -> Any:
 
 decimal_scale: Getter = (
     attrgetter("_effective_decimal_return_scale")
-    if is_there(sqltypes.Numeric, "_effective_decimal_return_scale")
+    if found("Numeric._effective_decimal_return_scale")
     else _documented_scale
 )
 """Return the digits behind the point of a decimal that is made of a float."""

@@ -1,0 +1,55 @@
+"""A private name of SQLAlchemy that is missing costs time, not answers, and `doctor` says so."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from pgflight.compat.capability import LOOKED_FOR
+from pgflight.compat.features import Feature
+from tests.fixtures.server import Server
+
+PROGRAM = "tests.parity.programs.missing_names"
+EACH_FEATURE = {
+    Feature.PARAMETERS: "SQLCompiler._result_columns",
+    Feature.IN_LISTS: "TypeEngine._is_tuple_type",
+    Feature.BATCHES: "sql.compiler._InsertManyValuesBatch",
+    Feature.ARRAYS: "Engine._has_events",
+    Feature.CHANGES: "Update._where_criteria",
+    Feature.RESULTS: "CursorResult._metadata",
+    Feature.FIRST_CONNECTION: "Connection._log_info",
+    Feature.VALUES: "Enum._valid_lookup",
+    Feature.DOCUMENTED: "TypeEngine._has_bind_expression",
+}
+UNDER_WAY = {"DefaultExecutionContext._dbapi_connection"}
+"""Names that `copying/copy_in_cursor.py` still reads itself."""
+
+
+def run(server: Server, names: list[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", PROGRAM, *names],
+        env={
+            **os.environ,
+            "DATABASE_URL": server.text("postgresql+pgflight"),
+            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+        },
+        capture_output=True,
+        text=True,
+        timeout=900,
+    )
+    assert done.returncode == 0, done.stderr
+    said = dict(line.split(": ", 1) for line in done.stdout.splitlines() if ": " in line)
+    assert said == dict.fromkeys(["all", *names], "right")
+
+
+def test_one_name_of_each_feature(server: Server) -> None:
+    assert set(EACH_FEATURE) == set(Feature)
+    run(server, list(EACH_FEATURE.values()))
+
+
+@pytest.mark.slow
+def test_every_name(server: Server) -> None:
+    run(server, [name for name in map(str, LOOKED_FOR) if name not in UNDER_WAY])
