@@ -49,6 +49,8 @@ class UnitOfWorkConnection(AdaptedConnection):
 
     await_: Callable[[Any], Any] = staticmethod(await_only)
 
+    _connection: Any
+    """asyncpg's own: SQLAlchemy gives it a type that tells nothing of it."""
     isolation_level: str | None
     _isolation_setting: str | None
     readonly: bool
