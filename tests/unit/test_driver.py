@@ -52,8 +52,38 @@ def test_a_missing_name_leads_to_the_public_level() -> None:
         capability._choose("private", ("Connection._protocol",))
 
 
-def test_this_asyncpg_has_every_private_name() -> None:
-    assert capability._missing_names(capability.PRIVATE_NAMES) == ()
+WITHOUT = """
+import asyncpg
+from asyncpg import prepared_stmt, pgproto
+%s
+from pgflight import driver
+print(driver.capabilities().level, sorted(driver.stepped_aside()), len(driver.UUID_CLASSES))
+print(*driver.stepped_aside().values())
+"""
+
+
+@pytest.mark.parametrize(
+    ("lost", "level", "aside"),
+    [
+        ("pass", "private", "[] 2"),
+        ("del asyncpg.prepared_stmt.PreparedStatement._state", "public", "[] 2"),
+        ("del asyncpg.connection.Connection._query_loggers", "private", "['pipeline'] 2"),
+        ("del asyncpg.connect_utils._ClientConfiguration", "private", "['COPY', 'pipeline'] 2"),
+        (
+            "del asyncpg.connection.Connection._drop_local_statement_cache",
+            "private",
+            "['types'] 2",
+        ),
+        ("del asyncpg.pgproto.pgproto.UUID", "private", "[] 1"),
+    ],
+)
+def test_what_steps_aside_where_a_name_is_missing(lost: str, level: str, aside: str) -> None:
+    done = in_process("auto", WITHOUT % lost)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[0] == f"{level} {aside}"
+    assert all(
+        f"asyncpg {asyncpg.__version__} lacks " in x for x in done.stdout.splitlines()[1:2] if x
+    )
 
 
 def test_a_name_that_does_not_exist_is_found_missing() -> None:
@@ -77,6 +107,10 @@ class Connection:
         self._transport = Transport(sock)
 
 
+def connection_of(sock: Any) -> Any:
+    return Connection(sock)
+
+
 @pytest.fixture
 def private(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(capability, "_chosen", capability._choose("auto", ()))
@@ -86,7 +120,7 @@ def private(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_options_reach_the_socket() -> None:
     with socket.socket() as sock:
         driver.apply_socket_options(
-            Connection(sock),
+            connection_of(sock),
             {"keepalives": 1, "keepalives_idle": 33, "keepalives_interval": 7,
              "keepalives_count": 4, "tcp_user_timeout": 9000},
         )  # fmt: skip
@@ -103,14 +137,14 @@ def test_options_reach_the_socket() -> None:
 def test_keepalives_can_be_turned_off() -> None:
     with socket.socket() as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        driver.apply_socket_options(Connection(sock), {"keepalives": 0, "keepalives_idle": 33})
+        driver.apply_socket_options(connection_of(sock), {"keepalives": 0, "keepalives_idle": 33})
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 0
 
 
 @pytest.mark.usefixtures("private")
 def test_a_unix_socket_is_left_alone() -> None:
     with socket.socket(socket.AF_UNIX) as sock:
-        driver.apply_socket_options(Connection(sock), {"keepalives_idle": 33})
+        driver.apply_socket_options(connection_of(sock), {"keepalives_idle": 33})
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 0
 
 
@@ -215,7 +249,8 @@ def test_close_waits_while_the_connection_cannot_take_it(kind: Any, state: str) 
 
 
 def test_dropped_statements_are_taken_from_asyncpg(monkeypatch: pytest.MonkeyPatch) -> None:
-    connection, taken = Wired(Writable()), set[Any]()
+    connection: Any = Wired(Writable())
+    taken: set[Any] = set()
     connection._stmts_to_close |= {1, 2}
     monkeypatch.setattr(capability, "_chosen", capability._choose("public", ()))
     driver.take_dropped(connection, taken)

@@ -183,17 +183,13 @@ def test_a_derived_class_of_asyncpgs_has_it(pgflight_dialect: Dialect) -> None:
     asyncio.run(work())
 
 
-def test_this_asyncpg_has_every_name_of_the_pipeline() -> None:
-    assert capability._missing_names(capability.PIPELINE_NAMES) == ()
-
-
 def test_a_missing_name_turns_only_the_pipeline_off() -> None:
     private = capability._choose("auto", ())
-    possible, reason = capability._choose_pipeline(private, ("Protocol.close_portal",))
+    possible, reason = capability._choose_group(private, ("Protocol.close_portal",))
     assert not possible
     assert reason.endswith("lacks Protocol.close_portal")
-    assert capability._choose_pipeline(private, ()).possible
-    assert capability._choose_pipeline(capability._choose("public", ()), ()) == (
+    assert capability._choose_group(private, ()).possible
+    assert capability._choose_group(capability._choose("public", ()), ()) == (
         False,
         "driver level public",
     )
@@ -226,7 +222,7 @@ def test_an_asyncpg_without_a_name() -> None:
 def test_the_mode_follows_the_process(
     pgflight_dialect: Dialect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(capability, "_pipeline", capability.PipelineCapability(False, "a test"))
+    monkeypatch.setattr(capability, "_pipeline", capability.Capability(False, "a test"))
 
     async def work() -> None:
         engine = pgflight_dialect.engine(pipeline="begin")

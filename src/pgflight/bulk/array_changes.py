@@ -8,11 +8,11 @@ effect, or would be slower, this steps aside, and counts the reason in :func:`pg
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from sqlalchemy.engine.interfaces import ExecuteStyle
 
+from .. import driver
 from ..compat import capability
 from ..compat.connections import watchers
 from ..compat.features import Feature
@@ -47,8 +47,6 @@ _KNOWN_CHANGES = _KNOWN_INSERTS and capability.has(Feature.CHANGES)
 _UNKNOWN = "a SQLAlchemy that is not known"
 _REWRITTEN = "a statement or parameters that an event hook replaced"
 _REFUSED_VALUE = "a value that asyncpg refuses"
-_BAD_ARGUMENT = "invalid input for query argument"
-_ELEMENT = re.compile(r"(?<=in element #)\d+(?= of executemany)")
 
 
 def plan_for(context: Any, number: int) -> ArrayInsert | str | None:
@@ -197,7 +195,7 @@ class BulkDialect(BatchDialect):
             try:
                 cursor.execute(rows.plan.text, rows.page(page).arrays())
             except self.loaded_dbapi.Error as error:
-                if not _is_refused_value(error):
+                if not driver.refused_value(getattr(error, "orig", None)):
                     raise
                 if not number:
                     return _REFUSED_VALUE
@@ -221,9 +219,7 @@ class BulkDialect(BatchDialect):
             super().do_executemany(cursor, statement, more, context)  # type: ignore[no-untyped-call]
         except self.loaded_dbapi.Error as error:
             error.args = tuple(
-                _ELEMENT.sub(lambda match: str(int(match[0]) + start), text)
-                if isinstance(text, str)
-                else text
+                driver.count_elements_from(text, start) if isinstance(text, str) else text
                 for text in error.args
             )
             raise
@@ -243,11 +239,6 @@ def _chosen(context: Any, parameters: Any) -> ColumnRows | str | None:
     if len(columns) != plan.width:
         return _REWRITTEN
     return ColumnRows(columns, len(parameters), plan)
-
-
-def _is_refused_value(error: Any) -> bool:
-    """Tell whether asyncpg could not encode a value, and so has sent nothing."""
-    return str(getattr(error, "orig", None)).startswith(_BAD_ARGUMENT)
 
 
 def _session_of(cursor: Any) -> Any:

@@ -10,13 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 from typing import Any
-from uuid import UUID
 
-from asyncpg.pgproto.pgproto import UUID as DriverUUID
 from sqlalchemy import ClauseElement, Column, PrimaryKeyConstraint, Table, UniqueConstraint
 from sqlalchemy.dialects.postgresql import ExcludeConstraint
 from sqlalchemy.sql import elements, functions, operators, sqltypes, visitors
 
+from .. import driver
 from ..compat import sql_types, statements
 
 PER_ROW = frozenset(
@@ -50,7 +49,7 @@ _SIMPLE = (
     elements.True_,
     elements.False_,
 )
-_KEYS = frozenset({int, date, UUID, DriverUUID, type(None)})
+_KEYS = driver.UUID_CLASSES | {int, date, type(None)}
 """Classes whose values are equal in Python if and only if they are equal on the server."""
 
 

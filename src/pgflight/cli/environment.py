@@ -73,13 +73,15 @@ def implementation_fact() -> Fact:
 def driver_fact() -> Fact:
     """Say how much of asyncpg is used, and why."""
     try:
-        from pgflight.driver import capabilities
+        from pgflight.driver import capabilities, stepped_aside
 
         level, reason, missing = capabilities()
+        slower = stepped_aside()
     except (ImportError, ValueError) as error:
         return Fact("driver level", False, f"cannot be loaded: {error}")
     lacking = f"; not there: {', '.join(missing)}" if missing else ""
-    return Fact("driver level", True, f"{level} ({reason}{lacking})")
+    asides = "".join(f"; {name} goes the slower way: {why}" for name, why in slower.items())
+    return Fact("driver level", True, f"{level} ({reason}{lacking}{asides})")
 
 
 def pipeline_fact() -> Fact:

@@ -44,6 +44,8 @@ class AsyncAdapt_asyncpg_connection(AdaptedConnection):
     _cursor_cls: type[AsyncAdapt_asyncpg_cursor] = AsyncAdapt_asyncpg_cursor
     _ss_cursor_cls: type[AsyncAdapt_asyncpg_ss_cursor] = AsyncAdapt_asyncpg_ss_cursor
 
+    _connection: Any
+    """asyncpg's own: SQLAlchemy gives it a type that tells nothing of it."""
     session: Session
     """All that is known of the connection; programs have no use for it."""
 

@@ -26,6 +26,7 @@ from ..dbapi.server_side_cursor import AsyncAdapt_asyncpg_ss_cursor as AsyncAdap
 from ..dbapi.synchronous import (
     AsyncAdaptFallback_asyncpg_connection as AsyncAdaptFallback_asyncpg_connection,
 )
+from ..driver import says_connection_is_closed
 from ..options.url import coerced_argument, connect_arguments
 from ..parameters.in_lists import InListDialect
 from ..session import codecs
@@ -251,7 +252,7 @@ class PGDialect_asyncpg(InitializingDialect, BulkDialect, InListDialect, Isolati
             return True
         if not connection:
             closed = isinstance(e, self.loaded_dbapi.InterfaceError)
-            return closed and "connection is closed" in str(e)
+            return closed and says_connection_is_closed(e)
         if connection._connection.is_closed() or connection.session.liveness.is_leaving():
             return True
         return (

@@ -1,20 +1,25 @@
 """The one room that touches asyncpg beyond its public API, gated by capability.
 
-Level ``public`` uses asyncpg's documented API only.  Level ``private`` also uses the names of
-:data:`PRIVATE_NAMES`; each is looked for when this package is imported, and where one is missing
-the public path serves.  ``PGFLIGHT_DRIVER=public|private|auto`` (default ``auto``) chooses.
+Level ``public`` uses asyncpg's documented API only.  Level ``private`` also uses the names that
+:mod:`pgflight.driver.capability` lists; each is looked for when this package is imported, and where
+one is missing the public path serves.  ``PGFLIGHT_DRIVER=public|private|auto`` (default ``auto``)
+chooses.
 """
 
 from __future__ import annotations
 
 from .capability import LEVELS as LEVELS
-from .capability import PIPELINE_NAMES as PIPELINE_NAMES
-from .capability import PRIVATE_NAMES as PRIVATE_NAMES
 from .capability import Capabilities as Capabilities
+from .capability import Capability as Capability
 from .capability import can_pipeline as can_pipeline
 from .capability import capabilities as capabilities
 from .capability import is_private as is_private
 from .capability import pipeline_capability as pipeline_capability
+from .capability import stepped_aside as stepped_aside
+from .contracts import Connection as Connection
+from .contracts import Statement as Statement
+from .contracts import Transaction as Transaction
+from .contracts import Transport as Transport
 from .copy_watch import CopyWatch as CopyWatch
 from .copying import CopyTarget as CopyTarget
 from .copying import codec_set as codec_set
@@ -24,6 +29,9 @@ from .copying import copy_records as copy_records
 from .copying import copy_text as copy_text
 from .copying import has_binary_form as has_binary_form
 from .deferred_ends import end as end
+from .error_texts import count_elements_from as count_elements_from
+from .error_texts import refused_value as refused_value
+from .error_texts import says_connection_is_closed as says_connection_is_closed
 from .execution import counter as counter
 from .execution import executemany as executemany
 from .execution import executor as executor
@@ -31,6 +39,7 @@ from .execution import fetch as fetch
 from .execution import operations as operations
 from .execution import receive_in_bulk as receive_in_bulk
 from .execution import settle as settle
+from .known_types import UUID_CLASSES as UUID_CLASSES
 from .known_types import know_arrays as know_arrays
 from .known_types import set_codec as set_codec
 from .pipeline import Pipeline as Pipeline
@@ -42,7 +51,7 @@ from .sender import Sender as Sender
 from .sender import open_sender as open_sender
 from .sender import take_dropped as take_dropped
 from .sockets import apply_socket_options as apply_socket_options
-from .sockets import arrivals as arrivals
 from .sockets import check_socket_options as check_socket_options
 from .sockets import drop as drop
-from .sockets import neutral_sync as neutral_sync
+from .sockets import pending_input as pending_input
+from .sockets import ping as ping

@@ -1,4 +1,9 @@
-"""Which names of asyncpg this process may use, decided when this module is imported."""
+"""Which names of asyncpg this process may use, decided when this module is imported.
+
+The tables below are all names of asyncpg that its documentation does not have and that this folder
+uses, grouped by what steps aside where one is missing.  tests/unit/test_house_asyncpg.py compares
+them with the code.
+"""
 
 from __future__ import annotations
 
@@ -8,32 +13,41 @@ from typing import Any, NamedTuple
 import asyncpg
 
 LEVELS = ("auto", "private", "public")
+Names = tuple[tuple[str, str], ...]
 
-PRIVATE_NAMES: tuple[tuple[str, str], ...] = (
+PRIVATE_NAMES: Names = (
     ("Connection", "_protocol"),
+    ("Connection", "_proxy"),
     ("Connection", "_stmts_to_close"),
     ("Connection", "_transport"),
-    ("Connection", "_drop_local_statement_cache"),
     ("Connection", "_get_unique_id"),
+    ("PreparedStatement", "_connection"),
     ("PreparedStatement", "_state"),
     ("PreparedStatement", "_check_conn_validity"),
+    ("PreparedStatementState", "closed"),
+    ("PreparedStatementState", "mark_closed"),
     ("PreparedStatementState", "name"),
     ("Protocol", "_is_cancelling"),
     ("Protocol", "bind_execute"),
+    ("Protocol", "close_portal"),
     ("Protocol", "execute"),
-    ("Protocol", "get_settings"),
 )
 """(class, attribute) pairs of asyncpg that level ``private`` needs."""
 
-
-PIPELINE_NAMES: tuple[tuple[str, str], ...] = (
+PIPELINE_NAMES: Names = (
     ("Connection", "_config"),
     ("Connection", "_listeners"),
     ("Connection", "_loop"),
+    ("Connection", "_protocol"),
     ("Connection", "_query_loggers"),
     ("Connection", "_top_xact"),
+    ("Connection", "_transport"),
+    ("ConnectionConfig", "command_timeout"),
+    ("ConnectionConfig", "statement_cache_size"),
+    ("Protocol", "_is_cancelling"),
     ("Protocol", "_on_waiter_completed"),
     ("Protocol", "_wait_for_cancellation"),
+    ("Protocol", "bind_execute"),
     ("Protocol", "close_portal"),
     ("Protocol", "data_received"),
     ("Protocol", "is_in_transaction"),
@@ -43,7 +57,37 @@ PIPELINE_NAMES: tuple[tuple[str, str], ...] = (
     ("TransactionState", "ROLLEDBACK"),
     ("TransactionState", "STARTED"),
 )
-"""Pairs that the pipeline needs as well; where one is missing, only the pipeline is off."""
+"""Pairs that the pipeline needs; where one is missing, only the pipeline is off."""
+
+COPY_NAMES: Names = (
+    ("Connection", "_config"),
+    ("Connection", "_protocol"),
+    ("Connection", "_transport"),
+    ("ConnectionConfig", "command_timeout"),
+    ("ConnectionSettings", "get_data_codec"),
+    ("PreparedStatement", "_state"),
+    ("Protocol", "copy_in"),
+    ("Protocol", "copy_out"),
+    ("Protocol", "get_settings"),
+    ("Protocol", "pause_writing"),
+    ("Protocol", "resume_writing"),
+)
+"""Pairs that COPY needs; where one is missing, it goes through asyncpg's documented methods."""
+
+TYPE_NAMES: Names = (
+    ("Connection", "_drop_local_statement_cache"),
+    ("Connection", "_protocol"),
+    ("ConnectionSettings", "add_python_codec"),
+    ("ConnectionSettings", "register_data_types"),
+    ("Protocol", "get_settings"),
+)
+"""Pairs with which asyncpg is told of types; where one is missing, it asks the server."""
+
+VALUE_NAMES: Names = (("pgproto", "UUID"),)
+"""Classes of values; where one is missing, rows that have such a value as their key go one by one.
+
+Looked for at level ``public``, too: values of that class come from there as well.
+"""
 
 
 class Capabilities(NamedTuple):
@@ -56,28 +100,40 @@ class Capabilities(NamedTuple):
     """Private names that this asyncpg lacks, as ``Class.attribute``."""
 
 
-class PipelineCapability(NamedTuple):
-    """Whether BEGIN may travel with the first statement, and why."""
+class Capability(NamedTuple):
+    """Whether something that needs names of its own can be done in this process, and why."""
 
     possible: bool
     reason: str
 
 
-def _missing_names(names: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
-    classes: dict[str, Any] = {"Connection": asyncpg.connection.Connection}
-    for name, module in (
-        ("PreparedStatement", "prepared_stmt"),
-        ("Protocol", "protocol"),
-        ("Transaction", "transaction"),
-        ("TransactionState", "transaction"),
-    ):
-        classes[name] = getattr(getattr(asyncpg, module, None), name, None)
-    inner = getattr(getattr(asyncpg, "protocol", None), "protocol", None)
-    classes["PreparedStatementState"] = getattr(inner, "PreparedStatementState", None)
+def _within(*path: str) -> Any:
+    """Return what stands at a dotted path below asyncpg, None where nothing does."""
+    found: Any = asyncpg
+    for name in path:
+        found = getattr(found, name, None)
+    return found
+
+
+OWNERS: dict[str, Any] = {
+    "Connection": asyncpg.connection.Connection,
+    "ConnectionConfig": _within("connect_utils", "_ClientConfiguration"),
+    "ConnectionSettings": _within("protocol", "protocol", "ConnectionSettings"),
+    "PreparedStatement": _within("prepared_stmt", "PreparedStatement"),
+    "PreparedStatementState": _within("protocol", "protocol", "PreparedStatementState"),
+    "Protocol": _within("protocol", "Protocol"),
+    "Transaction": _within("transaction", "Transaction"),
+    "TransactionState": _within("transaction", "TransactionState"),
+    "pgproto": _within("pgproto", "pgproto"),
+}
+"""The classes (and one module) of asyncpg whose names are listed; None where one is gone."""
+
+
+def _missing_names(names: Names) -> tuple[str, ...]:
     return tuple(
         f"{owner}.{attribute}"
         for owner, attribute in names
-        if not hasattr(classes[owner], attribute)
+        if not hasattr(OWNERS[owner], attribute)
     )
 
 
@@ -97,17 +153,19 @@ def _choose(wanted: str, missing: tuple[str, ...]) -> Capabilities:
     return Capabilities("public", lacks, missing)
 
 
-def _choose_pipeline(chosen: Capabilities, missing: tuple[str, ...]) -> PipelineCapability:
+def _choose_group(chosen: Capabilities, missing: tuple[str, ...]) -> Capability:
     if chosen.level != "private":
-        return PipelineCapability(False, f"driver level {chosen.level}")
+        return Capability(False, f"driver level {chosen.level}")
     if missing:
         lacks = f"asyncpg {asyncpg.__version__} lacks {', '.join(missing)}"
-        return PipelineCapability(False, lacks)
-    return PipelineCapability(True, f"all names found in asyncpg {asyncpg.__version__}")
+        return Capability(False, lacks)
+    return Capability(True, f"all names found in asyncpg {asyncpg.__version__}")
 
 
 _chosen = _choose(os.environ.get("PGFLIGHT_DRIVER") or "auto", _missing_names(PRIVATE_NAMES))
-_pipeline = _choose_pipeline(_chosen, _missing_names(PIPELINE_NAMES))
+_pipeline = _choose_group(_chosen, _missing_names(PIPELINE_NAMES))
+_copy = _choose_group(_chosen, _missing_names(COPY_NAMES))
+_types = _choose_group(_chosen, _missing_names(TYPE_NAMES))
 
 
 def capabilities() -> Capabilities:
@@ -120,7 +178,7 @@ def is_private() -> bool:
     return _chosen.level == "private"
 
 
-def pipeline_capability() -> PipelineCapability:
+def pipeline_capability() -> Capability:
     """Return whether the pipeline was found possible when this module was imported, and why."""
     return _pipeline
 
@@ -128,6 +186,23 @@ def pipeline_capability() -> PipelineCapability:
 def can_pipeline() -> bool:
     """Tell whether this process can save the waits of a unit of work."""
     return _pipeline.possible
+
+
+def can_copy() -> bool:
+    """Tell whether COPY may go past asyncpg's documented methods."""
+    return _copy.possible and is_private()
+
+
+def can_tell_types() -> bool:
+    """Tell whether asyncpg can be told of types without a question to the server."""
+    return _types.possible and is_private()
+
+
+def stepped_aside() -> dict[str, str]:
+    """Return what goes the slower way though the level is ``private``, each with the reason."""
+    groups = {"pipeline": _pipeline, "COPY": _copy, "types": _types}
+    found = {name: group.reason for name, group in groups.items() if not group.possible}
+    return found if is_private() else {}
 
 
 def pipelines(connection: Any) -> bool:

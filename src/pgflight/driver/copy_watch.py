@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 from .capability import is_private
+from .contracts import Connection
 from .copying import copies_privately
 from .execution import receiver_of
 from .sender import open_sender
@@ -18,7 +18,7 @@ class CopyWatch:
 
     __slots__ = ("sent", "_connection", "_transport", "_sender", "_receiver", "_holding")
 
-    def __init__(self, connection: Any) -> None:
+    def __init__(self, connection: Connection) -> None:
         self.sent: int | None = None
         """Bytes sent so far; None where nobody counts them."""
         self._holding = False
@@ -39,7 +39,7 @@ class CopyWatch:
         if self._sender is not None:
             self._sender.unwatch()
 
-    def _lost(self, _connection: Any) -> None:
+    def _lost(self, _connection: object) -> None:
         self._resume()
 
     def _resume(self) -> None:
@@ -65,9 +65,10 @@ class CopyWatch:
 
     def _go_on(self) -> None:
         self._holding = False
-        transport: Any = self._transport
+        transport = self._transport
         if (
-            transport.is_closing()
+            transport is None
+            or transport.is_closing()
             or transport.get_write_buffer_size() <= transport.get_write_buffer_limits()[1]
         ):
             self._resume()

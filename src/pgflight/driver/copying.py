@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, NamedTuple
 
 import asyncpg
 
-from .capability import is_private
+from .capability import can_copy, is_private
+from .contracts import Connection, Operation, Statement
+from .error_texts import says_protocol_is_busy
 
 _NO_TIMEOUT = 1e9
 """Seconds: what is not given is taken from ``command_timeout``, which the caller sees to."""
 _SECONDS_TO_NOTICE = 0.1
-_NO_ENCODER = "no binary format encoder"
-_NOT_IDLE = "cannot switch to state"
 _LOST = "the connection was lost during a COPY"
 _TEXT, _BINARY = 0, 1
 
@@ -32,25 +32,24 @@ class CopyTarget(NamedTuple):
     schema: str | None
     table: str
     columns: tuple[str, ...]
-    described: Any
+    described: Statement
     """asyncpg's prepared statement that selects the columns."""
 
 
-def copies_privately(connection: Any) -> bool:
+def copies_privately(connection: Connection) -> bool:
     """Tell whether asyncpg's protocol can be told the statement and the types itself."""
-    protocol = getattr(connection, "_protocol", None) if is_private() else None
-    return hasattr(protocol, "copy_in") and hasattr(protocol, "copy_out")
+    protocol = getattr(connection, "_protocol", None) if can_copy() else None
+    return hasattr(protocol, "copy_in")  # not of a closed one, nor of another driver's
 
 
-async def has_binary_form(connection: Any, target: CopyTarget) -> bool:
+async def has_binary_form(connection: Connection, target: CopyTarget) -> bool:
     """Tell whether each column has a codec that encodes to PostgreSQL's binary form."""
     if copies_privately(connection):
         settings = connection._protocol.get_settings()
-        if hasattr(settings, "get_data_codec"):
-            return all(
-                settings.get_data_codec(attribute.type.oid, _BINARY) is not None
-                for attribute in target.described.get_attributes()
-            )
+        return all(
+            settings.get_data_codec(attribute.type.oid, _BINARY) is not None
+            for attribute in target.described.get_attributes()
+        )
     # asyncpg tells by refusing, and what it has refused leaves the transaction aborted
     savepoint = connection.transaction()
     await savepoint.start()
@@ -60,17 +59,15 @@ async def has_binary_form(connection: Any, target: CopyTarget) -> bool:
             target.table, records=(), columns=target.columns, schema_name=target.schema
         )
         await _told_of_loss(connection, copying)
-    except asyncpg.InternalClientError as error:
-        if _NO_ENCODER not in str(error):
-            raise
-        return False
+    except asyncpg.InternalClientError:
+        return False  # one for which it has no encoder; text takes every type
     finally:
         if not connection.is_closed():
             await savepoint.rollback()
     return True
 
 
-def codec_set(connection: Any, oid: int) -> str | None:
+def codec_set(connection: Connection, oid: int) -> str | None:
     """Return the form of the codec that took the place of asyncpg's own, as it calls it.
 
     None where none did, and for types that asyncpg knows nothing of: it does not tell.
@@ -88,7 +85,7 @@ def codec_set(connection: Any, oid: int) -> str | None:
 
 
 async def copy_records(
-    connection: Any, target: CopyTarget, records: AsyncIterator[Any] | Iterator[Any]
+    connection: Connection, target: CopyTarget, records: AsyncIterator[Any] | Iterator[Any]
 ) -> None:
     """Send tuples of values in binary form, each in the order of the columns.
 
@@ -111,7 +108,9 @@ async def copy_records(
     await _unless_lost(connection, copying)
 
 
-async def copy_text(connection: Any, target: CopyTarget, chunks: AsyncIterator[bytes]) -> None:
+async def copy_text(
+    connection: Connection, target: CopyTarget, chunks: AsyncIterator[bytes]
+) -> None:
     """Send lines of COPY's text form."""
     if copies_privately(connection):
         copying = connection._protocol.copy_in(
@@ -129,7 +128,7 @@ async def copy_text(connection: Any, target: CopyTarget, chunks: AsyncIterator[b
     await _unless_lost(connection, copying)
 
 
-async def _told_of_loss(connection: Any, copying: Any) -> None:
+async def _told_of_loss(connection: Connection, copying: Operation) -> None:
     """Await asyncpg's COPY; raise ConnectionDoesNotExistError where it cannot say so itself.
 
     Where the server has announced its end between two statements, asyncpg refuses to begin; where
@@ -141,7 +140,7 @@ async def _told_of_loss(connection: Any, copying: Any) -> None:
     try:
         await copying
     except asyncpg.InternalClientError as error:
-        if _NOT_IDLE not in str(error):
+        if not says_protocol_is_busy(error):
             raise
         connection.terminate()
         _ask_futures(held)
@@ -164,11 +163,11 @@ def _ask_futures(held: list[Any]) -> None:
             future.exception()
 
 
-async def _unless_lost(connection: Any, copying: Coroutine[Any, Any, Any]) -> None:
+async def _unless_lost(connection: Connection, copying: Operation) -> None:
     """Await a COPY of asyncpg's public API, which may wait for a lost connection for ever."""
     lost = asyncio.Event()
 
-    def note(_connection: Any) -> None:
+    def note(_connection: object) -> None:
         lost.set()
 
     task = asyncio.ensure_future(_told_of_loss(connection, copying))
@@ -189,14 +188,14 @@ async def _unless_lost(connection: Any, copying: Coroutine[Any, Any, Any]) -> No
             await asyncio.wait({task})
 
 
-def command_timeout(connection: Any) -> float | None:
+def command_timeout(connection: Connection) -> float | None:
     """Return the seconds that an operation may last on this connection, where that is known."""
     config = getattr(connection, "_config", None) if is_private() else None
     return getattr(config, "command_timeout", None)
 
 
 async def copy_out(
-    connection: Any, query: str, options: str, sink: Callable[[bytes], Awaitable[None]]
+    connection: Connection, query: str, options: str, sink: Callable[[bytes], Awaitable[None]]
 ) -> None:
     """Hand the output of a COPY of ``query`` to ``sink``, piece by piece.
 

@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 import asyncpg
 from asyncpg import exceptions as driver_errors
 
+from .._contracts import Receiver
+from .capability import OWNERS
+from .contracts import Connection, Operation, ProtocolOfAsyncpg, StatementState, Transaction
 from .copying import command_timeout
 from .sender import Sender
 from .sockets import is_idle
 
 # None where can_pipeline() says no
-TransactionState: Any = getattr(getattr(asyncpg, "transaction", None), "TransactionState", None)
+TransactionState: Any = OWNERS["TransactionState"]
 
 SETTLE_SECONDS = 2
 """How long a connection that is given back may take to get over a cancellation."""
@@ -37,7 +41,7 @@ _COMMIT = ("COMMIT;", _answer(b"COMMIT"))
 _ROLLBACK_MESSAGE = b"Q\0\0\0\x0eROLLBACK;\0"
 
 
-class Ends:
+class DeferredEnds:
     """The ends of one connection's transactions; a base of the pipeline."""
 
     __slots__ = (
@@ -54,13 +58,13 @@ class Ends:
         "__weakref__",
     )
 
-    def __init__(self, connection: Any, sender: Sender, receiver: Any) -> None:
+    def __init__(self, connection: Connection, sender: Sender, receiver: Receiver | None) -> None:
         self._connection = connection
-        self._protocol = connection._protocol
+        self._protocol: ProtocolOfAsyncpg = connection._protocol
         self._sender = sender
         self._receiver = receiver
         self._operations = 0  # that asyncpg had made when the transaction began
-        self._probe: Any = None
+        self._probe: StatementState | None = None
         # what asyncpg's cache of statements is switched off for: a pooler, which hands the session
         # on after each transaction, and should not be sent one while it ends another
         self._quiet = connection._config.statement_cache_size == 0
@@ -95,10 +99,11 @@ class Ends:
         protocol = self._protocol
         if protocol._is_cancelling():
             return False
-        if self._probe is None:
-            state = asyncpg.protocol.protocol.PreparedStatementState
-            self._probe = state("", "", protocol, asyncpg.Record, False)
-        return is_idle(protocol, self._probe)
+        probe = self._probe
+        if probe is None:
+            probe = OWNERS["PreparedStatementState"]("", "", protocol, asyncpg.Record, False)
+            self._probe = probe
+        return is_idle(protocol, probe)
 
     def _roll_back_again(self) -> None:
         """Roll back what the server has refused to end: somebody cancelled it, of all statements.
@@ -106,12 +111,12 @@ class Ends:
         asyncpg believes in its end, so it is not asked.  Where something is under way already, the
         server refuses that in the transaction that it is still in, without executing it.
         """
-        transport = self._connection._transport
+        transport, receiver = self._connection._transport, self._receiver
         if transport is None or transport.is_closing():
             return
-        if self._is_idle():
+        if self._is_idle() and receiver is not None:
             self._sender.send(_ROLLBACK_MESSAGE)
-            self._receiver.owe(_ROLLBACK[1])
+            receiver.owe(_ROLLBACK[1])
         else:
             self.spoiled = True
 
@@ -160,7 +165,13 @@ class Ends:
         if self._collecting is not None and not self._collecting.done():
             self._collecting.set_result(None)
 
-    def _answer(self, operation: Any, answered: Any, give: Any, answer: bytes) -> None:
+    def _answer(
+        self,
+        operation: Operation,
+        answered: asyncio.Future[Any],
+        give: Callable[[bytes], None],
+        answer: bytes,
+    ) -> None:
         """Have asyncpg take ``answer`` to the operation that waits for ``answered``, now."""
         # it would run in the loop's next turn only, and take the next operation's timeout away
         answered.remove_done_callback(self._protocol._on_waiter_completed)
@@ -171,7 +182,7 @@ class Ends:
             return
         raise RuntimeError("asyncpg did not take the answer that it was given")
 
-    def owns(self, transaction: Any) -> bool:
+    def owns(self, transaction: Transaction) -> bool:
         """Tell whether ``transaction`` is asyncpg's open one, and not the query loggers' affair."""
         connection = self._connection
         return (
@@ -180,7 +191,7 @@ class Ends:
             and not connection._query_loggers
         )
 
-    def end_unawaited(self, transaction: Any, statements: int, *, commit: bool) -> bool:
+    def end_unawaited(self, transaction: Transaction, statements: int, *, commit: bool) -> bool:
         """Send the end and go on as if it had been answered; tell whether that was possible.
 
         ``statements`` is the number of operations that the caller has made in the transaction: if
@@ -211,7 +222,7 @@ class Ends:
         transaction._state = TransactionState.ROLLEDBACK
         return True
 
-    async def end(self, transaction: Any, *, commit: bool) -> None:
+    async def end(self, transaction: Transaction, *, commit: bool) -> None:
         """Send the end and wait for its answer; errors are asyncpg's."""
         if not self.owns(transaction) or self._connection.is_closed():
             # the program has used it, or wants to see it in its query log

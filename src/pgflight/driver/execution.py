@@ -11,42 +11,43 @@ import asyncpg
 from asyncpg import exceptions as driver_errors
 
 from .. import _impl
+from .._contracts import Receiver
 from .capability import is_private, pipelines
+from .contracts import Connection, Executor, Operation, ProtocolOfAsyncpg, Statement
 
 
-async def _fetch_public(statement: Any, args: Sequence[Any]) -> tuple[list[Any], str | None]:
+async def _fetch_public(statement: Statement, args: Sequence[Any]) -> tuple[list[Any], str | None]:
     records = await statement.fetch(*args)
     return records, statement.get_statusmsg()
 
 
-def _executor_public(statement: Any) -> Callable[[Sequence[Any]], Awaitable[Any]]:
+def _executor_public(statement: Statement) -> Executor:
     return partial(_fetch_public, statement)
 
 
-def _executor_private(statement: Any) -> Callable[[Sequence[Any]], Awaitable[Any]]:
+def _executor_private(statement: Statement) -> Executor:
     connection = statement._connection
-    bind_execute = connection._protocol.bind_execute
+    protocol: ProtocolOfAsyncpg = connection._protocol
+    bind_execute = protocol.bind_execute
     state = statement._state
     if getattr(connection, "_proxy", connection) is not None:
         # of a pool of asyncpg's: once released, it may be somebody else's
 
         def execute_checked(args: Sequence[Any]) -> Awaitable[Any]:
             statement._check_conn_validity("fetch")
-            return bind_execute(state, args, "", 0, True, None)  # type: ignore[no-any-return]
+            return bind_execute(state, args, "", 0, True, None)
 
         return execute_checked
 
     def execute(args: Sequence[Any]) -> Awaitable[Any]:
         if state.closed or connection.is_closed():
             statement._check_conn_validity("fetch")  # raises the error that fits
-        return bind_execute(state, args, "", 0, True, None)  # type: ignore[no-any-return]
+        return bind_execute(state, args, "", 0, True, None)
 
     return execute
 
 
-executor: Callable[[Any], Callable[[Sequence[Any]], Awaitable[Any]]] = (
-    _executor_private if is_private() else _executor_public
-)
+executor: Callable[[Statement], Executor] = _executor_private if is_private() else _executor_public
 """Return the function that executes a prepared statement, without a coroutine of its own.
 
 Awaiting what it returns gives a sequence that begins with the records and the command tag (text or
@@ -54,7 +55,7 @@ bytes); what it raises has to be shown to :func:`settle`.
 """
 
 
-async def settle(statement: Any, error: Exception) -> None:
+async def settle(statement: Statement, error: Exception) -> None:
     """Do what asyncpg's own ``fetch()`` does about an error of :data:`executor`'s function.
 
     Rows that cannot be decoded any more: neither the types nor this statement may be used again.
@@ -64,7 +65,7 @@ async def settle(statement: Any, error: Exception) -> None:
         statement._state.mark_closed()
 
 
-async def _fetch_private(statement: Any, args: Sequence[Any]) -> tuple[list[Any], str | None]:
+async def _fetch_private(statement: Statement, args: Sequence[Any]) -> tuple[list[Any], str | None]:
     try:
         records, status, _ = await _executor_private(statement)(args)
     except Exception as error:
@@ -73,13 +74,13 @@ async def _fetch_private(statement: Any, args: Sequence[Any]) -> tuple[list[Any]
     return records, None if status is None else status.decode()
 
 
-fetch: Callable[[Any, Sequence[Any]], Awaitable[tuple[list[Any], str | None]]] = (
+fetch: Callable[[Statement, Sequence[Any]], Awaitable[tuple[list[Any], str | None]]] = (
     _fetch_private if is_private() else _fetch_public
 )
 """Execute a prepared statement; return its records and its command tag."""
 
 
-def receive_in_bulk(connection: Any) -> None:
+def receive_in_bulk(connection: Connection) -> None:
     """Have the garbage collector held while a connection decodes many rows at once.
 
     Nothing happens at level ``public``, nor when the connection's transport does not talk to
@@ -91,14 +92,14 @@ def receive_in_bulk(connection: Any) -> None:
             transport.set_protocol(_impl.receiving.Receiver(protocol))
 
 
-def receiver_of(connection: Any) -> Any:
+def receiver_of(connection: Connection) -> Receiver | None:
     """Return what :func:`receive_in_bulk` has put before asyncpg's protocol, None without it."""
     transport = getattr(connection, "_transport", None) if is_private() else None
     stands = None if transport is None else transport.get_protocol()
     return stands if isinstance(stands, _impl.receiving.Receiver) else None
 
 
-def counter(connection: Any) -> Any:
+def counter(connection: Connection) -> ProtocolOfAsyncpg | None:
     """Return what counts the operations of ``connection``, ``None`` where nothing does.
 
     It goes on to answer when the connection is closed.
@@ -106,7 +107,7 @@ def counter(connection: Any) -> Any:
     return connection._protocol if pipelines(connection) else None
 
 
-def operations(counter: Any) -> int:
+def operations(counter: ProtocolOfAsyncpg | None) -> int:
     """Return how often something was executed, 0 where there is no counter.
 
     One for each round trip of a simple query, of Bind with Execute, of an executemany, and of
@@ -116,7 +117,7 @@ def operations(counter: Any) -> int:
     return count
 
 
-async def executemany(connection: Any, statement: str, rows: Any) -> int:
+async def executemany(connection: Connection, statement: str, rows: Any) -> int:
     """Execute a statement once per row, atomically; return how many rows that affected in all.
 
     Returns -1 where nobody sees the command tags, which asyncpg throws away: at level ``public``,
@@ -146,7 +147,7 @@ class Cancellable:
 
     __slots__ = ("_connection", "_operation")
 
-    def __init__(self, connection: Any, operation: Any) -> None:
+    def __init__(self, connection: Connection, operation: Operation) -> None:
         self._connection = connection
         self._operation = operation
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 
-from .capability import is_private
+from .capability import OWNERS, can_tell_types
+from .contracts import Connection
 
 _ARRAYS = {
     "bool": (16, 1000),
@@ -63,13 +65,13 @@ _RECORDS = [
 ]
 
 
-def know_arrays(connection: Any) -> bool:
+def know_arrays(connection: Connection) -> bool:
     """Tell asyncpg what the arrays of built-in types are; return whether that was possible.
 
     Called before a statement with arrays is prepared.  What asyncpg knows by then stays: arrays
     take the codec that their elements have, also one of the program's.
     """
-    if not is_private():
+    if not can_tell_types():
         return False
     try:
         connection._protocol.get_settings().register_data_types(_RECORDS)
@@ -87,16 +89,18 @@ _WITH_CODEC = {
     "timetz": 1266,
     "numeric": 1700,
 }
-SetCodec = Callable[[Any, str, Callable[[Any], bytes], Callable[[bytes], Any]], Awaitable[None]]
+SetCodec = Callable[
+    [Connection, str, Callable[[Any], bytes], Callable[[bytes], Any]], Awaitable[None]
+]
 
 
-async def _set_codec_public(connection: Any, name: str, encoder: Any, decoder: Any) -> None:
+async def _set_codec_public(connection: Connection, name: str, encoder: Any, decoder: Any) -> None:
     await connection.set_type_codec(
         name, schema="pg_catalog", format="binary", encoder=encoder, decoder=decoder
     )
 
 
-async def _set_codec_private(connection: Any, name: str, encoder: Any, decoder: Any) -> None:
+async def _set_codec_private(connection: Connection, name: str, encoder: Any, decoder: Any) -> None:
     settings = connection._protocol.get_settings()
     settings.add_python_codec(
         _WITH_CODEC[name], name, "pg_catalog", [], "scalar", encoder, decoder, "binary"
@@ -111,8 +115,14 @@ def _codec_setter(version: str, private: bool) -> SetCodec | None:
     return _set_codec_private if private else None
 
 
-set_codec: SetCodec | None = _codec_setter(asyncpg.__version__, is_private())
+set_codec: SetCodec | None = _codec_setter(asyncpg.__version__, can_tell_types())
 """Set the binary codec of one of the types of dates, times and numeric, without a round trip.
 
 ``(connection, type name, encoder, decoder)``; None where this asyncpg cannot without one.
 """
+
+
+UUID_CLASSES: frozenset[type] = frozenset(
+    {UUID, *filter(None, [getattr(OWNERS["pgproto"], "UUID", None)])}
+)
+"""The classes of UUIDs: Python's, and asyncpg's own, of which are the values that come from it."""

@@ -11,15 +11,17 @@ from typing import Any
 
 from asyncpg import exceptions as driver_errors
 
+from .._contracts import Receiver
 from .capability import is_private, pipelines
-from .deferred_ends import Ends, TransactionState
+from .contracts import Connection, Transaction
+from .deferred_ends import DeferredEnds, TransactionState
 from .execution import receiver_of
 from .sender import Sender, message
 
 _PORTAL_CLOSED = b"3\0\0\0\x04Z\0\0\0\x05"  # and the status of the transaction
 
 
-class Pipeline(Ends):
+class Pipeline(DeferredEnds):
     """The begin and the end of one connection's transactions.
 
     Every method is called by whoever has the connection to himself.
@@ -27,9 +29,9 @@ class Pipeline(Ends):
 
     __slots__ = ("_begins", "_pretended", "traveling")
 
-    def __init__(self, connection: Any, sender: Sender, receiver: Any) -> None:
+    def __init__(self, connection: Connection, sender: Sender, receiver: Receiver | None) -> None:
         super().__init__(connection, sender, receiver)
-        self._begins: dict[tuple[Any, ...], tuple[Any, bytes]] = {}
+        self._begins: dict[tuple[Any, ...], tuple[Transaction, bytes]] = {}
         self._pretended = False
         self.traveling = False
         """Whether BEGIN has been given on its way and the server's status not been heard since."""
@@ -38,7 +40,7 @@ class Pipeline(Ends):
         """Tell whether what is sent next runs in a transaction, unless BEGIN fails."""
         return self.traveling or bool(self._protocol.is_in_transaction())
 
-    def begin(self, isolation: str | None, readonly: bool, deferrable: bool) -> Any:
+    def begin(self, isolation: str | None, readonly: bool, deferrable: bool) -> Transaction | None:
         """Have BEGIN sent in front of what asyncpg sends next; return asyncpg's transaction.
 
         Returns None where BEGIN must be sent and awaited: something is open or going on already,
@@ -145,7 +147,7 @@ def statement_messages(text: str) -> bytes:
     )
 
 
-def forget(connection: Any, transaction: Any) -> None:
+def forget(connection: Connection, transaction: Transaction) -> None:
     """Make asyncpg forget a transaction of its own whose BEGIN has failed, or which has ended.
 
     At level ``public`` nobody can: the connection is closed when BEGIN has failed.
@@ -158,7 +160,7 @@ def forget(connection: Any, transaction: Any) -> None:
         connection.terminate()
 
 
-def open_pipeline(connection: Any, sender: Sender | None) -> Pipeline | None:
+def open_pipeline(connection: Connection, sender: Sender | None) -> Pipeline | None:
     """Return a new pipeline of asyncpg's connection, None where this asyncpg cannot have one."""
     if sender is None or not pipelines(connection):
         return None

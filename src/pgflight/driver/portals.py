@@ -8,6 +8,7 @@ from typing import Any
 from asyncpg import exceptions as driver_errors
 
 from .capability import is_private
+from .contracts import Cursor, Statement
 
 
 class PublicPortal:
@@ -15,7 +16,7 @@ class PublicPortal:
 
     __slots__ = ("_cursor", "_exhausted", "trips")
 
-    def __init__(self, cursor: Any) -> None:
+    def __init__(self, cursor: Cursor) -> None:
         self._cursor = cursor
         self._exhausted = False
         self.trips = 1
@@ -35,7 +36,7 @@ class PrivatePortal:
 
     __slots__ = ("_statement", "_name", "_first", "_exhausted", "trips")
 
-    def __init__(self, statement: Any) -> None:
+    def __init__(self, statement: Statement) -> None:
         self._statement = statement  # kept, so that the server keeps it, too
         self._name: str = statement._connection._get_unique_id("portal")
         self._first: list[Any] = []
@@ -75,7 +76,7 @@ class PrivatePortal:
 
 
 async def open_portal(
-    statement: Any, args: Sequence[Any], number: int
+    statement: Statement, args: Sequence[Any], number: int
 ) -> PublicPortal | PrivatePortal:
     """Open a portal over a prepared statement in a transaction; ``number`` records come along.
 

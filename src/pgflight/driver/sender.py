@@ -13,13 +13,14 @@ from contextlib import contextmanager
 from typing import Any
 
 from .capability import is_private
+from .contracts import Connection, StatementState, Transport
 from .sockets import is_idle
 
 _GLUED_UP_TO = 65536
 """Bytes up to which a message is copied behind what waits, for one write instead of two."""
 
 # not an attribute of the transport, which would then refer to itself, and uvloop's takes none
-_senders: weakref.WeakKeyDictionary[Any, Sender] = weakref.WeakKeyDictionary()
+_senders: weakref.WeakKeyDictionary[Connection, Sender] = weakref.WeakKeyDictionary()
 
 
 class Sender:
@@ -34,7 +35,7 @@ class Sender:
 
     __slots__ = ("can_hold_back", "_transport", "_hooks", "_messages", "_write", "_watcher")
 
-    def __init__(self, transport: Any) -> None:
+    def __init__(self, transport: Transport) -> None:
         self.can_hold_back = hasattr(transport, "__dict__")
         """Whether messages wait for the next write, rather than leave at once."""
         self._transport = transport
@@ -133,7 +134,7 @@ def _swallow(_data: Any) -> None:
     pass
 
 
-def open_sender(connection: Any) -> Sender | None:
+def open_sender(connection: Connection) -> Sender | None:
     """Return the one sender of asyncpg's connection, None at level ``public``."""
     transport = getattr(connection, "_transport", None) if is_private() else None
     if transport is None:
@@ -154,7 +155,7 @@ def message(kind: bytes, body: bytes) -> bytes:
     return kind + (len(body) + 4).to_bytes(4, "big") + body
 
 
-def take_dropped(connection: Any, into: set[Any]) -> None:
+def take_dropped(connection: Connection, into: set[StatementState]) -> None:
     """Move the statements that asyncpg is going to close, one round trip each, to ``into``.
 
     asyncpg puts a statement there once nothing refers to it any more, no cursor either.  The
@@ -179,7 +180,7 @@ class Closing:
 
     __slots__ = ("_connection", "_sender", "_states", "_waiting", "_alone")
 
-    def __init__(self, connection: Any, sender: Sender, states: set[Any]) -> None:
+    def __init__(self, connection: Connection, sender: Sender, states: set[StatementState]) -> None:
         self._connection = connection
         self._sender = sender
         self._states = states

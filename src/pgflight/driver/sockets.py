@@ -11,6 +11,7 @@ from typing import Any
 import asyncpg
 
 from .capability import capabilities, is_private
+from .contracts import Connection, ProtocolOfAsyncpg, StatementState
 
 
 def check_socket_options(options: Mapping[str, int]) -> None:
@@ -22,14 +23,15 @@ def check_socket_options(options: Mapping[str, int]) -> None:
         )
 
 
-def apply_socket_options(connection: Any, options: Mapping[str, int]) -> None:
+def apply_socket_options(connection: Connection, options: Mapping[str, int]) -> None:
     """Set keep-alive and user-timeout options on a connection's TCP socket.
 
     ``options`` are libpq's names: ``keepalives`` (0 or 1), ``keepalives_idle``,
     ``keepalives_interval`` (seconds), ``keepalives_count``, ``tcp_user_timeout``
     (milliseconds).  They mean nothing on a unix socket, where libpq ignores them, too.
     """
-    sock = connection._transport.get_extra_info("socket")
+    transport = connection._transport
+    sock = None if transport is None else transport.get_extra_info("socket")
     if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
         return
     for level, option, value in _socket_calls(options):
@@ -70,7 +72,7 @@ def _nothing() -> bool:
     return False
 
 
-def arrivals(connection: Any) -> Callable[[], Any]:
+def pending_input(connection: Connection) -> Callable[[], object]:
     """Return a function that tells, without waiting, whether bytes or the end have arrived.
 
     To be asked only while the connection is open.  At level ``public``, or where the transport
@@ -90,7 +92,7 @@ def arrivals(connection: Any) -> Callable[[], Any]:
     return partial(poll.poll, 0)
 
 
-async def neutral_sync(connection: Any) -> None:
+async def ping(connection: Connection) -> None:
     """Wait until the server has answered everything that was sent; raise when it is gone.
 
     Closes the unnamed portal, which nothing of ours needs, and syncs: one write and one wait,
@@ -103,7 +105,7 @@ async def neutral_sync(connection: Any) -> None:
     await connection._protocol.close_portal("", None)
 
 
-def drop(connection: Any) -> None:
+def drop(connection: Connection) -> None:
     """Close a connection without a farewell and without waiting."""
     known = is_private() and isinstance(connection, asyncpg.Connection)
     transport = connection._transport if known else None
@@ -125,7 +127,7 @@ class _Arguments:
         raise self.Counted
 
 
-def is_idle(protocol: Any, state: Any) -> bool:
+def is_idle(protocol: ProtocolOfAsyncpg, state: StatementState) -> bool:
     """Tell whether the next operation would send at once: nothing runs, nothing is cancelled.
 
     The protocol keeps that to itself, so an operation is begun that cannot get as far as

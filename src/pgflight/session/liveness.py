@@ -62,7 +62,7 @@ class Liveness:
         To be asked only while the connection is open.
         """
         if self._pending is None:
-            self._pending = driver.arrivals(self._connection)
+            self._pending = driver.pending_input(self._connection)
         return bool(self._pending())
 
     async def ping(self) -> None:
@@ -71,7 +71,7 @@ class Liveness:
         alone = self._unit.transaction is None and not self._transactions.autocommit
         # by its class: another object may have been put in its place
         if self._transactions.pipeline is not None and isinstance(connection, asyncpg.Connection):
-            await driver.neutral_sync(connection)
+            await driver.ping(connection)
             counters.trips += 1
             if alone:
                 counters.saved += 2  # a transaction around it
