@@ -150,20 +150,26 @@ class AsyncAdapt_asyncpg_connection(AdaptedConnection):
 
     def commit(self) -> None:
         """Commit the open transaction, if there is one."""
-        ends = self.session.ends
-        # MissingGreenlet is for the awaited end to raise
-        if ends.is_due() and not (self._can_wait() and ends.end_soon(commit=True)):
-            self._wait_for(self.session.end(commit=True))
+        session = self.session
+        unit = session.unit
+        if unit.transaction is not None or unit.in_doubt is not None:
+            # MissingGreenlet is for the awaited end to raise
+            soon = unit.side_effect_free and unit.commit_cannot_fail and self._can_wait()
+            if not (soon and session.ends.end_soon(commit=True)):
+                self._wait_for(session.end(commit=True))
 
     def rollback(self) -> None:
         """Roll the open transaction back, if there is one; streams in AUTOCOMMIT end as well."""
         session = self.session
         if session.copying_out is not None and self._can_wait():
             self.await_(session.copying_out.stop())
-        ends = session.ends
-        if ends.is_due() and not (self._can_wait() and ends.end_soon(commit=False)):
-            self._wait_for(session.end(commit=False))
-        session.held_cursors.abandon_all()
+        unit = session.unit
+        if unit.transaction is not None or unit.in_doubt is not None:
+            soon = unit.side_effect_free and self._can_wait()
+            if not (soon and session.ends.end_soon(commit=False)):
+                self._wait_for(session.end(commit=False))
+        if session.held_cursors.names:
+            session.held_cursors.abandon_all()
         self.close_abandoned_cursors()
         # the program's own use of asyncpg's connection may have left that
         pipeline = session.transactions.pipeline

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from time import monotonic
 from typing import Any
 
 from sqlalchemy.exc import DisconnectionError
@@ -71,7 +72,7 @@ def _is_lost(adapted: AsyncAdapt_asyncpg_connection) -> bool:
     liveness = adapted.session.liveness
     if adapted._connection.is_closed() is True or liveness.is_leaving():
         return True
-    if liveness.idle_seconds() < IDLE_SECONDS:
+    if monotonic() - adapted.session.transactions.last_used < IDLE_SECONDS:
         return False
     # also if only a notice has arrived, which the loop reads as well
     return (

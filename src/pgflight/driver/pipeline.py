@@ -90,10 +90,13 @@ class Pipeline(DeferredEnds):
 
     def _pretend(self, status: bytes) -> None:
         """Have asyncpg believe that the server has told it ``status``; nothing is sent."""
-        protocol = self._protocol
+        protocol, sender = self._protocol, self._sender
         operation = protocol.close_portal("", None)
-        with self._sender.swallowing():
+        sender.swallow()
+        try:
             answered = operation.send(None)
+        finally:
+            sender.swallow_no_more()
         self._answer(operation, answered, protocol.data_received, _PORTAL_CLOSED + status)
 
     def unsent(self) -> bool:

@@ -8,8 +8,7 @@ written to a transport or one of its methods is replaced.  Made by the session t
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 from .capability import is_private
@@ -82,17 +81,17 @@ class Sender:
                 hooks["write"] = self._write_watched
         return messages
 
-    @contextmanager
-    def swallowing(self) -> Iterator[None]:
-        """Keep from the transport what asyncpg writes within the block, in which nothing waits.
+    def swallow(self) -> None:
+        """Keep from the transport what asyncpg writes, until :meth:`swallow_no_more`.
 
-        Only where :attr:`can_hold_back`, and while nothing waits to be sent or is watched.
+        Only where :attr:`can_hold_back`, while nothing waits to be sent or is watched, and in a
+        block that awaits nothing.
         """
         self._hooks["write"] = _swallow
-        try:
-            yield
-        finally:
-            del self._hooks["write"]
+
+    def swallow_no_more(self) -> None:
+        """Let through again what asyncpg writes."""
+        del self._hooks["write"]
 
     def watch(self, watcher: Callable[[int], None]) -> bool:
         """Call ``watcher`` with the number of bytes before each write; tell whether that works."""

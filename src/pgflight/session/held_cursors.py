@@ -14,35 +14,35 @@ from asyncpg import exceptions as driver_errors
 class HeldCursors:
     """The names of one session's held cursors; ``abandoned`` ones wait to be closed."""
 
-    __slots__ = ("_connection", "_names", "abandoned")
+    __slots__ = ("_connection", "names", "abandoned")
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
-        self._names: set[str] = set()
+        self.names: set[str] = set()
         self.abandoned: list[str] = []
 
     def add(self, name: str) -> None:
         """Remember a cursor that is about to be declared."""
-        self._names.add(name)
+        self.names.add(name)
 
     def discard(self, name: str) -> None:
         """Forget a cursor that does not exist."""
-        self._names.discard(name)
+        self.names.discard(name)
 
     async def close(self, name: str) -> None:
         """Close a cursor now; raise asyncpg's errors."""
-        self._names.discard(name)
+        self.names.discard(name)
         await self._connection.execute(f'CLOSE "{name}"')
 
     def abandon(self, name: str) -> None:
         """Have a cursor closed before the session's next statement."""
-        if name in self._names:
-            self._names.discard(name)
+        if name in self.names:
+            self.names.discard(name)
             self.abandoned.append(name)
 
     def abandon_all(self) -> None:
         """Have all of them closed."""
-        for name in tuple(self._names):
+        for name in tuple(self.names):
             self.abandon(name)
 
     async def close_abandoned(self) -> None:

@@ -30,14 +30,6 @@ class Liveness:
         self._counters = counters
         self._pending: Any = None
 
-    def heard(self) -> None:
-        """Note that the server has just given an answer that was no error."""
-        self._transactions.last_used = monotonic()
-
-    def idle_seconds(self) -> float:
-        """Return how long ago it last did."""
-        return monotonic() - self._transactions.last_used
-
     def is_leaving(self) -> bool:
         """Tell whether the server has announced the end of the session."""
         pipeline = self._transactions.pipeline
@@ -50,7 +42,7 @@ class Liveness:
         """
         return (
             self._transactions.saves != "off"
-            and self.idle_seconds() < window
+            and monotonic() - self._transactions.last_used < window
             # compared with False: an object in asyncpg's place may answer with anything
             and self._connection.is_closed() is False
             and not self.is_leaving()
@@ -80,7 +72,7 @@ class Liveness:
         else:
             await connection.fetchrow(";")
             counters.ran()
-        self.heard()
+        self._transactions.last_used = monotonic()
 
     async def _ping_in_a_transaction(self) -> None:
         # of its own, so that a transaction pooler (pgbouncer) keeps one server for the prepared

@@ -16,7 +16,7 @@ class Begin(Enum):
     AWAITED = "in a flight of its own: what failed behind it would be read on for ever"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Request:
     """One statement, or what stands for one, to be sent when it is its turn.
 

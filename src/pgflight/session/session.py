@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from time import monotonic
 from typing import Any
 
 from .. import _impl, driver
@@ -110,7 +111,14 @@ class Session:
             unit, transactions = self.unit, self.transactions
             first = unit.transaction is None
             try:
-                await self._begin(request.begin)
+                if request.begin is Begin.AWAITED:
+                    await transactions.begin_awaited()
+                elif not first:
+                    pass
+                elif request.begin is Begin.WITH_MANY:
+                    await transactions.begin_many()
+                elif (waiting := transactions.begin()) is not None:
+                    await waiting
                 if not request.side_effect_free:
                     unit.side_effect_free = False
                 answer = await request.send()
@@ -129,16 +137,6 @@ class Session:
                     transactions.first_interrupted()
                 raise
         return await self.run(request)
-
-    async def _begin(self, begin: Begin) -> None:
-        if begin is Begin.AWAITED:
-            await self.transactions.begin_awaited()
-        elif self.unit.transaction is not None:
-            return
-        elif begin is Begin.WITH_MANY:
-            await self.transactions.begin_many()
-        elif (waiting := self.transactions.begin()) is not None:
-            await waiting
 
     async def execute(self, operation: str, parameters: Sequence[Any]) -> Answer:
         """Execute one statement and return all its rows.
@@ -214,7 +212,8 @@ class Session:
 
         async def send() -> int:
             await self.statements.synchronize()
-            self.counters.ran()
+            if self.counters.by_hand:
+                self.counters.ran()
             return await driver.executemany(self.connection, operation, parameter_sets)
 
         changed: int = await self.run(Request(operation, send, Begin.WITH_MANY))
@@ -265,7 +264,7 @@ class Session:
         except Exception as error:
             self.note_failure(error)
             raise
-        self.liveness.heard()
+        self.transactions.last_used = monotonic()
 
     async def close_abandoned_cursors(self) -> None:
         """Close the held cursors that nobody reads any more."""

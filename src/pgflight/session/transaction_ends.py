@@ -42,10 +42,6 @@ class TransactionEnds:
         self._statements = statements
         self._counters = counters
 
-    def is_due(self) -> bool:
-        """Tell whether there is a transaction, or may be one."""
-        return self._unit.transaction is not None or self._unit.in_doubt is not None
-
     def end_soon(self, *, commit: bool) -> bool:
         """Send the end of a transaction that nobody waits for; tell whether there was one."""
         unit, pipeline = self._unit, self._transactions.pipeline
@@ -94,7 +90,7 @@ class TransactionEnds:
         try:
             if pipeline is None:
                 await driver.end(self._connection, transaction, commit=commit)
-            elif not self.end_soon(commit=commit):
+            elif not (unit.side_effect_free and self.end_soon(commit=commit)):
                 await pipeline.end(transaction, commit=commit)
         except BaseException as error:
             driver.forget(self._connection, transaction)
