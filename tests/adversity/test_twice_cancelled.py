@@ -112,7 +112,7 @@ async def refused(dialect: Dialect) -> None:
             if task.cancelled():
                 interrupted += 1
                 assert connection._transaction is None, "as if it knew"
-            assert not connection._pipeline.traveling
+            assert not connection._pipeline.begin_under_way
             await greenlet_spawn(connection.rollback)
             await check_flag(connection, view)
         await greenlet_spawn(fairy.close)

@@ -84,7 +84,7 @@ class AsyncAdapt_asyncpg_connection(TransactionalConnection):
             connection,
             prepared_statement_cache_size,
             prepared_statement_name_func,
-            self._preamble,
+            self._sender,
         )
         self.use_pipeline(pipeline)
         self._dialect: Any = None

@@ -81,7 +81,7 @@ def _is_lost(adapted: AsyncAdapt_asyncpg_connection) -> bool:
         return False
     arrived = adapted._arrived
     if arrived is None:
-        arrived = adapted._arrived = driver.arrivals(connection)
+        arrived = adapted._arrived = driver.pending_input(connection)
     # also where a notice has arrived, which the loop takes in as well
     return bool(arrived()) and adapted._can_wait() and adapted.await_(_take_in(adapted, arrived))
 

@@ -26,7 +26,7 @@ class BeginningConnection(UnitOfWorkConnection):
     def _begin(self) -> Awaitable[None] | None:
         """Begin a transaction with the next statement; return what has to be awaited first."""
         pipeline = self._pipeline
-        if self._unfinished or (pipeline is not None and pipeline.held_up):
+        if self._unfinished or (pipeline is not None and pipeline.end_needs_attention):
             return self._begin_later()
         return self._begin_now()
 
@@ -58,7 +58,7 @@ class BeginningConnection(UnitOfWorkConnection):
     async def _begin_many(self) -> None:
         """Begin a transaction with an ``executemany()``."""
         pipeline = self._pipeline
-        if pipeline is not None and not pipeline.joins_many:
+        if pipeline is not None and not pipeline.begin_fits_executemany:
             await self._finish_up()
             if self._transaction is None:
                 await self._start_transaction()
@@ -66,8 +66,8 @@ class BeginningConnection(UnitOfWorkConnection):
         waiting = self._begin()
         if waiting is not None:
             await waiting
-        if pipeline is not None and pipeline.traveling:
-            pipeline.expect_many()
+        if pipeline is not None and pipeline.begin_under_way:
+            pipeline.expect_executemany()
 
     async def _begin_later(self) -> None:
         await self._finish_up()
@@ -82,7 +82,7 @@ class BeginningConnection(UnitOfWorkConnection):
         pipeline = self._pipeline
         if pipeline is not None:
             try:
-                await pipeline.collected()
+                await pipeline.wait_for_ends()
             except Exception as error:
                 self._handle_exception(error)
         if self._doubtful is not None:
@@ -102,7 +102,7 @@ class BeginningConnection(UnitOfWorkConnection):
                 await transaction.start()
             except BaseException as error:
                 # asyncpg would take it for an open one, and every later one for a savepoint in it
-                driver.forget(self._connection, transaction)
+                driver.forget_transaction(self._connection, transaction)
                 if interrupts(error):
                     self._doubt(transaction, ended=True)
                 raise
@@ -119,8 +119,8 @@ class BeginningConnection(UnitOfWorkConnection):
     def _first_answered(self) -> None:
         """Note that BEGIN has arrived, or that nothing had to be sent at all."""
         pipeline = self._pipeline
-        if pipeline is not None and pipeline.traveling:
-            pipeline.traveling = False
+        if pipeline is not None and pipeline.begin_under_way:
+            pipeline.begin_under_way = False
             self._forget_unsent()
         elif self._transaction is None:  # in AUTOCOMMIT
             self._work.units += 1
@@ -128,7 +128,7 @@ class BeginningConnection(UnitOfWorkConnection):
 
     def _forget_unsent(self) -> bool:
         """Forget a BEGIN that has not been sent; tell whether there was one."""
-        if self._pipeline is None or not self._pipeline.unsent():
+        if self._pipeline is None or not self._pipeline.drop_unsent_begin():
             return False
         self._transaction = None
         self._work.units -= 1
@@ -141,7 +141,7 @@ class BeginningConnection(UnitOfWorkConnection):
         Tell whether the statement is to be executed again: it was refused without fault of its own.
         """
         pipeline = self._pipeline
-        if pipeline is None or not pipeline.traveling:
+        if pipeline is None or not pipeline.begin_under_way:
             return False
         if self._forget_unsent():
             return False
@@ -149,17 +149,17 @@ class BeginningConnection(UnitOfWorkConnection):
             self._doubt(self._transaction, ended=False)
         elif self._connection.is_closed():
             self._forget_begun()
-        elif pipeline.spoiled:
+        elif pipeline.end_refused:
             # it met the transaction before, whose end the server had refused
             self._forget_begun()
             try:
-                await pipeline.clean_up()
+                await pipeline.roll_back_refused_end()
             except Exception:
                 self._connection.terminate()
                 return False
             return isinstance(error, driver_errors.InFailedSQLTransactionError)
         elif self._connection.is_in_transaction():
-            pipeline.traveling = False
+            pipeline.begin_under_way = False
         else:
             # BEGIN has failed, or has left without a Sync behind it
             try:
@@ -177,13 +177,13 @@ class BeginningConnection(UnitOfWorkConnection):
 
     def _forget_begun(self) -> None:
         if self._pipeline is not None:
-            self._pipeline.forget()
+            self._pipeline.forget_transaction()
         self._transaction = None
 
     def _first_interrupted(self) -> None:
         """Remember to find that out; a cancelled task does not wait."""
         pipeline = self._pipeline
-        if pipeline is not None and pipeline.traveling:
+        if pipeline is not None and pipeline.begin_under_way:
             if not self._forget_unsent():
                 self._doubt(self._transaction, ended=False)
 
@@ -192,7 +192,7 @@ class BeginningConnection(UnitOfWorkConnection):
         self._doubtful = transaction
         self._ended = ended
         if self._pipeline is not None:
-            self._pipeline.traveling = False
+            self._pipeline.begin_under_way = False
 
     async def _resolve(self) -> None:
         """Ask the server what has become of an interrupted transaction."""
@@ -207,14 +207,14 @@ class BeginningConnection(UnitOfWorkConnection):
             if begun and not self._ended:
                 self._transaction = transaction
             else:
-                driver.forget(connection, transaction)
+                driver.forget_transaction(connection, transaction)
                 if begun:
                     await connection.execute("ROLLBACK")
             self._doubtful = None  # and not before: it is asked again until it has answered
         except Exception as error:
             if connection.is_closed():
                 self._doubtful = None
-                driver.forget(connection, transaction)
+                driver.forget_transaction(connection, transaction)
             self._handle_exception(error)
 
 

@@ -103,7 +103,7 @@ class ConnectionStatements:
 
     __slots__ = (
         "_connection",
-        "_preamble",
+        "_sender",
         "in_transaction",
         "_name_func",
         "seen",
@@ -123,9 +123,9 @@ class ConnectionStatements:
         connection: Any,
         capacity: int,
         name_func: Callable[[], str | None] | None,
-        preamble: driver.Preamble | None = None,
+        sender: driver.Sender | None = None,
     ) -> None:
-        self._preamble = preamble
+        self._sender = sender
         self.in_transaction: Callable[[], bool] | None = None
         """Tells whether what is sent next runs in a transaction, where asyncpg does not know."""
         self._retired: deque[Statistics] | None = None
@@ -231,9 +231,9 @@ class ConnectionStatements:
         connection = self._connection
         driver.take_dropped(connection, self._dropped)
         if "[]" in operation:
-            driver.know_arrays(connection)
-        if self._dropped and self._preamble is not None:
-            with driver.Closing(connection, self._preamble, self._dropped):
+            driver.register_array_types(connection)
+        if self._dropped and self._sender is not None:
+            with driver.Closing(connection, self._sender, self._dropped):
                 statement = await connection.prepare(operation, name=name)
         else:
             statement = await connection.prepare(operation, name=name)

@@ -113,7 +113,7 @@ class TransactionalConnection(BeginningConnection):
             ):
                 await pipeline.end(transaction, commit=commit)
         except BaseException as error:
-            driver.forget(self._connection, transaction)
+            driver.forget_transaction(self._connection, transaction)
             # an end that asyncpg refuses has not been sent: another task's statement is going on
             refused = isinstance(error, driver_errors.InterfaceError) and owned
             if interrupts(error) or (refused and not self._connection.is_closed()):
@@ -164,7 +164,7 @@ class TransactionalConnection(BeginningConnection):
         connection = self._connection
         # by its class: another object may have been put in its place
         if self._pipeline is not None and isinstance(connection, asyncpg.Connection):
-            await driver.neutral_sync(connection)
+            await driver.ping(connection)
             work = self._work
             work.trips += 1
             if self._transaction is None and self.isolation_level != AUTOCOMMIT:
@@ -176,7 +176,7 @@ class TransactionalConnection(BeginningConnection):
             try:
                 await transaction.start()
             except BaseException:
-                driver.forget(connection, transaction)
+                driver.forget_transaction(connection, transaction)
                 raise
             try:
                 await connection.fetchrow(";")

@@ -30,7 +30,7 @@ class UnitOfWorkConnection(AdaptedConnection):
         "deferrable",
         "pipeline",
         "ping_bypass_window",
-        "_preamble",
+        "_sender",
         "_pipeline",
         "_transaction",
         "_doubtful",
@@ -58,7 +58,7 @@ class UnitOfWorkConnection(AdaptedConnection):
     pipeline: str
     """The waits that are saved: ``auto``, ``begin`` or ``off``, an option of the URL."""
     ping_bypass_window: float
-    _preamble: driver.Preamble | None
+    _sender: driver.Sender | None
     _pipeline: driver.Pipeline | None
     _transaction: Any
     _doubtful: Any
@@ -85,7 +85,7 @@ class UnitOfWorkConnection(AdaptedConnection):
         self.readonly = False
         self.deferrable = False
         self.pipeline = "off"
-        self._preamble = driver.open_preamble(connection)
+        self._sender = driver.open_sender(connection)
         self._pipeline = None
         self._transaction = self._doubtful = None
         self._ended = self._foreign = False
@@ -108,7 +108,7 @@ class UnitOfWorkConnection(AdaptedConnection):
         """
         pipeline = None
         if wanted != "off":
-            pipeline = driver.open_pipeline(self._connection, self._preamble)
+            pipeline = driver.open_pipeline(self._connection, self._sender)
         self._pipeline = pipeline
         self.pipeline = "off" if pipeline is None else wanted
 
