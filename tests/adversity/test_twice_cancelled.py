@@ -112,7 +112,7 @@ async def refused(dialect: Dialect) -> None:
             if task.cancelled():
                 interrupted += 1
                 assert connection.session.unit.transaction is None, "as if it knew"
-            assert not connection.session.transactions.pipeline.traveling
+            assert not connection.session.transactions.pipeline.begin_under_way
             await greenlet_spawn(connection.rollback)
             await check_flag(connection, view)
         await greenlet_spawn(fairy.close)

@@ -116,6 +116,6 @@ class _Other:
 @private
 def test_a_driver_that_cannot_be_told() -> None:
     other: Any = _Deaf()
-    assert known_types.know_arrays(other) is False
+    assert known_types.register_array_types(other) is False
     other._protocol = _Other()
-    assert known_types.know_arrays(other) is False
+    assert known_types.register_array_types(other) is False

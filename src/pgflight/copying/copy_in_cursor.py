@@ -132,7 +132,7 @@ class AsyncAdapt_asyncpg_copy_cursor(AsyncAdapt_asyncpg_cursor):
     def _encoder(self, type_: Any) -> text_format.Encoder:
         number: int = type_.oid
         oid = text_format.ARRAYS.get(number, number)
-        form = driver.codec_set(self._connection, oid)
+        form = driver.custom_codec_format(self._connection, oid)
         # ours of binary form are of types that have a text form here, and make the same values
         ours = form == "binary" and oid in text_format.ENCODERS
         if form is not None and not ours and not _OF_DIALECT & {oid, type_.name}:

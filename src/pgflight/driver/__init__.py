@@ -22,11 +22,11 @@ from .contracts import Transaction as Transaction
 from .contracts import Transport as Transport
 from .copy_watch import CopyWatch as CopyWatch
 from .copying import CopyTarget as CopyTarget
-from .copying import codec_set as codec_set
 from .copying import command_timeout as command_timeout
 from .copying import copy_out as copy_out
 from .copying import copy_records as copy_records
 from .copying import copy_text as copy_text
+from .copying import custom_codec_format as custom_codec_format
 from .copying import has_binary_form as has_binary_form
 from .deferred_ends import end as end
 from .error_texts import count_elements_from as count_elements_from
@@ -40,10 +40,10 @@ from .execution import operations as operations
 from .execution import receive_in_bulk as receive_in_bulk
 from .execution import settle as settle
 from .known_types import UUID_CLASSES as UUID_CLASSES
-from .known_types import know_arrays as know_arrays
+from .known_types import register_array_types as register_array_types
 from .known_types import set_codec as set_codec
 from .pipeline import Pipeline as Pipeline
-from .pipeline import forget as forget
+from .pipeline import forget_transaction as forget_transaction
 from .pipeline import open_pipeline as open_pipeline
 from .portals import open_portal as open_portal
 from .sender import Closing as Closing

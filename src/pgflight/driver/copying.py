@@ -67,7 +67,7 @@ async def has_binary_form(connection: Connection, target: CopyTarget) -> bool:
     return True
 
 
-def codec_set(connection: Connection, oid: int) -> str | None:
+def custom_codec_format(connection: Connection, oid: int) -> str | None:
     """Return the form of the codec that took the place of asyncpg's own, as it calls it.
 
     None where none did, and for types that asyncpg knows nothing of: it does not tell.

@@ -54,7 +54,7 @@ class DeferredEnds:
         "_quiet",
         "_collecting",
         "listening",
-        "spoiled",
+        "end_refused",
         "__weakref__",
     )
 
@@ -71,7 +71,7 @@ class DeferredEnds:
         self._collecting: asyncio.Future[None] | None = None
         self.listening = False
         """Whether the session may be sent notifications."""
-        self.spoiled = False
+        self.end_refused = False
         """Whether the server has refused an end while something else was sent already."""
         if receiver is not None:
             # the event loop holds the receiver, and must not hold a connection that nobody wants
@@ -89,9 +89,9 @@ class DeferredEnds:
         return self._receiver is not None and bool(self._receiver.farewell)
 
     @property
-    def held_up(self) -> bool:
+    def end_needs_attention(self) -> bool:
         """Whether the last end needs seeing to: it was refused, or a pooler has yet to answer."""
-        if self.spoiled:
+        if self.end_refused:
             return True
         return self._quiet and self._receiver is not None and bool(self._receiver.owed)
 
@@ -118,12 +118,12 @@ class DeferredEnds:
             self._sender.send(_ROLLBACK_MESSAGE)
             receiver.owe(_ROLLBACK[1])
         else:
-            self.spoiled = True
+            self.end_refused = True
 
     @property
     def unsettled(self) -> bool:
         """Whether the session is not fit for another task: a refused end, a cancellation."""
-        return self.spoiled or bool(self._protocol._is_cancelling())
+        return self.end_refused or bool(self._protocol._is_cancelling())
 
     async def settle(self) -> None:
         """Wait until the session is fit for another task; close it when that takes too long."""
@@ -131,14 +131,14 @@ class DeferredEnds:
             if self._protocol._is_cancelling():
                 cancelled = self._protocol._wait_for_cancellation()
                 await asyncio.wait_for(cancelled, SETTLE_SECONDS)
-            await self.clean_up()
+            await self.roll_back_refused_end()
         except Exception:
             self._connection.terminate()
 
-    async def clean_up(self) -> None:
-        """Roll back what was spoiled by a refused end; raise asyncpg's errors."""
+    async def roll_back_refused_end(self) -> None:
+        """Roll back what a refused end has left open; raise asyncpg's errors."""
         tries = _MOST_TRIES
-        while self.spoiled:
+        while self.end_refused:
             tries -= 1
             try:
                 await self._protocol.query(_ROLLBACK[0], None)
@@ -146,11 +146,11 @@ class DeferredEnds:
                 if not tries:
                     raise
                 continue  # whoever cancelled the first one is still at it
-            self.spoiled = False
+            self.end_refused = False
 
-    async def collected(self) -> None:
+    async def wait_for_ends(self) -> None:
         """Wait until the server has answered every end that was not waited for."""
-        await self.clean_up()
+        await self.roll_back_refused_end()
         receiver = self._receiver
         if receiver is None or not receiver.owed:
             return

@@ -65,7 +65,7 @@ _RECORDS = [
 ]
 
 
-def know_arrays(connection: Connection) -> bool:
+def register_array_types(connection: Connection) -> bool:
     """Tell asyncpg what the arrays of built-in types are; return whether that was possible.
 
     Called before a statement with arrays is prepared.  What asyncpg knows by then stays: arrays

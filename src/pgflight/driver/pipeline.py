@@ -27,18 +27,18 @@ class Pipeline(DeferredEnds):
     Every method is called by whoever has the connection to himself.
     """
 
-    __slots__ = ("_begins", "_pretended", "traveling")
+    __slots__ = ("_begins", "_pretended", "begin_under_way")
 
     def __init__(self, connection: Connection, sender: Sender, receiver: Receiver | None) -> None:
         super().__init__(connection, sender, receiver)
         self._begins: dict[tuple[Any, ...], tuple[Transaction, bytes]] = {}
         self._pretended = False
-        self.traveling = False
+        self.begin_under_way = False
         """Whether BEGIN has been given on its way and the server's status not been heard since."""
 
     def in_transaction(self) -> bool:
         """Tell whether what is sent next runs in a transaction, unless BEGIN fails."""
-        return self.traveling or bool(self._protocol.is_in_transaction())
+        return self.begin_under_way or bool(self._protocol.is_in_transaction())
 
     def begin(self, isolation: str | None, readonly: bool, deferrable: bool) -> Transaction | None:
         """Have BEGIN sent in front of what asyncpg sends next; return asyncpg's transaction.
@@ -67,17 +67,17 @@ class Pipeline(DeferredEnds):
         transaction._state = TransactionState.STARTED
         connection._top_xact = transaction
         self._operations = protocol.queries_count
-        self.traveling = True
+        self.begin_under_way = True
         self._pretended = False
         sender.put(messages)
         return transaction
 
     @property
-    def joins_many(self) -> bool:
+    def begin_fits_executemany(self) -> bool:
         """Whether BEGIN can leave in front of an ``executemany()``."""
         return self._sender.can_hold_back and not self._protocol._is_cancelling()
 
-    def expect_many(self) -> None:
+    def expect_executemany(self) -> None:
         """Prepare for an ``executemany()`` behind the BEGIN that has not left yet.
 
         When its arguments turn out wrong half-way, asyncpg rolls back unless it knows of a
@@ -99,7 +99,7 @@ class Pipeline(DeferredEnds):
             sender.swallow_no_more()
         self._answer(operation, answered, protocol.data_received, _PORTAL_CLOSED + status)
 
-    def unsent(self) -> bool:
+    def drop_unsent_begin(self) -> bool:
         """Forget a BEGIN that has not been sent; tell whether there was one."""
         if not self._sender.drop_unsent():
             return False
@@ -108,12 +108,12 @@ class Pipeline(DeferredEnds):
                 self._pretend(b"I")
             except driver_errors.InterfaceError:
                 pass  # it is closed, or at something else, whose answer will tell
-        self.forget()
+        self.forget_transaction()
         return True
 
-    def forget(self) -> None:
+    def forget_transaction(self) -> None:
         """Make asyncpg forget the transaction: there is none."""
-        self.traveling = False
+        self.begin_under_way = False
         for transaction, _ in self._begins.values():
             if self._connection._top_xact is transaction:
                 self._connection._top_xact = None
@@ -128,7 +128,7 @@ class Pipeline(DeferredEnds):
             await self._protocol.close_portal("", None)
         except driver_errors.PostgresError:
             pass  # that of a BEGIN that failed: whoever sent it has been told of something worse
-        self.traveling = False
+        self.begin_under_way = False
         return bool(self._protocol.is_in_transaction())
 
 
@@ -150,7 +150,7 @@ def statement_messages(text: str) -> bytes:
     )
 
 
-def forget(connection: Connection, transaction: Transaction) -> None:
+def forget_transaction(connection: Connection, transaction: Transaction) -> None:
     """Make asyncpg forget a transaction of its own whose BEGIN has failed, or which has ended.
 
     At level ``public`` nobody can: the connection is closed when BEGIN has failed.

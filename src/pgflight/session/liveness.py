@@ -81,7 +81,7 @@ class Liveness:
         try:
             await transaction.start()
         except BaseException:
-            driver.forget(self._connection, transaction)
+            driver.forget_transaction(self._connection, transaction)
             raise
         try:
             await self._connection.fetchrow(";")

@@ -233,7 +233,7 @@ class PreparedStatements:
         connection = self._connection
         driver.take_dropped(connection, self._dropped)
         if "[]" in operation:
-            driver.know_arrays(connection)
+            driver.register_array_types(connection)
         if self._dropped and self._sender is not None:
             with driver.Closing(connection, self._sender, self._dropped):
                 statement = await connection.prepare(operation, name=name)

@@ -93,7 +93,7 @@ class TransactionEnds:
             elif not (unit.side_effect_free and self.end_soon(commit=commit)):
                 await pipeline.end(transaction, commit=commit)
         except BaseException as error:
-            driver.forget(self._connection, transaction)
+            driver.forget_transaction(self._connection, transaction)
             # an end that asyncpg refuses has not been sent: another task's statement is going on
             refused = isinstance(error, driver_errors.InterfaceError) and owned
             if interrupts(error) or (refused and not self._connection.is_closed()):

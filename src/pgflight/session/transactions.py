@@ -96,7 +96,7 @@ class Transactions:
         if (
             self._unit.in_doubt is not None
             or self._held.abandoned
-            or (pipeline is not None and pipeline.held_up)
+            or (pipeline is not None and pipeline.end_needs_attention)
         ):
             return self._begin_later()
         return self._begin_now()
@@ -124,14 +124,14 @@ class Transactions:
     async def begin_many(self) -> None:
         """Begin a transaction with an ``executemany()``."""
         pipeline = self.pipeline
-        if pipeline is not None and not pipeline.joins_many:
+        if pipeline is not None and not pipeline.begin_fits_executemany:
             await self.begin_awaited()
             return
         waiting = self.begin()
         if waiting is not None:
             await waiting
-        if pipeline is not None and pipeline.traveling:
-            pipeline.expect_many()
+        if pipeline is not None and pipeline.begin_under_way:
+            pipeline.expect_executemany()
 
     async def begin_awaited(self) -> None:
         """Begin a transaction now, for what BEGIN cannot travel with."""
@@ -150,7 +150,7 @@ class Transactions:
     async def clear_up(self) -> None:
         """Clear away what an earlier statement has left."""
         if self.pipeline is not None:
-            await self.pipeline.collected()
+            await self.pipeline.wait_for_ends()
         if self._unit.in_doubt is not None:
             await self._resolve()
         if self._held.abandoned:
@@ -170,7 +170,7 @@ class Transactions:
             await transaction.start()
         except BaseException as error:
             # asyncpg would take it for an open one, and every later one for a savepoint in it
-            driver.forget(self._connection, transaction)
+            driver.forget_transaction(self._connection, transaction)
             if interrupts(error):
                 self.doubt(transaction, ended=True)
             raise
@@ -184,8 +184,8 @@ class Transactions:
     def first_answered(self) -> None:
         """Note that BEGIN has arrived, or that nothing had to be sent at all."""
         pipeline = self.pipeline
-        if pipeline is not None and pipeline.traveling:
-            pipeline.traveling = False
+        if pipeline is not None and pipeline.begin_under_way:
+            pipeline.begin_under_way = False
             self._forget_unsent()
         elif self._unit.transaction is None:  # in AUTOCOMMIT
             self._counters.units += 1
@@ -193,7 +193,7 @@ class Transactions:
 
     def _forget_unsent(self) -> bool:
         """Forget a BEGIN that has not been sent; tell whether there was one."""
-        if self.pipeline is None or not self.pipeline.unsent():
+        if self.pipeline is None or not self.pipeline.drop_unsent_begin():
             return False
         self._unit.transaction = None
         self._counters.units -= 1
@@ -206,7 +206,7 @@ class Transactions:
         Tell whether the statement is to be executed again: it was refused without fault of its own.
         """
         pipeline = self.pipeline
-        if pipeline is None or not pipeline.traveling:
+        if pipeline is None or not pipeline.begin_under_way:
             return False
         if self._forget_unsent():
             return False
@@ -214,17 +214,17 @@ class Transactions:
             self.doubt(self._unit.transaction, ended=False)
         elif self._connection.is_closed():
             self._never_began()
-        elif pipeline.spoiled:
+        elif pipeline.end_refused:
             # it met the transaction before, whose end the server had refused
             self._never_began()
             try:
-                await pipeline.clean_up()
+                await pipeline.roll_back_refused_end()
             except Exception:
                 self._connection.terminate()
                 return False
             return isinstance(error, driver_errors.InFailedSQLTransactionError)
         elif self._connection.is_in_transaction():
-            pipeline.traveling = False
+            pipeline.begin_under_way = False
         else:
             await self._ask_whether_begun(pipeline)
         return False
@@ -245,13 +245,13 @@ class Transactions:
 
     def _never_began(self) -> None:
         if self.pipeline is not None:
-            self.pipeline.forget()
+            self.pipeline.forget_transaction()
         self._unit.transaction = None
 
     def first_interrupted(self) -> None:
         """Remember to find that out; a cancelled task does not wait."""
         pipeline = self.pipeline
-        if pipeline is not None and pipeline.traveling:
+        if pipeline is not None and pipeline.begin_under_way:
             if not self._forget_unsent():
                 self.doubt(self._unit.transaction, ended=False)
 
@@ -264,7 +264,7 @@ class Transactions:
         """
         self._unit.doubt(transaction, ended=ended)
         if self.pipeline is not None:
-            self.pipeline.traveling = False
+            self.pipeline.begin_under_way = False
 
     async def _resolve(self) -> None:
         """Ask the server what has become of an interrupted transaction."""
@@ -279,14 +279,14 @@ class Transactions:
             if begun and not unit.end_in_doubt:
                 unit.transaction = transaction
             else:
-                driver.forget(connection, transaction)
+                driver.forget_transaction(connection, transaction)
                 if begun:
                     await connection.execute("ROLLBACK")
             unit.in_doubt = None  # and not before: it is asked again until it has answered
         except Exception:
             if connection.is_closed():
                 unit.in_doubt = None
-                driver.forget(connection, transaction)
+                driver.forget_transaction(connection, transaction)
             raise
 
 
