@@ -1,4 +1,4 @@
-"""The classifier of plain SELECTs: both answers, and what must turn one into the other."""
+"""The classifier of side-effect-free SELECTs: both answers, and what must turn one into the other."""
 
 from __future__ import annotations
 
@@ -188,7 +188,7 @@ def _text(line: str) -> str:
 
 
 @pytest.mark.parametrize("text", PLAIN)
-def test_plain(text: str) -> None:
+def test_side_effects(text: str) -> None:
     assert is_side_effect_free(_text(text))
 
 
