@@ -1,4 +1,4 @@
-"""The classifier of side-effect-free SELECTs: both answers, and what must turn one into the other."""
+"""The classifier of side-effect-free SELECTs: both answers, and what turns one into the other."""
 
 from __future__ import annotations
 
