@@ -26,8 +26,6 @@ ELSEWHERE = {"driver", ROOM}
 """Rooms in which other private names may be used: asyncpg's in one, these in the other."""
 OF_TUPLES = {"_fields", "_replace"}
 """Documented, in spite of the underscore."""
-UNDER_WAY = {("copying.copy_in_cursor", "_dbapi_connection")}
-"""Uses that are about to go."""
 DERIVING = ("dialect", "parameters", "bulk", "copying", "dbapi", "session")
 """Rooms with classes that derive from SQLAlchemy's."""
 
@@ -75,7 +73,6 @@ def allowed(node: ast.Attribute) -> bool:
 
 @pytest.mark.parametrize("path", FILES, ids=[house.module_of(path) for path in FILES])
 def test_private_names_stay_in_their_room(path: Path) -> None:
-    module = house.module_of(path)
     found: list[tuple[str, int]] = []
     for node in ast.walk(house.tree_of(path)):
         if isinstance(node, ast.Attribute) and is_private(node.attr) and not allowed(node):
@@ -85,7 +82,7 @@ def test_private_names_stay_in_their_room(path: Path) -> None:
         elif isinstance(node, ast.ImportFrom) and str(node.module).startswith("sqlalchemy"):
             imported = [alias.name for alias in node.names if is_private(alias.name)]
             found += [(name, node.lineno) for name in imported]
-    assert [(name, line) for name, line in found if (module, name) not in UNDER_WAY] == []
+    assert found == []
 
 
 def used(path: Path) -> Iterator[str]:

@@ -15,6 +15,7 @@ from asyncpg import exceptions as driver_errors
 from sqlalchemy import exc
 
 from .. import driver
+from ..compat.connections import dbapi_connection
 from ..dbapi import errors
 from ..dbapi.cursor import AsyncAdapt_asyncpg_cursor
 from ..session.request import Begin, Request
@@ -207,7 +208,7 @@ def cursor_factory(job: CopyJob) -> Callable[[Any], AsyncAdapt_asyncpg_copy_curs
     def make(context: Any) -> AsyncAdapt_asyncpg_copy_cursor:
         job.feed.context = context
         # not the pool's proxy of it
-        adapted = context._dbapi_connection.dbapi_connection
+        adapted = dbapi_connection(context).dbapi_connection
         return AsyncAdapt_asyncpg_copy_cursor(adapted, job)
 
     return make
