@@ -1,9 +1,9 @@
 """Stand-ins for the few names of `cython` that the hot paths evaluate when interpreted.
 
 Importing the real module costs 5 ms where Cython is installed and fails where it is not. The
-compiler never looks here: it resolves the same names from the `import cython` that only it reads,
-and which must not stand under a constant condition (it would be dropped, and every C type with it,
-silently). Type checkers look here too, since Cython's own module carries no types for them.
+compiler never reads this file: it resolves the same names from the `import cython` that only it
+reads, and which must not be under a constant condition (Cython would silently drop it, and every C
+type with it). Type checkers read this file, too, because Cython's own module has no types for them.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def cfunc(decorated: T) -> T:
 
 
 def exceptval(*, check: bool) -> Callable[[T], T]:
-    """Mark a function of C types that raises nothing, and so is not asked whether it has."""
+    """Mark a function of C types that never raises, so that callers need not check."""
     return _unchanged
 
 

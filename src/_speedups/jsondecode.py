@@ -1,7 +1,7 @@
 """JSON text to values: what json.loads does, by the standard library's own scanner.
 
-codecs.py builds a decoder per type and connection, through pgflight._impl. The compiled form
-(jsondecode_c.pyx) is a parser of its own.
+pgflight.session.codecs makes a decoder per type and connection, through pgflight._impl. The
+compiled form (jsondecode_c.pyx) is a parser of its own.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import Any
 
 
 def _proven_scanner(decoder: Any) -> Callable[[str, int], tuple[Any, int]] | None:
-    """Return the scanner of json.loads' own `decoder`, None unless all is as in CPython so far.
+    """Return the scanner of json.loads' own `decoder`, None unless all is as in today's CPython.
 
-    A json.loads that was replaced before this import is noticed by its globals, which for the
+    A json.loads that was replaced before this import is recognised by its globals: those of the
     original are the json module's own.
     """
     if getattr(json.loads, "__globals__", None) is not vars(json):
@@ -36,9 +36,9 @@ _scan = _proven_scanner(_standard_decoder)
 def loads(text: str) -> Any:
     """Return the value of the JSON document `text`: what json.loads returns or raises.
 
-    Text that the scanner takes whole is done. Any doubt (blanks around it, extra data, a syntax
-    error, a json.loads or default decoder that someone replaced) is put to json.loads itself,
-    whose errors are raised without a trace of the first attempt.
+    If the scanner takes the whole text, that is the result. In doubtful cases (blanks around it,
+    extra data, a syntax error, a replaced json.loads or default decoder) json.loads itself is
+    called, and its errors are raised without a trace of the first attempt.
     """
     if (
         _scan is not None

@@ -1,11 +1,11 @@
 """The compiled form of jsondecode: a JSON parser over UTF-8 bytes that knows when to give up.
 
-It reads bytes by pointer and builds objects by the C interface, where the Python form has nothing
-to do but to call the standard library's scanner; hence a source of its own.
+It reads bytes by pointer and makes objects by the C interface, while the Python form only calls
+the standard library's scanner; hence a source of its own.
 
-One rule makes both alike: a document that raises any doubt (a syntax error, a control character,
-invalid UTF-8, NaN, hundreds of levels or digits, no memory) is put to json.loads as a whole. So
-the functions below return NULL instead of raising, and say nothing about the reason.
+One rule makes both equal: in doubtful cases (a syntax error, a control character, invalid UTF-8,
+NaN, hundreds of levels or digits, no memory) json.loads gets the whole document. So the functions
+below return NULL instead of raising, without a reason.
 """
 
 import json
@@ -685,7 +685,7 @@ cdef bint _trusted = _proven()
 
 
 cdef inline bint _standard() noexcept:
-    """Tell whether json.loads is still what it was, so that the parser may stand for it."""
+    """Tell whether json.loads is unchanged, so that the parser may replace it."""
     return (
         _trusted
         and PyDict_GetItemWithError(<PyObject*>_names, <PyObject*>"loads")

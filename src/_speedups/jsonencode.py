@@ -1,6 +1,7 @@
 """Values to JSON text: what json.dumps does, by the standard library's own encoder.
 
-types.py binds json and jsonb parameters with it and codecs.py sends them, through pgflight._impl.
+pgflight.dialect.types binds json and jsonb parameters with it and pgflight.session.codecs sends
+them, through pgflight._impl.
 The compiled form (jsonencode_c.pyx) is an encoder of its own.
 """
 
@@ -19,15 +20,15 @@ _standard_make = getattr(json.encoder, "c_make_encoder", None)
 
 
 def _refuse(value: Any) -> Any:
-    """Stand for JSONEncoder.default: json.dumps is to be asked."""
+    """Replace JSONEncoder.default: raise, so that json.dumps is called."""
     raise TypeError(type(value).__name__)
 
 
 def _proven_encoder() -> Callable[[Any, int], tuple[str, ...]] | None:
-    """Return an encoder that does what json.dumps does, None unless all is as in CPython so far.
+    """Return an encoder equal to json.dumps, None unless all is as in today's CPython.
 
-    json.dumps builds one for every call. This one has no memory of the containers around a value:
-    what never ends is a RecursionError here, and json.dumps' own error in the second attempt.
+    json.dumps makes one for every call. This one does not remember the containers around a value: a
+    circular value is a RecursionError here, and json.dumps' own error in the second attempt.
     """
     if getattr(json.dumps, "__globals__", None) is not vars(json) or _standard_make is None:
         return None
@@ -49,7 +50,7 @@ _encode = _proven_encoder()
 
 
 def standard() -> bool:
-    """Tell whether json.dumps is the standard library's own, for which dumps() stands."""
+    """Tell whether json.dumps is the standard library's own, which dumps() imitates."""
     return (
         _encode is not None
         and _json.dumps is _standard_dumps
@@ -61,8 +62,8 @@ def standard() -> bool:
 def dumps(value: Any) -> str:
     """Return the JSON document of `value`: what json.dumps returns or raises.
 
-    Any doubt (an error, a json.dumps or default encoder that someone replaced) is put to
-    json.dumps itself, whose errors are raised without a trace of the first attempt.
+    In doubtful cases (an error, a replaced json.dumps or default encoder) json.dumps itself is
+    called, and its errors are raised without a trace of the first attempt.
     """
     if standard():
         try:

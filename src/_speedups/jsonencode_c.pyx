@@ -1,13 +1,12 @@
 """The compiled form of jsonencode: a writer of JSON text that knows when to give up.
 
-It writes characters into a buffer of its own and looks into objects by the C interface, where the
-Python form has nothing to do but to call the standard library's encoder; hence a source of its
-own.
+It writes characters into a buffer of its own and reads objects by the C interface, while the
+Python form only calls the standard library's encoder; hence a source of its own.
 
-One rule makes both alike: a value that raises any doubt (another type than the eight of JSON, a
-subclass, a key that is no text, hundreds of levels, no memory) is put to json.dumps as a whole.
-So the functions below return False instead of raising, and say nothing about the reason. None of
-them runs Python code, so nothing can change under the pointers.
+One rule makes both equal: in doubtful cases (a type other than the eight of JSON, a subclass, a
+key that is not text, hundreds of levels, no memory) json.dumps gets the whole value. So the
+functions below return False instead of raising, without a reason. None of them runs Python code,
+so nothing can change under the pointers.
 """
 
 import json
@@ -478,7 +477,7 @@ cdef bint _trusted = _proven()
 
 
 cdef inline bint _standard() noexcept:
-    """Tell whether json.dumps is still what it was, so that the writer may stand for it."""
+    """Tell whether json.dumps is unchanged, so that the writer may replace it."""
     return (
         _trusted
         and PyDict_GetItemWithError(<PyObject*>_names, <PyObject*>"dumps")

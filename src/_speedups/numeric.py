@@ -1,9 +1,9 @@
 """Codec of numeric: the Python form.
 
-codecs.py registers it where `FASTER` names it, through pgflight._impl. The encoder takes what
-asyncpg's own takes and returns the same bytes, the decoder returns a Decimal of the same digits
-and exponent; both raise the same errors. Bytes that are no numeric are a TypeError, ValueError.
-The compiled form is numeric_c.pyx.
+pgflight.session.codecs registers it if `FASTER` names it, through pgflight._impl. The encoder
+takes what asyncpg's own takes and returns the same bytes, the decoder returns a Decimal of the
+same digits and exponent; both raise the same errors. Bytes that are not a numeric are a TypeError
+or ValueError. The compiled form is numeric_c.pyx.
 """
 
 from __future__ import annotations

@@ -3,9 +3,8 @@
 It has a source of its own, not numeric.py's, because it turns digits of base 10,000 into text and
 back, character by character.
 
-A Decimal is made from text by a decimal context of its own: that is exact whatever the context of
-the program says, and the fastest of the ways there are (tried: Decimal(text), Decimal(int) and
-scaleb).
+A decimal context of its own makes a Decimal from text: exact whatever the program's context is, and
+faster than the other ways (tried: Decimal(text), Decimal(int) and scaleb).
 """
 
 import decimal

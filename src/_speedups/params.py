@@ -83,9 +83,9 @@ class ParamPlan:
     ) -> list[tuple[Any, ...]] | int:
         """Return the values of each parameter set, in the order of `binds`.
 
-        A value stands in its set under the parameter's key or else its name; what a set lacks is
-        the value of the extracted parameter, else that of the parameter itself. Where a set
-        lacks a required one, the set's number comes back, counted from 0.
+        A set has a value under the parameter's key, or else under its name; if it has neither, the
+        value is the extracted parameter's, or else the parameter's own. If a set lacks a required
+        one, the set's number is returned, counted from 0.
         """
         if not cython.compiled and self._by_key is not None and set(map(type, many)) == {dict}:
             try:
@@ -101,7 +101,7 @@ class ParamPlan:
         value: Any
         missing: object = _MISSING
         values: list[Any] = []
-        # A default is anybody's code: a tuple must not be half filled while it runs.
+        # A default may be any code: a tuple must not be half filled while it runs.
         found: list[Any] = [None] * self._count
         for given in many:
             if type(given) is not dict:
@@ -166,7 +166,7 @@ class ParamPlan:
         if self._plain and self._straight:
             return list(values)
         if not cython.compiled and len(values) > 1:
-            # zip() asks one column after the other for each row: the order is that of a loop
+            # zip() takes one value of each column in turn for each row: the order is that of a loop
             columns = [
                 map(itemgetter(source), values)
                 if processor is None

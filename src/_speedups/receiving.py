@@ -62,7 +62,7 @@ class Receiver:
     )
 
     def __init__(self, protocol: Any) -> None:
-        """Stand in front of `protocol`, an asyncio.Protocol."""
+        """Receive in front of `protocol`, an asyncio.Protocol."""
         self.protocol = protocol
         self.status = 0
         """The transaction status that what came last ends with, as a byte; 0 where it does not.

@@ -1,7 +1,7 @@
-"""What stands between a transport and asyncpg's protocol; the compiled form of receiving.py.
+"""The receiver: reads what the server sends before asyncpg does; the compiled form of receiving.py.
 
-Not one source with the Python form: the collector is held by the interpreter's C functions here,
-between which no other thread can run unless a codec is Python code.
+Not one source with the Python form: here the interpreter's C functions pause the collector, and no
+other thread can run between them unless a codec is Python code.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE
@@ -75,7 +75,7 @@ cdef class Receiver:
     cdef bint _refused
 
     def __init__(self, protocol):
-        """Stand in front of `protocol`, an asyncio.Protocol."""
+        """Receive in front of `protocol`, an asyncio.Protocol."""
         self.protocol = protocol
         self.status = 0
         self.farewell = False
@@ -163,7 +163,7 @@ cdef class Receiver:
             elif answer.startswith(message):
                 owed[0] = answer[length:]
             elif kind == b"E" and _is_fatal(message):
-                break  # the end of the connection: whoever waits is told why
+                break  # the end of the connection: what waits is told why
             elif kind == b"E" and self.when_refused is not None:
                 self._refused = True
             else:

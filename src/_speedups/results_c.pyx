@@ -1,9 +1,9 @@
 """Rows, mappings and scalars of a result, made in C; the compiled form of results.py.
 
 Not one source with the Python form: that one calls the row class, this one fills the instances'
-slots itself. Where the slots of SQLAlchemy's two classes lie is found out at import, by looking for
-known objects in an instance. Where they are not found beyond doubt, and for every other class, the
-class is called here, too.
+slots itself. The place of the slots in SQLAlchemy's two classes is found at import, by looking for
+known objects in an instance. If it is not found beyond doubt, and for every other class, the class
+is called here, too.
 """
 
 from cpython.list cimport PyList_GET_SIZE

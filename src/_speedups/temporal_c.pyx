@@ -3,10 +3,10 @@
 It has a source of its own, not temporal.py's, because nearly every line is integer arithmetic on
 the wire's bytes and a call of datetime's C interface, of which interpreted Python has neither.
 
-Each decoder has a short way for what almost every value is, and leaves the rest (infinity, years
-that Python lacks, 24:00) to the same Python calls as asyncpg's codec makes, so that errors are
-the same by construction. Each encoder has a short way for the exact types of :mod:`datetime` and
-does for all other objects what asyncpg does: the same attributes in the same order.
+Each decoder has a fast path for almost every value, and leaves the rest (infinity, years that
+Python lacks, 24:00) to the same Python calls that asyncpg's codec makes, so that errors are the
+same by construction. Each encoder has a fast path for the exact types of :mod:`datetime`, and
+treats all other objects as asyncpg does: the same attributes in the same order.
 """
 
 import datetime
