@@ -24,36 +24,36 @@ _NOISE = 0.05
 _BIAS = """\
 # Benchmarks
 
-**Read this first.** These figures come from the authors of pgflight, and the workloads are the ones
-that pgflight was made for: many rows, JSON, many parameters, over an open connection to a server on
-the same machine. There, client processor time is compared, since the server would drown the
-difference; a program that waits for a network or for a slow query will notice much less of it.
-What such a program gains stands under units of work, which are compared by the time of day.
+**Read this first.** These figures come from the authors of pgflight, and the workloads are the
+ones that pgflight was made for: many rows, JSON, many parameters, over an open connection to a
+server on the same machine. They are compared by client processor time, because the server's time
+would hide the difference; a program that waits for a network or for a slow query will notice much
+less of it. What such a program gains is under "Units of work", which are compared by wall time.
 `asyncpg by hand` does the same work without SQLAlchemy: it has no compiler, no result objects and
-no ORM, and is here to show what those cost. Measure your own program before you decide anything.
+no ORM, and shows what those cost. Measure your own program before you decide anything.
 """
 
 _METHOD = """\
 ## How it is measured
 
-Each peer is a process of its own, with one open connection unless a row says more. A round runs one
-batch of every peer, in an order that changes; a batch takes some 30 ms. A ratio is that of the
-medians of the rounds. Garbage collection is on, after a full collection in front of each batch.
-Before anything is timed, all peers have to return the same values. A gate that is missed is
-measured once more, with more rounds of the two that it compares, and the second reading counts.
-Peak memory is the growth of the resident set in a fresh process while one result is fetched and
-held, or while the rows are sent. Function calls are counted by `sys.setprofile`. Server memory is
-the sum of `pg_backend_memory_contexts` on a connection that has done nothing else before.
+Each peer is a process of its own, with one open connection unless a row says otherwise. A round
+runs one batch of every peer, in a changing order; a batch takes about 30 ms. A ratio compares the
+medians of the rounds. Garbage collection is on, after a full collection before each batch. Before
+anything is timed, all peers must return the same values. A missed gate is measured once more, with
+more rounds of the two peers that it compares, and the second reading counts. Peak memory is the
+growth of the resident set in a fresh process while one result is fetched and held, or while the
+rows are sent. Function calls are counted by `sys.setprofile`. Server memory is the sum of
+`pg_backend_memory_contexts` on a connection that has done nothing else before.
 
 Sizes of statements that vary come from a random sequence, the same one for every peer. Temporary
 tables take the rows of INSERT and COPY, and are emptied after each batch.
 
 Round trips longer than the Unix socket's are made by `bench/peers/delay.py`, a process that
-forwards each chunk half of that time after it came, in both directions. In the rows with a round
-trip of 2 ms a program with a pool of 3 thinks for 3 ms after each unit of work, which is not in the
-figures. A wait is an answer that has reached the client by the end of its unit of work; what is
-sent by then and nobody waits for is not one. Bursts are counted on the way to the server, over 20
-units on one connection without a pause.
+forwards each chunk half of that time after it arrived, in both directions. In the rows with a
+round trip of 2 ms, a program with a pool of 3 pauses for 3 ms after each unit of work, which is
+not in the figures. A wait is an answer that has reached the client by the end of its unit of work;
+an answer that nobody waits for is not one. Bursts are counted on the way to the server, over 20
+units of work on one connection without a pause.
 
 The rows, the statements and the bounds: `bench/e2e`, `bench/gates.toml`.
 
