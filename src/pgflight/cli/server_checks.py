@@ -77,7 +77,7 @@ async def _encryption(engine: AsyncEngine) -> str:
     async with engine.connect() as connection:
         row = (await connection.execute(statement)).one_or_none()
     if row is None or not row[0]:
-        return "none between the server and whoever connects to it"
+        return "none between the server and its client"
     return f"{row[1]}, {row[2]}"
 
 
