@@ -44,8 +44,6 @@ class AsyncAdapt_asyncpg_connection(AdaptedConnection):
     _cursor_cls: type[AsyncAdapt_asyncpg_cursor] = AsyncAdapt_asyncpg_cursor
     _ss_cursor_cls: type[AsyncAdapt_asyncpg_ss_cursor] = AsyncAdapt_asyncpg_ss_cursor
 
-    _connection: Any
-    """asyncpg's own: SQLAlchemy gives it a type that tells nothing of it."""
     session: Session
     """All that is known of the connection; programs have no use for it."""
 
@@ -63,7 +61,6 @@ class AsyncAdapt_asyncpg_connection(AdaptedConnection):
         if prepared_statement_name_func is not None:
             options = replace(options, prepared_statement_name_func=prepared_statement_name_func)
         self.dbapi = dbapi
-        self._connection = connection
         self.session = Session(connection, options)
 
     @classmethod
@@ -98,10 +95,28 @@ class AsyncAdapt_asyncpg_connection(AdaptedConnection):
         cursor.execute(operation, parameters)
         return cursor
 
+    # names of the built-in dialect's that programs, and SQLAlchemy's own tests, look at
+
     @property
     def _execute_mutex(self) -> Turn:
-        # the built-in dialect's name of it
         return self.session.turn
+
+    @property
+    def _transaction(self) -> Any:
+        return self.session.unit.transaction
+
+    @property
+    def _connection(self) -> Any:
+        return self.session.connection
+
+    @_connection.setter
+    def _connection(self, connection: Any) -> None:
+        # another object in asyncpg's place, as unittest.mock puts it there
+        self.session.use_connection(connection)
+
+    @_connection.deleter
+    def _connection(self) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        del self.session.connection  # unittest.mock deletes, looks, and then restores
 
     # how transactions begin
 

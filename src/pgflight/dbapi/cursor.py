@@ -67,7 +67,7 @@ class AsyncAdapt_asyncpg_cursor:
 
     def __init__(self, adapt_connection: Connection) -> None:
         self._adapt_connection = adapt_connection
-        self._connection = adapt_connection._connection
+        self._connection = adapt_connection.session.connection
         self._cursor = None
         self._rows = []
         self._description = None

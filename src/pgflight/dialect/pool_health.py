@@ -70,7 +70,7 @@ def was_used_recently(adapted: Any) -> bool:
 
 def _is_lost(adapted: AsyncAdapt_asyncpg_connection) -> bool:
     liveness = adapted.session.liveness
-    if adapted._connection.is_closed() is True or liveness.is_leaving():
+    if adapted.session.connection.is_closed() is True or liveness.is_leaving():
         return True
     if monotonic() - adapted.session.transactions.last_used < IDLE_SECONDS:
         return False

@@ -81,6 +81,12 @@ class Session:
         self.copying_out: Any = None  # the COPY TO whose output is being read
         self.use_options(options)
 
+    def use_connection(self, connection: Any) -> None:
+        """Use another object in the place of asyncpg's connection from now on."""
+        self.connection = connection
+        for part in (self.transactions, self.ends, self.liveness, self.held_cursors):
+            part._connection = connection
+
     def use_options(self, options: EngineOptions) -> None:
         """Work by ``options`` from now on; the size of the statement cache stays as it is."""
         self.options = options
@@ -101,8 +107,6 @@ class Session:
         self.statements.schema = schema
         self.statements.adopt(schema.number)
         self.transactions.characteristics.default_isolation = default_isolation
-
-    # sending
 
     async def run(self, request: Request) -> Any:
         """Send a request when it is its turn, in a transaction; return the answer."""
@@ -219,8 +223,6 @@ class Session:
         changed: int = await self.run(Request(operation, send, Begin.WITH_MANY))
         return changed
 
-    # what is learnt from an answer
-
     def note_command(self, status: str | bytes | None, operation: str) -> None:
         """Draw the consequences of a command whose tag carries no row count."""
         if isinstance(status, bytes):
@@ -254,8 +256,6 @@ class Session:
         if self.connection.is_closed():
             self.unit.transaction = None
         self.statements.note_failure(error)
-
-    # ends
 
     async def end(self, *, commit: bool) -> None:
         """End the open transaction, if there is one, and wait for the answer if that matters."""
