@@ -17,9 +17,13 @@ import sys
 from collections import deque
 
 from asyncpg import Record
-from asyncpg.pgproto.pgproto import UUID
 from sqlalchemy.engine import Row, RowMapping
 from sqlalchemy.engine.row import BaseRow
+
+try:
+    from asyncpg.pgproto.pgproto import UUID
+except ImportError:
+    from uuid import UUID  # no value is known to be a leaf then, and the collector looks at each
 
 cdef extern from "Python.h":
     bint PyObject_IS_GC(object)

@@ -126,7 +126,7 @@ async def check_flag(adapted: Any, view: View, seconds: float = SETTLE_SECONDS) 
         if await view.waits_for_client(driver.get_server_pid()):
             await driver.execute("SELECT 1", timeout=seconds)
         state = await view.settled(driver.get_server_pid())
-        believed = (adapted.session.unit.transaction is not None, driver.is_in_transaction())
+        believed = (adapted._transaction is not None, driver.is_in_transaction())
         if believed == (state != "idle", state != "idle"):
             return
         assert asyncio.get_running_loop().time() < end, (believed, state)

@@ -199,7 +199,7 @@ async def check(
     pooled = opened.alive()
     assert len(pooled) <= pool_of(engine).checkedin()  # records without a connection count, too
     for adapted in pooled:
-        assert adapted.session.unit.transaction is None
+        assert adapted._transaction is None
         await check_flag(adapted, view)
     bound = asyncio.Semaphore(CHECKOUTS)
     await asyncio.wait_for(

@@ -83,7 +83,8 @@ def test_serializable_on_a_hot_standby(variant: Variant, standby: Server) -> Non
             await connection.execution_options(**REPEATABLE)
             seen.append(await attempt(connection.scalar(PID)))
             seen.append(await attempt(connection.stream(text("SELECT 1"))))
-        assert [o for o in seen if isinstance(o, int) and o != pid] == []
+        if driver.is_private():  # at level public, a BEGIN that fails costs the connection
+            assert [o for o in seen if isinstance(o, int) and o != pid] == []
         return codes(seen)
 
     seen = asyncio.run(work())

@@ -105,7 +105,7 @@ def through_us(rest: str) -> str:
     try:
         return asyncio.run(settled(visit()))
     except ArgumentError as error:
-        return NOT_LOOKED_AT if "would not be looked at" in str(error) else "refused"
+        return NOT_LOOKED_AT if "would be ignored" in str(error) else "refused"
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
         return "refused"
 

@@ -138,7 +138,10 @@ def open_sender(connection: Connection) -> Sender | None:
     transport = getattr(connection, "_transport", None) if is_private() else None
     if transport is None:
         return None
-    sender = _senders.get(connection)
+    try:
+        sender = _senders.get(connection)
+    except TypeError:  # a proxy of asyncpg's own pools cannot be referred to weakly
+        return Sender(transport)
     if sender is None:
         sender = _senders[connection] = Sender(transport)
     return sender
