@@ -1,7 +1,7 @@
 """The cursors that a session holds across transactions: declared WITH HOLD, for streams.
 
 Such a cursor lives until it is closed or the session ends, so none may be forgotten: one that is no
-longer read is closed before the session's next transaction begins.
+longer read is closed before the session's next unit of work.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class HeldCursors:
         await self._connection.execute(f'CLOSE "{name}"')
 
     def abandon(self, name: str) -> None:
-        """Schedule a cursor to be closed before the session's next statement."""
+        """Schedule a cursor to be closed before the session's next unit of work."""
         if name in self.names:
             self.names.discard(name)
             self.abandoned.append(name)
