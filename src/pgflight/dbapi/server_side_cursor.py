@@ -49,7 +49,7 @@ class AsyncAdapt_asyncpg_ss_cursor(AsyncAdapt_asyncpg_cursor):
 
     def executemany(self, operation: str, seq_of_parameters: Any) -> NoReturn:
         """Raise NotImplementedError: a portal holds the result of one execution."""
-        raise NotImplementedError("a server-side cursor does not offer executemany()")
+        raise NotImplementedError("a server-side cursor does not support executemany()")
 
     async def _read(self, number: int) -> list[Any]:
         session = self._adapt_connection.session
