@@ -23,7 +23,7 @@ class Report(NamedTuple):
 
     feature: str
     lacking: tuple[str, ...]
-    """What it needs and SQLAlchemy has not: names, or code that is known."""
+    """What it needs and SQLAlchemy lacks: names, or code that is known."""
     instead: str
     """What happens without it."""
 
@@ -39,7 +39,7 @@ LOOKED_FOR: tuple[PrivateName, ...] = tuple(
 def is_there(owner: Any, attribute: str) -> bool:
     """Tell whether a class or module has ``attribute``, or its code sets it on instances.
 
-    For a function: whether ``attribute`` is a word of its code.
+    For a function: whether its code sets ``attribute``, or has it as text.
     """
     return hasattr(owner, attribute) or any(
         _names(code, attribute) for code in _codes_of(owner) if attribute in _words(code)
@@ -68,7 +68,7 @@ def _words(code: CodeType) -> tuple[Any, ...]:
 
 
 def _names(code: CodeType, attribute: str) -> bool:
-    """Tell whether code that has the word sets the attribute, or has it as text."""
+    """Tell whether code that contains the word sets the attribute, or has it as text."""
     return attribute in code.co_consts or any(
         instruction.opname == "STORE_ATTR" and instruction.argval == attribute
         for instruction in dis.get_instructions(code)
@@ -101,14 +101,14 @@ def missing() -> tuple[str, ...]:
 
 
 def found(name: str) -> bool:
-    """Tell whether SQLAlchemy has ``name``, a ``Class.attribute`` of the table."""
+    """Tell whether SQLAlchemy has ``name``, a ``Class.attribute`` from the table."""
     if name not in map(str, LOOKED_FOR):
         raise LookupError(f"{name} is not in the table of private names")
     return name not in missing()
 
 
 def has(feature: Feature) -> bool:
-    """Tell whether SQLAlchemy has every name that ``feature`` needs, in code that is known."""
+    """Tell whether SQLAlchemy has every name that ``feature`` needs, and code that we know."""
     return not any(name.needed_by & feature for name in _missing) and feature not in _unknown
 
 
@@ -124,6 +124,6 @@ def reports() -> list[Report]:
 
 
 def summary() -> str:
-    """Say in a few words how many names were looked for."""
+    """Return a short text that says how many of the names were found."""
     found = len(LOOKED_FOR) - len(_missing)
     return f"{found} of {len(LOOKED_FOR)} found in SQLAlchemy {sqlalchemy.__version__}"

@@ -1,6 +1,6 @@
-"""What a compiled statement knows of itself, and what SQLAlchemy writes for it.
+"""Private attributes of compiled statements, and the text that SQLAlchemy writes for them.
 
-Each getter takes the compiled statement, and is one call of C.
+Each getter takes the compiled statement, and is implemented in C.
 """
 
 from __future__ import annotations
@@ -21,49 +21,49 @@ result_columns: Getter = attrgetter(
     "_ad_hoc_textual",
     "_loose_column_name_matching",
 )
-"""Return what an execution context calls ``result_column_struct``."""
+"""Return the value of an execution context's ``result_column_struct``."""
 
 bind_processors: Getter = attrgetter("_bind_processors")
-"""Return the conversion of each bound parameter that has one, by its name."""
+"""Return the conversions of bound parameters that have one, by parameter name."""
 
 has_numbered_parameters: Getter = attrgetter("_numeric_binds")
 """Tell whether parameters are written as ``$1``."""
 
 fills_lists_in_itself: Getter = attrgetter("_render_postcompile")
-"""Tell whether lists were filled in when the statement was compiled."""
+"""Tell whether IN lists were filled in when the statement was compiled."""
 
 cache_key_matches: Getter = attrgetter("_cache_key_bind_match")
-"""Return which parameters stand for which of the cache key, ``None`` where there is no key."""
+"""Return which parameters match which of the cache key, ``None`` without a key."""
 
 many_values: Getter = attrgetter("_insertmanyvalues")
-"""Return how rows of an INSERT that returns rows are sent together, ``None`` if they are not."""
+"""Return how an INSERT with RETURNING sends rows in batches, ``None`` if it does not."""
 
 schema_translator: Getter = attrgetter("preparer._render_schema_translates")
 """Return the function that writes translated schemas into a text: ``(text, names)``."""
 
 
 def collects_parameters(compiled: Any) -> bool:
-    """Tell whether parameters are kept in the order in which the text names them (2.1)."""
+    """Tell whether parameters are collected in the order in which the text names them (2.1)."""
     return bool(getattr(compiled, "_collect_params", False))
 
 
 def expanded(compiled: Any, text: str, parameters: Any) -> Any:
-    """Return SQLAlchemy's ``ExpandedState`` of ``text``, in which lists are filled in.
+    """Return SQLAlchemy's ``ExpandedState`` of ``text``, with IN lists filled in.
 
-    ``text`` takes the place of the statement's own, so that ``compiled`` is to be a copy.
+    ``text`` replaces the statement's own, so ``compiled`` must be a copy.
     """
     compiled._pre_expanded_string = text
     return PGCompiler._process_parameters_for_postcompile(compiled, parameters)
 
 
 LIST_METHODS = ("_process_parameters_for_postcompile", "_literal_execute_expanding_parameter")
-"""The methods of a compiler that fill in the lists of an execution."""
+"""The compiler's methods that fill in the IN lists of an execution."""
 
 
 def operator_around(options: dict[str, Any]) -> Any:
-    """Return the operator that stands around an expression, given the options of its visitor."""
+    """Return the operator that encloses an expression, from the options of its visitor."""
     return options.get("_binary_op")
 
 
 InsertBatch: Any = getattr(compiler, "_InsertManyValuesBatch", None)
-"""Rows of an INSERT that are sent together: SQLAlchemy's named tuple."""
+"""One batch of an INSERT's rows: SQLAlchemy's named tuple."""

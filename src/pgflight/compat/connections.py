@@ -1,7 +1,7 @@
-"""What SQLAlchemy's dialects, connections and execution contexts know beside their public face.
+"""Private attributes of SQLAlchemy's dialects, connections and execution contexts.
 
-Names of attributes that we set stand here as constants: an execution context is filled by way of
-its ``__dict__``, as a call for each would cost every execution.
+Names of attributes that we set are constants: an execution context is filled through its
+``__dict__``, because a call for each attribute would slow down every execution.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Getter = Callable[[Any], Any]
 # dialects
 
 json_serializer: Getter = attrgetter("_json_serializer")
-"""Return the program's ``json_serializer``, ``None`` where it has none."""
+"""Return the program's ``json_serializer``, ``None`` if it has none."""
 
 casts_parameters: Getter = attrgetter("_bind_typing_render_casts")
 """Tell whether a dialect writes casts around parameters."""
@@ -28,7 +28,7 @@ _ASKING = ("_get_server_version_info", "_get_default_schema_name", "_set_backsla
 
 
 def is_stock_question(method: Any) -> bool:
-    """Tell whether a bound method is one by which SQLAlchemy itself asks a new server."""
+    """Tell whether a bound method is SQLAlchemy's own and queries a new server."""
     function = method.__func__
     return any(function is getattr(PGDialect, name, None) for name in _ASKING)
 
@@ -41,17 +41,17 @@ def _option(attribute: str) -> Getter:
 
 json_deserializer: Getter = _option("_json_deserializer")
 native_inet_types: Getter = _option("_native_inet_types")
-"""Return what the program gave ``create_engine()`` under this name, ``None`` for nothing."""
+"""Return the value that ``create_engine()`` got under this name, ``None`` if it got none."""
 
 
 # connections
 
 watchers: Getter = attrgetter("_has_events", "engine._has_events", "dialect._has_events", "_echo")
-"""Return what is true where event hooks or the log are shown what a connection executes."""
+"""Return flags, of which one is true if event hooks or the log see what is executed."""
 
 
 def log(connection: Any, *lines: str) -> None:
-    """Write lines into the engine's log where it has one (``echo``)."""
+    """Write lines to the engine's log if it is on (``echo``)."""
     if getattr(connection, "_echo", False):
         for line in lines:
             connection._log_info(line)
@@ -71,13 +71,13 @@ dbapi_connection: Getter = attrgetter(
     if capability.found("DefaultExecutionContext._dbapi_connection")
     else "root_connection.connection"
 )
-"""Return the pool's proxy of the connection that a context executes on."""
+"""Return the pool's proxy for the connection on which a context executes."""
 
 is_server_side: Getter = attrgetter("_is_server_side")
 """Tell whether a context's rows stay on the server."""
 
 sentinel_columns: Getter = attrgetter(SENTINEL_COLUMNS)
-"""Return how many of a context's columns nobody has asked for."""
+"""Return how many of a context's columns only serve to sort its rows (sentinels)."""
 
 process_defaults: Getter = methodcaller("_process_execute_defaults")
-"""Put the values of defaults into a context's parameters."""
+"""Add the values of defaults to a context's parameters."""

@@ -1,4 +1,4 @@
-"""What pgflight does with private names of SQLAlchemy, and what serves where one is missing.
+"""The features that need private names of SQLAlchemy, and what replaces each without them.
 
 The table of names (:mod:`pgflight.compat.private_names`) says which feature needs which;
 :mod:`pgflight.compat.capability` says which of them this SQLAlchemy can serve.
@@ -21,11 +21,11 @@ class Feature(Flag):
     FIRST_CONNECTION = auto()
     VALUES = auto()
     DOCUMENTED = auto()
-    """What can be asked in a documented way as well."""
+    """Facts that are also available in a documented way."""
 
 
 NONE = Feature(0)
-"""For attributes of our own objects that SQLAlchemy reads: if it does not, nothing is lost."""
+"""For attributes of our objects that SQLAlchemy reads; if it stops doing so, nothing is lost."""
 
 INSTEAD: dict[Feature, tuple[str, str]] = {
     Feature.PARAMETERS: ("the parameter plan", "SQLAlchemy prepares the parameters"),

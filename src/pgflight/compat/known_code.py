@@ -1,10 +1,10 @@
-"""Whether SQLAlchemy's code is the one that the parameter plan and the IN lists know.
+"""Checks that SQLAlchemy's code is a version that our replacements of it were written for.
 
-:mod:`pgflight.parameters.plan` takes the place of the code that makes a context, and
-:mod:`pgflight.parameters.in_lists` of that which fills in the lists of one execution.
+:mod:`pgflight.parameters.plan` replaces the code that makes a context;
+:mod:`pgflight.parameters.in_lists` replaces the code that fills in the IN lists of one execution.
 
-A release that touches anything new there uses a name that is not listed here; its own code then
-serves, slower and just as right.
+A release that changes that code is detected if it uses a name that is not listed here; its own code
+is used then, which is slower and just as correct.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from sqlalchemy.sql.compiler import SQLCompiler
 MAKE_CONTEXT: Any = getattr(
     getattr(DefaultExecutionContext, "_init_compiled", None), "__func__", None
 )
-"""What a context is made with by SQLAlchemy, for every statement that was compiled."""
+"""SQLAlchemy's function that makes the context of a compiled statement."""
 CONSTRUCT: Any = SQLCompiler.construct_params
-"""What SQLAlchemy makes the dictionary of one parameter set with."""
+"""SQLAlchemy's function that makes the dictionary of one parameter set."""
 
 CONTEXT_NAMES = frozenset(
     """
@@ -55,7 +55,7 @@ CONSTRUCT_NAMES = frozenset(
 """Globals and attributes that `CONSTRUCT` uses in SQLAlchemy 2.0.40 to 2.1.9."""
 
 EXPAND: Any = getattr(SQLCompiler, "_process_parameters_for_postcompile", None)
-"""What SQLAlchemy fills in the lists of one execution with."""
+"""SQLAlchemy's function that fills in the IN lists of one execution."""
 
 EXPAND_NAMES = frozenset(
     """
@@ -77,13 +77,13 @@ BATCH_FIELDS = frozenset(
     current_batch_size batchnum total_batches rows_sorted is_downgraded
     """.split()
 )
-"""What a batch of an INSERT of many rows consists of in SQLAlchemy 2.0.40 to 2.1.9."""
+"""The fields of a batch of an INSERT of many rows in SQLAlchemy 2.0.40 to 2.1.9."""
 
 
 def unknown_names(function: Any, known: frozenset[str]) -> set[str] | None:
-    """Return the globals and attributes of ``function`` outside ``known``, None if it shows none.
+    """Return the globals and attributes of ``function`` outside ``known``, None without code.
 
-    A subset will do: ``python -O`` drops what only assertions use.
+    A subset of ``known`` is fine: ``python -O`` drops names that only assertions use.
     """
     code = getattr(function, "__code__", None)
     return _names(code) - known if isinstance(code, CodeType) else None
@@ -98,7 +98,7 @@ def _names(code: CodeType) -> set[str]:
 
 
 def context_is_known() -> bool:
-    """Tell whether both functions use known names only."""
+    """Tell whether `MAKE_CONTEXT` and `CONSTRUCT` use only known names."""
     return (
         unknown_names(MAKE_CONTEXT, CONTEXT_NAMES) == set()
         and unknown_names(CONSTRUCT, CONSTRUCT_NAMES) == set()
@@ -106,11 +106,11 @@ def context_is_known() -> bool:
 
 
 def expansion_is_known() -> bool:
-    """Tell whether SQLAlchemy's code for lists uses known names only."""
+    """Tell whether SQLAlchemy's code for IN lists uses only known names."""
     return unknown_names(EXPAND, EXPAND_NAMES) == set()
 
 
 def batch_is_known() -> bool:
-    """Tell whether SQLAlchemy's batches consist of known fields."""
+    """Tell whether SQLAlchemy's batches have exactly the known fields."""
     batch = getattr(compiler, "_InsertManyValuesBatch", None)
     return BATCH_FIELDS == set(getattr(batch, "_fields", ()))

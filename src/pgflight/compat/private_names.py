@@ -1,7 +1,7 @@
-"""The table of SQLAlchemy's private names: each one that is used, whose it is, and what needs it.
+"""The table of SQLAlchemy's private names in use: their owners, and what needs them.
 
 Read by :mod:`pgflight.compat.capability` when it is imported. ``tests/unit/
-test_house_sqlalchemy.py`` compares it with what the files beside it, and the overrides elsewhere,
+test_house_sqlalchemy.py`` compares it with the names that this folder, and overrides elsewhere,
 really use.
 """
 
@@ -37,9 +37,9 @@ from .features import NONE, Feature
 READ = "read"
 """Read, called or set by us; only in this folder."""
 HOOK = "hook"
-"""A method that SQLAlchemy calls: overridden where the class is, which may call ``super()``'s."""
+"""A method that SQLAlchemy calls and a class of ours overrides, perhaps calling ``super()``'s."""
 OURS = "ours"
-"""An attribute of an object of ours that SQLAlchemy reads or sets by this name."""
+"""An attribute of one of our objects that SQLAlchemy reads or sets by this name."""
 
 _ALL = (0, 0), (99, 0)
 _FROM_2_1 = (2, 1), (99, 0)
@@ -50,12 +50,12 @@ class PrivateName(NamedTuple):
     """One name of SQLAlchemy."""
 
     owner: Any
-    """The class or module that has it, or the function in whose code it stands."""
+    """The class or module that has it, or the function whose code contains it."""
     attribute: str
     needed_by: Feature
     use: str = READ
     lines: tuple[tuple[int, int], tuple[int, int]] = _ALL
-    """The first release that has it, and the first that has not: (major, minor)."""
+    """The first release that has it, and the first after it that does not: (major, minor)."""
 
     def __str__(self) -> str:
         return f"{self.owner.__name__.removeprefix('sqlalchemy.')}.{self.attribute}"

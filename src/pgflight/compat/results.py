@@ -1,4 +1,4 @@
-"""What SQLAlchemy's results keep of their rows; each getter is one call of C."""
+"""Private attributes of SQLAlchemy's results; each getter is implemented in C."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ metadata: Getter = attrgetter("_metadata")
 """Return the columns of a result."""
 
 metadata_and_uniqueness: Getter = attrgetter("_metadata", "_unique_filter_state")
-"""Return the columns of a result, and what makes its rows unique or ``None``."""
+"""Return the columns of a result, and the state of its ``unique()`` or ``None``."""
 
 is_echoed: Getter = attrgetter("_echo")
-"""Tell whether a result's rows are written into the log."""
+"""Tell whether a result's rows are written to the log."""
 
 column_choice: Getter = attrgetter("_tuplefilter")
-"""Return what chooses columns of a row, ``None`` where all are chosen: of a result's columns."""
+"""Given a result's columns, return the function that picks some, ``None`` for all."""
 
 processors_and_places: Getter = attrgetter("_effective_processors", "_key_to_index")
-"""Return the conversion of each column, and the columns' places by key: of a result's columns."""
+"""Given a result's columns, return their conversions, and their positions by key."""
 
 origin: Getter = attrgetter("_real_result")
-"""Return the result that scalars or mappings are of."""
+"""Return the result from which scalars or mappings are made."""
 
 origin_and_uniqueness: Getter = attrgetter("_real_result", "_unique_filter_state")
-"""Return what scalars or mappings are of, and what makes them unique or ``None``."""
+"""Return the result behind scalars or mappings, and the state of ``unique()`` or ``None``."""
 
 column_places: Getter = attrgetter("_metadata._translated_indexes")
-"""Return the places, in the driver's row, of the columns of scalars."""
+"""Return the positions, in the driver's row, of the columns of scalars."""
 
 ROW_GETTER = "_row_getter"
-"""What SQLAlchemy makes rows with, as a result remembers it once it was asked for."""
+"""Where a result memoizes the function with which SQLAlchemy makes rows."""
 MEMOIZED = "_memoized_keys"
-"""The names of what a result remembers, and forgets when it is changed."""
+"""Where a result keeps the names of memoized attributes, which a change discards."""
 
-# methods, for a class of ours that has them under names of its own
+# methods that our result class has under names of its own
 fetch_rest: Any = getattr(CursorResult, "_fetchall_impl", None)
 close_softly: Any = getattr(CursorResult, "_soft_close", None)

@@ -1,4 +1,4 @@
-"""What SQLAlchemy's types know of themselves."""
+"""Private attributes of SQLAlchemy's types."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from .capability import found
 
 Getter = Callable[[Any], Any]
 
-_DEFAULT_SCALE = 10  # of SQLAlchemy's documentation of Float
+_DEFAULT_SCALE = 10  # from SQLAlchemy's documentation of Float
 
 is_null: Getter = attrgetter("_isnull")
-"""Tell whether it is the type of what has none."""
+"""Tell whether a type is NullType, which stands for an unknown type."""
 
 is_tuple: Getter = attrgetter("_is_tuple_type")
-"""Tell whether its values are rows."""
+"""Tell whether a type's values are tuples."""
 
 enum_names: Getter = attrgetter("_valid_lookup")
 """Return an Enum's names on the server, by member and by name."""
@@ -28,11 +28,11 @@ enum_members: Getter = attrgetter("_object_lookup")
 """Return an Enum's members by their names on the server."""
 
 text_type_of_json: Getter = attrgetter("_str_impl")
-"""Return the type that a JSON type's text goes through."""
+"""Return the type by which a JSON type converts its text."""
 
 
 def unwrapped(type_: Any, dialect: Any) -> Any:
-    """Return the dialect's form of a type, of that within where it is a TypeDecorator."""
+    """Return the dialect's implementation of a type, for a TypeDecorator of the type inside."""
     return type_._unwrapped_dialect_impl(dialect)
 
 
@@ -45,11 +45,11 @@ binds_by_expression: Getter = (
     if found("TypeEngine._has_bind_expression")
     else _asked_for_expression
 )
-"""Tell whether SQL stands around each bound value of a type."""
+"""Tell whether a type wraps each bound value in an SQL expression."""
 
 
 def makes_json_as_sqlalchemy(json_type: Any) -> bool:
-    """Tell whether a JSON type has the bind processor of SQLAlchemy's own."""
+    """Tell whether a JSON type uses SQLAlchemy's own bind processor."""
     return type(json_type)._make_bind_processor is sqltypes.JSON._make_bind_processor
 
 
@@ -64,4 +64,4 @@ decimal_scale: Getter = (
     if found("Numeric._effective_decimal_return_scale")
     else _documented_scale
 )
-"""Return the digits behind the point of a decimal that is made of a float."""
+"""Return the number of decimal places of a decimal that is made from a float."""

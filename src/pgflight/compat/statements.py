@@ -1,4 +1,4 @@
-"""What statements and expressions consist of, before they are compiled."""
+"""Private attributes of statements and expressions, before they are compiled."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from sqlalchemy.sql import annotation
 Getter = Callable[[Any], Any]
 
 returning: Getter = attrgetter("_returning")
-"""Return what the program asked to be returned by an INSERT, UPDATE or DELETE."""
+"""Return the RETURNING columns that the program gave an INSERT, UPDATE or DELETE."""
 
 supplemental_returning: Getter = attrgetter("_supplemental_returning")
-"""Return what was asked for beside that which SQLAlchemy itself needs."""
+"""Return the columns of ``return_defaults()``'s ``supplemental_cols``."""
 
 returns_in_order: Getter = attrgetter("_sort_by_parameter_order")
 """Tell whether an INSERT has to return rows in the order of its parameters."""
 
 conflict_clause: Getter = attrgetter("_post_values_clause")
-"""Return an INSERT's ON CONFLICT, ``None`` where it has none."""
+"""Return an INSERT's ON CONFLICT, ``None`` if it has none."""
 
 criteria: Getter = attrgetter("_where_criteria")
-"""Return the terms of the WHERE of an UPDATE or DELETE."""
+"""Return the WHERE terms of an UPDATE or DELETE."""
 
 values: Getter = attrgetter("_dict_parameters")
-"""Return what columns are set to: of a statement's ``compile_state``; may be ``None``."""
+"""Given a statement's ``compile_state``, return its values by column; may be ``None``."""
 
 without_any_annotations: Callable[[Any], Any] = getattr(annotation, "_deep_deannotate", None)  # type: ignore[assignment]
-"""Return an expression without what the ORM has noted in any part of it."""
+"""Return an expression without the ORM's annotations on any part of it."""
 
 
 def without_annotations(element: Any) -> Any:
-    """Return an element without what the ORM has noted on it: itself where there is nothing."""
+    """Return an element without the ORM's annotations on it; itself if there are none."""
     return element._deannotate() if element._annotations else element
 
 
@@ -49,7 +49,7 @@ def is_compiled_by_program(element: Any) -> bool:
 
 
 def orm_subject(statement: Any) -> Any:
-    """Return the mapper of the ORM's entities that a select is of, ``None`` where it is of none."""
+    """Return the mapper of the entity that a select is for, ``None`` if there is none."""
     noted = getattr(statement, "_propagate_attrs", None)
     if noted is not None:
         return noted.get("plugin_subject")

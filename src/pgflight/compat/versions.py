@@ -1,6 +1,6 @@
 """The names of SQLAlchemy that differ between its lines 2.0 and 2.1, in one place.
 
-Every other room imports them from here, so that a new SQLAlchemy line is met in one file.
+Every other room imports them from here, so that a new SQLAlchemy line changes only one file.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def _version_tuple(version: str) -> tuple[int, int]:
 SQLALCHEMY_VERSION: tuple[int, int] = _version_tuple(sqlalchemy.__version__)
 
 SQLALCHEMY_2_1: bool = SQLALCHEMY_VERSION >= (2, 1)
-"""True from 2.1 on, where errors raised while connecting are translated to PEP 249 classes too."""
+"""True from 2.1 on, where errors while connecting are translated to PEP 249 classes, too."""
 
 await_only: Callable[[Any], Any] = _concurrency.await_only
 """Hand an awaitable to the event loop that drives the current greenlet and return its result."""
@@ -31,7 +31,7 @@ in_greenlet: Callable[[], bool] = _concurrency.in_greenlet
 """Tell whether the caller runs inside SQLAlchemy's greenlet, where ``await_only`` may be used."""
 
 builtin_dbapi: Any = builtin_asyncpg.AsyncAdapt_asyncpg_dbapi
-"""The built-in dialect's DBAPI face: ours derives its exception classes from the ones there."""
+"""The built-in dialect's DBAPI class, from whose exception classes ours derive."""
 
 dbapi_module_base: Any = getattr(_connectors, "AsyncAdapt_dbapi_module", object)
-"""Base by which SQLAlchemy 2.0.44+ tells an adapted DBAPI from a module."""
+"""Base class by which SQLAlchemy 2.0.44+ recognizes an adapted DBAPI."""

@@ -1,7 +1,7 @@
-"""Whether a column's type on the server is the one that the Table says it is.
+"""Checks that each column's type on the server agrees with the Table.
 
-An INSERT casts each value to the Table's type and lets the server convert from there; COPY gives it
-to the column as it is.  Where that could make another value, COPY is refused.
+An INSERT casts each value to the Table's type and lets the server convert from there; COPY stores
+it in the column as it is.  Where the result could differ, COPY is refused.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ _OID = 26
 
 
 def same_values(said: Any, found: Any) -> bool:
-    """Tell whether what asyncpg stores as ``found`` is what a cast from ``said`` would be.
+    """Tell whether a value sent as type ``found`` is stored as a cast from ``said`` would store it.
 
-    Both as asyncpg describes types; a domain has its own number and the name of its base.
+    Both are asyncpg's descriptions of types; a domain has its own number and its base's name.
     """
     declared, actual = said.oid, found.oid
     if declared == actual or said[1:] == found[1:] or declared in _TEXTS:
-        # text goes into nothing but text without a cast of the program's own
+        # text is assigned only to text, unless the program has created a cast
         return True
     if declared in _INTEGERS and actual in (_NUMERIC, _OID):
         return True
@@ -55,7 +55,7 @@ _LARGEST_REAL = 3.4028235677973366e38
 
 
 def fits(value: Any, oid: int) -> bool:
-    """Tell whether a number is one that the type has room for; what is no number is not judged."""
+    """Tell whether a number is in the type's range; other values are not checked."""
     if oid in _ENDS and isinstance(value, int):
         return -_ENDS[oid] <= value < _ENDS[oid]
     if oid == 700 and isinstance(value, (int, float)):

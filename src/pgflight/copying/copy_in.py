@@ -43,10 +43,10 @@ def copy_in(
 
 
 def on_sync_side(target: Any, work: Callable[[Any], Any]) -> Any:
-    """Call ``work`` with the synchronous form of ``target``; return what it returns.
+    """Call ``work`` with the synchronous counterpart of ``target``; return its result.
 
-    In a coroutine where ``target`` is asynchronous.  Raises TypeError for what is no connection
-    and no session.
+    If ``target`` is asynchronous, return a coroutine that does so.  Raises TypeError if ``target``
+    is neither a connection nor an ORM session.
     """
     if isinstance(target, async_scoped_session):
         target = target()
@@ -63,10 +63,10 @@ def on_sync_side(target: Any, work: Callable[[Any], Any]) -> Any:
 
 
 def sync_connection(target: Connection | Session, clause: Any, mapper: Any = None) -> Connection:
-    """Return the connection of a session, flushed where it flushes by itself, or ``target``.
+    """Return the connection of an ORM session, after its autoflush, or ``target`` itself.
 
-    A session with several engines is asked for the one of ``mapper``, or else of ``clause``.
-    Raises TypeError where pgflight does not serve it.
+    ``mapper``, or else ``clause``, selects the engine of a session that has several.  Raises
+    TypeError if pgflight does not serve the connection.
     """
     if isinstance(target, Session):
         if target.autoflush:

@@ -1,4 +1,4 @@
-"""The cursor that sends a COPY: the transaction, the types, the rows, and whose fault it was.
+"""The cursor that sends a COPY: transaction, types, rows, and the location of errors.
 
 Made by the execution context of :func:`pgflight.copy_in`, so that events, echo, autobegin and
 SQLAlchemy's handling of errors and lost connections are those of every other statement.
@@ -28,9 +28,9 @@ from .feed import Feed
 _WHERE = re.compile(r"^COPY .+?, \w+ (\d+)(?:, \w+ ([^:]+))?", re.MULTILINE)
 
 _OF_DIALECT = frozenset({114, 3802, 650, 869, "json[]", "jsonb[]"})
-"""Numbers and names of types whose codecs the dialect sets: they send text as it is."""
+"""Numbers and names of types whose codecs, set by the dialect, send text as it is."""
 
-_BUSY = "the connection is busy with a COPY: what makes its rows needs a connection of its own"
+_BUSY = "the connection is busy with a COPY: whatever produces its rows needs its own connection"
 
 
 class CopyJob:
@@ -46,7 +46,7 @@ class CopyJob:
         self.feed = feed
         self.statement = statement
         self.select = select
-        """Describes the columns as they are."""
+        """Describes the columns as the server has them."""
         self.insert = insert
         """Describes the values as an INSERT sends them; never executed."""
 
@@ -76,11 +76,11 @@ class AsyncAdapt_asyncpg_copy_cursor(AsyncAdapt_asyncpg_cursor):
         own = None
         try:
             if not session.unit.transaction and not connection.is_in_transaction():
-                # AUTOCOMMIT: the types must stay what they are until they have been used
+                # AUTOCOMMIT: the types must not change between description and use
                 own = connection.transaction()
                 await own.start()
             left = feed.left()
-            # asyncpg's own timeout has COPY go on sending; a cancellation ends it
+            # asyncpg's own timeout would let COPY go on sending; a cancellation ends it
             await (self._copy() if left is None else asyncio.wait_for(self._copy(), left))
             if own is not None:
                 await own.commit()
@@ -104,7 +104,7 @@ class AsyncAdapt_asyncpg_copy_cursor(AsyncAdapt_asyncpg_cursor):
     async def _copy(self) -> None:
         session, connection, job = self._adapt_connection.session, self._connection, self._job
         statements, feed, turn = session.statements, job.feed, session.turn
-        # asyncpg may have a task of its own wait for the rows
+        # called by the task that waits for the rows, which may be one of asyncpg's own
         feed.reserve = lambda: turn.reserve(asyncio.current_task(), errors.InterfaceError(_BUSY))
         await statements.synchronize()
         insert = await statements.prepare_unnamed(job.insert)
@@ -134,17 +134,17 @@ class AsyncAdapt_asyncpg_copy_cursor(AsyncAdapt_asyncpg_cursor):
         number: int = type_.oid
         oid = text_format.ARRAYS.get(number, number)
         form = driver.custom_codec_format(self._connection, oid)
-        # ours of binary form are of types that have a text form here, and make the same values
+        # our own binary codecs store the same values as the text encoders used here
         ours = form == "binary" and oid in text_format.ENCODERS
         if form is not None and not ours and not _OF_DIALECT & {oid, type_.name}:
             raise exc.ArgumentError(
                 f"{type_.name} has a codec of the program's own, which COPY in text form cannot "
-                "use: set one of binary form, and leave out columns of types that have none"
+                "use: give it format='binary', and leave out columns that have no binary codec"
             )
         return text_format.encoder(type_)
 
     async def _explain(self, error: Exception, insert: Any, described: Any) -> NoReturn:
-        """Raise the error with the row and the column that it is about, as far as is known."""
+        """Raise the error with its row and column, as far as they are known."""
         feed, connection = self._job.feed, self._connection
         if error is feed.failure and not isinstance(error, text_format.Unencodable):
             raise error
@@ -168,8 +168,8 @@ class AsyncAdapt_asyncpg_copy_cursor(AsyncAdapt_asyncpg_cursor):
         row = feed.current()
         if row is None or connection.is_closed():
             raise error
-        # a codec's error: the same value in an INSERT is refused before anything is sent, and
-        # asyncpg says which one it was; the transaction is aborted, nothing could be stored
+        # a codec's error: asyncpg refuses the same values in an INSERT before anything is sent, and
+        # says which one is wrong; the transaction is aborted, so nothing could be stored anyway
         try:
             await driver.fetch(insert, row)
         except driver_errors.DataError as refused:
@@ -180,7 +180,7 @@ class AsyncAdapt_asyncpg_copy_cursor(AsyncAdapt_asyncpg_cursor):
             pass
         wrong = driver_errors.DataError(f"invalid input: {error}")
         wrong.__cause__ = error
-        # the Table's type had room for it, the server's has not
+        # else the value is in the range of the Table's type, but not of the server's
         for column, value, found in zip(
             feed.plan.columns, row, described.get_attributes(), strict=True
         ):
@@ -193,7 +193,7 @@ class AsyncAdapt_asyncpg_copy_cursor(AsyncAdapt_asyncpg_cursor):
         try:
             self._handle_exception(error)
         except errors.Error as translated:
-            column = column or translated.column_name  # of NOT NULL the server says it apart
+            column = column or translated.column_name  # for NOT NULL it is a field
             where = f"row {row}" if column is None else f"row {row}, column {column!r}"
             translated.args = (f"{translated.args[0]} ({where})", *translated.args[1:])
             translated.row = row

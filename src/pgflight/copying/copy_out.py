@@ -1,7 +1,7 @@
-"""Rows, or the server's own output of them, out of a table or a select: :func:`pgflight.copy_out`.
+"""Rows, or the server's own output, out of a table or a select: :func:`pgflight.copy_out`.
 
-Rows come through a portal: decoding them costs more than COPY saves, and whoever stops reading a
-portal has lost nothing.  CSV, text and binary come by COPY.
+Rows come through a portal: decoding COPY's output costs more than COPY saves, and a portal can be
+left early at no cost.  CSV, text and binary come by COPY.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ FORMATS = ("csv", "text", "binary")
 
 
 class AsyncCopyOut(Generic[Item]):
-    """An asynchronous iterator over what a COPY or a portal brings."""
+    """An asynchronous iterator over the output of a COPY or the rows of a portal."""
 
     def __init__(self, items: AsyncIterator[Any], started: list[Any]) -> None:
         self._items = items
@@ -40,7 +40,7 @@ class AsyncCopyOut(Generic[Item]):
         return item
 
     async def aclose(self) -> None:
-        """Stop reading; the connection is free again."""
+        """Stop reading and free the connection."""
         await self._items.aclose()  # type: ignore[attr-defined]
 
     async def __aenter__(self) -> AsyncCopyOut[Item]:
@@ -50,7 +50,7 @@ class AsyncCopyOut(Generic[Item]):
         await self.aclose()
 
     def __del__(self) -> None:
-        # a loop that was left: the program's next statement must not be taken for a mistake
+        # after leaving the loop early, the program's next statement must not be refused as busy
         for cursor in self._started:
             cursor.abandon()
 
@@ -70,7 +70,7 @@ def copy_out(
     if header and format not in ("csv", "text"):
         raise exc.ArgumentError("only csv and text have a header")
     if batch < 1:
-        raise exc.ArgumentError("batch is a number of rows, 1 or more")
+        raise exc.ArgumentError("batch must be 1 row or more")
     statement, clause, mapper = _selected(subject, columns)
     started: list[Any] = []
 
@@ -95,9 +95,9 @@ def copy_out(
 
 
 def _selected(subject: Any, columns: Sequence[Any] | None) -> tuple[Any, Any, Any]:
-    """Return the statement, and the clause and the mapper that tell a session its engine."""
+    """Return the statement, and the clause and mapper by which a session finds its engine."""
     if isinstance(columns, str):
-        raise exc.ArgumentError("columns is a list of them, not one name")
+        raise exc.ArgumentError("columns must be a list, not a single name")
     selectable = getattr(subject, "is_selectable", False) or isinstance(subject, sa.TextClause)
     if selectable and not isinstance(subject, sa.TableClause):
         if columns is not None:
@@ -115,7 +115,7 @@ def _begin_copy(connection: Any, statement: Any, options: str, started: list[Any
     query = _rendered(connection, statement)
 
     def cursor(context: Any) -> Any:
-        adapted = dbapi_connection(context).dbapi_connection  # not the pool's proxy of it
+        adapted = dbapi_connection(context).dbapi_connection  # not the pool's proxy
         made = AsyncAdapt_asyncpg_copy_out_cursor(adapted, query, options)
         started.append(made)
         return made
@@ -127,7 +127,7 @@ def _begin_copy(connection: Any, statement: Any, options: str, started: list[Any
 
 
 def _rendered(connection: Any, statement: Any) -> str:
-    """Return the statement with its values in it: COPY takes no parameters."""
+    """Return the statement with literal values, because COPY takes no parameters."""
     names = connection.get_execution_options().get("schema_translate_map")
     compiled = statement.compile(
         dialect=connection.dialect,

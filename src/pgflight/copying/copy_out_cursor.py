@@ -1,7 +1,7 @@
-"""The cursor of a COPY TO: what the server sends, as rows of one value, bytes.
+"""The cursor of a COPY TO: the server's output, as rows of one ``bytes`` value.
 
-Made by the execution context of :func:`pgflight.copy_out`.  asyncpg pushes what has come; a task of
-its own takes it and waits until it is asked for, so that no more than two pieces are in memory.
+Made by the execution context of :func:`pgflight.copy_out`.  asyncpg pushes the output; a separate
+task takes each piece and waits until it is read, so that at most two of them are in memory.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from ..session.request import Begin, Request
 
 _BYTEA = 17
 _SECONDS_TO_LEAVE = 10.0
-"""How long the server may take to send what it sends next, before the connection is dropped."""
+"""How long the server may take to send its next message before the connection is dropped."""
 _BUSY = "the connection is busy with a COPY: read it to its end, or close it, first"
 
 
 class _Left(Exception):
-    """Tells asyncpg that nobody reads any more."""
+    """Stops asyncpg when the output is no longer read."""
 
 
 class AsyncAdapt_asyncpg_copy_out_cursor(AsyncAdapt_asyncpg_cursor):
@@ -56,7 +56,7 @@ class AsyncAdapt_asyncpg_copy_out_cursor(AsyncAdapt_asyncpg_cursor):
     async def _start(self) -> list[Any]:
         session = self._adapt_connection.session
         async with session.turn:
-            pass  # whoever has it is not kept waiting for us; the task takes it next
+            pass  # wait until it is free; the task takes it next
         self._came, self._taken = asyncio.Event(), asyncio.Event()
         reader = asyncio.current_task()
         request = Request(self._query, lambda: self._copy(reader), Begin.AWAITED)
@@ -69,10 +69,10 @@ class AsyncAdapt_asyncpg_copy_out_cursor(AsyncAdapt_asyncpg_cursor):
         self._adapt_connection.session.reading(None)
         self._came.set()
         if not task.cancelled():
-            task.exception()  # raised to whoever reads; nobody may
+            task.exception()  # marks it as retrieved: the reader raises it, if there still is one
 
     async def _copy(self, reader: Any) -> None:
-        """Run the COPY; where it is left early, as if it had not begun."""
+        """Run the COPY; if it is left early, undo its effect on the transaction."""
         session = self._adapt_connection.session
         session.turn.reserve(reader, errors.InterfaceError(_BUSY))
         savepoint = None
@@ -94,8 +94,8 @@ class AsyncAdapt_asyncpg_copy_out_cursor(AsyncAdapt_asyncpg_cursor):
         await driver.copy_out(self._connection, self._query, self._options, self._take_piece)
 
     async def _take_piece(self, piece: bytes) -> None:
-        # asyncpg is left from here only: cancelled while it waits for the server, it may lose
-        # count of the messages
+        # leave asyncpg only from here: cancelled while it waits for the server, it may lose
+        # track of the messages
         if not self._leaving:
             self._pieces.append(piece)
             self._taken.clear()
@@ -103,7 +103,7 @@ class AsyncAdapt_asyncpg_copy_out_cursor(AsyncAdapt_asyncpg_cursor):
             await self._taken.wait()
         if self._leaving:
             raise _Left
-        if self._connection.is_closed():  # asyncpg would wait for more for ever
+        if self._connection.is_closed():  # asyncpg would wait forever
             raise driver_errors.ConnectionDoesNotExistError("the connection was closed")
 
     async def _read(self) -> list[Any]:
@@ -129,7 +129,7 @@ class AsyncAdapt_asyncpg_copy_out_cursor(AsyncAdapt_asyncpg_cursor):
         return []
 
     async def stop(self) -> None:
-        """End the COPY, whatever it still has to send."""
+        """End the COPY, however much the server still has to send."""
         self.abandon()
         task = self._task
         if task is None or task.done():
@@ -140,7 +140,7 @@ class AsyncAdapt_asyncpg_copy_out_cursor(AsyncAdapt_asyncpg_cursor):
             await asyncio.wait({task})
 
     def abandon(self) -> None:
-        """Have the COPY ended without waiting for it; the connection's next statement does."""
+        """Stop the COPY without waiting for its end; the next statement waits for that."""
         if self._task is not None and not self._task.done():
             self._adapt_connection.session.turn.reserve(None)
             self._leaving = True

@@ -1,6 +1,6 @@
-"""The rows of one COPY on their way: pages out of the program's iterable, progress, failures.
+"""The rows of one COPY while it runs: pages from the program's iterable, progress, failures.
 
-Iterated by asyncpg by way of :mod:`pgflight.copying.copy_in_cursor`.
+Made for :mod:`pgflight.copying.copy_in_cursor`, which has asyncpg iterate over the rows.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ Progress = Callable[[int, "int | None"], Any]
 
 
 class _Stopped(Exception):
-    """Tells asyncpg to give the COPY up; why is in the feed."""
+    """Makes asyncpg give up the COPY; the feed keeps the reason."""
 
-    # asyncpg up to 0.31 sends the text, which may be 10,000 bytes long
+    # a short text: asyncpg up to 0.31 sends it to the server, which accepts 10,000 bytes
     def __init__(self) -> None:
         super().__init__("the rows have ended with an error")
 
 
 class Feed:
-    """Reads rows a page at a time, so that one page of them is in memory."""
+    """Reads rows a page at a time, so that only one page is in memory."""
 
     def __init__(self, rows: Any, progress: Progress | None, timeout: float | None) -> None:
         self.timeout = timeout
-        """Seconds for all of it."""
+        """Seconds for the whole COPY."""
         self._deadline: float | None = None
         self._progress = progress
         self._async = hasattr(rows, "__aiter__")
@@ -39,7 +39,7 @@ class Feed:
         self._size = ROWS_AT_FIRST
         self._first: list[Any] | None = None
         self.failure: Exception | None = None
-        """What ended the rows, unless they are all there."""
+        """The error that ended the rows early, if any."""
         self._iterator: Any = iter(())
         self._running: Any = None
         self.context: Any = None
@@ -51,14 +51,14 @@ class Feed:
         self.watch: driver.CopyWatch
         self.page: Sequence[Any] = ()
         self.rows_before = 0
-        """Rows of the pages before this one."""
+        """Number of rows in the pages before this one."""
         self.rows = 0
-        """Rows stored, once the server has said so."""
+        """Number of rows stored, once the server has confirmed it."""
 
     # before anything is sent
 
     async def peek(self) -> Any:
-        """Return the first row without taking it from the rows, a mark where there is none."""
+        """Return the first row without consuming it, or a marker if there is none."""
         if self.timeout is not None:
             self._deadline = asyncio.get_running_loop().time() + self.timeout
         self._first = await asyncio.wait_for(self._pull(1), self.timeout)
@@ -93,7 +93,7 @@ class Feed:
             self._count_page()
             if self._progress is not None:
                 await self._report()
-            await asyncio.sleep(0)  # the loop's turn: nothing else here need ever wait
+            await asyncio.sleep(0)  # let other tasks run: nothing else here is sure to wait
             if self.watch.refused():
                 return
 
@@ -106,7 +106,7 @@ class Feed:
     def records(self) -> AsyncIterator[Any] | Iterator[Any]:
         """Return an iterator over the rows as tuples.
 
-        Not an asynchronous one where nothing has to be awaited: that costs 0.5 us a row.
+        A synchronous one if nothing has to be awaited: an asynchronous one costs 0.5 us a row.
         """
         if self._async or self._progress is not None or not self.watch.can_breathe:
             return self._records_awaited()
@@ -166,16 +166,16 @@ class Feed:
     # after a failure
 
     def current(self) -> Any:
-        """Return the row that asyncpg was given last, None before the first."""
+        """Return the row that was passed to asyncpg last, None before the first."""
         place = len(self.page) - self._iterator.__length_hint__() - 1 if self.page else -1
         return self.page[place] if place >= 0 else None
 
     def number(self) -> int:
-        """Return that row's number; the first is 1."""
+        """Return the number of :meth:`current`'s row, counted from 1."""
         return self.rows_before + len(self.page) - int(self._iterator.__length_hint__())
 
     async def aclose(self) -> None:
-        """Let go of the rows."""
+        """Release the rows."""
         self._source = ()
         self.page = ()
 

@@ -1,7 +1,7 @@
-"""Rows for COPY: dictionaries or sequences -> tuples of what asyncpg takes, page by page.
+"""Rows for COPY: dictionaries or sequences -> tuples of values for asyncpg, page by page.
 
-Called by :mod:`pgflight.copying.copy_in_cursor`.  What an INSERT of the same table does to a value
-is done here: bind processors, and the defaults that are made in Python.
+Called by :mod:`pgflight.copying.copy_in_cursor`.  Values are processed as an INSERT would process
+them: by bind processors, and by the defaults that are made in Python.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from .table import CopyTable
 
 ROWS_AT_FIRST = 100
 ROWS_PER_PAGE = 256
-"""Few enough for a page to come and go without a collection of garbage."""
+"""Few enough that a page does not trigger a garbage collection."""
 BYTES_PER_PAGE = 524288
-"""A page of rows is kept to about this size, by the size of its first row."""
+"""Approximate size limit of a page, estimated from its first row."""
 
 _MISSING: Any = object()
 _BOOLEANS = frozenset({bool, type(None)})
-"""Types of values that SQLAlchemy's Boolean leaves as they are, after two calls each."""
+"""Types that SQLAlchemy's Boolean leaves unchanged, at the cost of two calls a value."""
 
 
 class _DefaultContext:
-    """What a default's function is called with: the execution's context, and this row's values."""
+    """The argument of a default's function: the execution's context, with one row's values."""
 
     def __init__(self, context: Any, keys: Sequence[str]) -> None:
         self._context = context
@@ -54,12 +54,12 @@ class RowPlan:
     def __init__(
         self, source: CopyTable, names: Sequence[Any] | None, first: Any, dialect: Any
     ) -> None:
-        """Choose the columns; raise SQLAlchemy's errors where they cannot be filled."""
+        """Choose the columns; raise SQLAlchemy's errors if they cannot be filled."""
         self.keyed = isinstance(first, Mapping)
         if not self.keyed and first is not _MISSING:
             _check_sequence(first)
         if isinstance(names, str):
-            raise exc.ArgumentError("columns is a list of them, not one name")
+            raise exc.ArgumentError("columns must be a list, not a single name")
         if names is not None:
             given = [source.named(name) for name in names]
         elif self.keyed:
@@ -101,9 +101,9 @@ class RowPlan:
         self._all_keys = [*self._keys, *(column.key for column, _ in self._made)]
 
     def tuples(self, raw: list[Any], before: int, context: Any) -> Sequence[Sequence[Any]]:
-        """Return ``raw`` rows as asyncpg takes them; ``before`` of them came earlier.
+        """Return ``raw`` rows as values for asyncpg; ``before`` is the number of earlier rows.
 
-        Raises StatementError that names row and column, for the first row that is wrong.
+        Raises StatementError for the first row that is wrong, with its row and column.
         """
         rows = self._read_keyed(raw, before) if self.keyed else self._read(raw, before)
         if self._plain:
@@ -121,7 +121,7 @@ class RowPlan:
                 continue
             done: list[Any] = []
             try:
-                # what came before the failure is kept, and tells the row
+                # values before the failure are kept: their number tells the row
                 done.extend(map(process, values))
             except Exception as error:
                 good = len(done)
@@ -146,7 +146,7 @@ class RowPlan:
             for number, row in enumerate(raw):
                 if not isinstance(row, Mapping):
                     self.fail(
-                        before + number, None, exc.ArgumentError("the rows before were mappings")
+                        before + number, None, exc.ArgumentError("the rows before it were mappings")
                     )
                 for place, key in enumerate(self._keys):
                     if key not in row:
@@ -166,7 +166,7 @@ class RowPlan:
             try:
                 _check_sequence(row)
                 if isinstance(row, Mapping):
-                    raise exc.ArgumentError("the rows before were sequences")
+                    raise exc.ArgumentError("the rows before it were sequences")
                 if len(row) != self._given:
                     raise exc.ArgumentError(f"{len(row)} values for {self._given} columns")
             except exc.ArgumentError as error:
@@ -201,7 +201,7 @@ class RowPlan:
 
 
 def no_first_row() -> Any:
-    """Return what stands for the first row where there is none."""
+    """Return the marker that stands for the first row if there is none."""
     return _MISSING
 
 
@@ -218,14 +218,14 @@ def _check_sequence(row: Any) -> None:
     if isinstance(row, (str, bytes)) or not hasattr(row, "__getitem__"):
         hint = ""
         if inspect(row, raiseerr=False) is not None:
-            hint = " (COPY returns no keys, so that objects could not become persistent)"
+            hint = " (COPY returns no keys, so objects could not become persistent)"
         raise exc.ArgumentError(
             f"a row for COPY is a mapping or a sequence, not {type(row).__name__}{hint}"
         )
 
 
 def _is_made(column: Column[Any], constants: Mapping[Column[Any], Any]) -> bool:
-    """Tell whether a column that no row gives is filled in Python."""
+    """Tell whether a column that is not in the rows is filled in Python."""
     default: Any = column.default
     if column in constants:
         return True
@@ -255,7 +255,7 @@ def _processor(column: Column[Any], dialect: Any) -> Callable[[Any], Any] | None
     type_: Any = column.type.dialect_impl(dialect)
     if binds_by_expression(type_):
         raise exc.ArgumentError(
-            f"the type of {column} binds its values by an SQL expression, which COPY cannot do"
+            f"the type of {column} binds its values through an SQL expression, which COPY cannot do"
         )
     process: Callable[[Any], Any] | None = type_.bind_processor(dialect)
     inner = type_.impl_instance if hasattr(type_, "impl_instance") else type_
@@ -267,7 +267,7 @@ def _processor(column: Column[Any], dialect: Any) -> Callable[[Any], Any] | None
 def _fit_bits(
     process: Callable[[Any], Any] | None, length: int, varying: bool
 ) -> Callable[[Any], Any]:
-    """Return ``process`` with the effect of an INSERT's cast: cut off or filled up with zeros."""
+    """Return ``process`` followed by the effect of an INSERT's cast: truncation or zero padding."""
 
     def fit(value: Any) -> Any:
         bits = value if process is None else process(value)

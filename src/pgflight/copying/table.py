@@ -1,4 +1,4 @@
-"""What a COPY fills or reads: a table, and what rows call its columns."""
+"""The table that a COPY fills or reads, and the keys of its columns in rows."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from sqlalchemy import Column, Table, TableClause, exc, inspect
 
 
 class CopyTable:
-    """A table, ``sa.table()`` or a mapped class's, and what rows call its columns."""
+    """A Table, an ``sa.table()`` or a mapped class's table, with its columns by their row keys."""
 
     def __init__(self, subject: Any) -> None:
-        """Resolve ``subject``; raise ArgumentError for what is neither."""
+        """Resolve ``subject``; raise ArgumentError if it is none of these."""
         self.mapper: Any = None
         self.constants: dict[Column[Any], Any] = {}
         if isinstance(subject, TableClause):
-            # the columns of sa.table() have a name and a type, and no more is needed
+            # the columns of sa.table() have only a name and a type, which is enough
             self.table: Any = subject
             self.columns: dict[str, Any] = dict(subject.columns.items())
             return
@@ -35,7 +35,7 @@ class CopyTable:
             for column in attribute.columns
             if isinstance(column, Column) and column.table is table
         }
-        # what the unit of work would set
+        # values that the ORM would set at a flush
         if mapper.polymorphic_on is not None and mapper.polymorphic_identity is not None:
             if mapper.polymorphic_on in table.c.values():
                 self.constants[mapper.polymorphic_on] = mapper.polymorphic_identity
@@ -43,7 +43,7 @@ class CopyTable:
             self.constants[mapper.version_id_col] = mapper.version_id_generator(None)
 
     def named(self, name: Any) -> tuple[str, Any]:
-        """Return the key that rows have, and the column, for a key, a column or an attribute."""
+        """Return the row key and the column for a key, a column or an attribute."""
         if isinstance(name, str):
             if name in self.columns:
                 return name, self.columns[name]

@@ -1,7 +1,7 @@
 """Values in COPY's text form, for tables with a type that has no binary codec.
 
 Called by the cursor of :mod:`pgflight.copying.copy_in_cursor`.  The values are those that asyncpg
-would be given: bind processors have run.  Forms: the documentation of PostgreSQL, "COPY" and "Data
+would get, after bind processors.  For the forms see PostgreSQL's documentation, "COPY" and "Data
 Types".
 """
 
@@ -55,7 +55,7 @@ def _float(value: Any) -> str:
 
 
 def _real(value: Any) -> str:
-    # the digits of the double would be rounded from again, to another number where they lie between
+    # rounded to float4 here: the server would round the double's digits a second time
     return repr(unpack("!f", pack("!f", value))[0])
 
 
@@ -135,7 +135,7 @@ def _address(value: Any) -> str:
         return value
     if isinstance(value, _ADDRESSES):
         return str(value)
-    raise TypeError(f"expected str or an address of ipaddress, got {type(value).__name__}")
+    raise TypeError(f"expected str or an ipaddress object, got {type(value).__name__}")
 
 
 ENCODERS: dict[int, Encoder] = {
@@ -160,7 +160,7 @@ ENCODERS: dict[int, Encoder] = {
     1700: _number,
     2950: _uuid,
 }
-"""Object identifier of a type -> the function to its text form; the others take ``str``."""
+"""Object identifier of a type -> the function to its text form; other types take ``str``."""
 
 RANGES = {3904: 23, 3906: 1700, 3908: 1114, 3910: 1184, 3912: 1082, 3926: 20}
 """Object identifier of a range -> that of its element."""
@@ -194,7 +194,7 @@ ARRAYS = {
     3913: 3912,
     3927: 3926,
 }
-"""Object identifier of an array -> that of its element; the others hold ``str``."""
+"""Object identifier of an array -> that of its element; other arrays hold ``str``."""
 
 
 def _quoted(text: str) -> str:
@@ -239,7 +239,7 @@ def _array(element: Encoder) -> Encoder:
 
 
 def encoder(type_: Any) -> Encoder:
-    """Return the function from a value to its text form, for a type as asyncpg describes it."""
+    """Return the function from a value to its text form, given asyncpg's type description."""
     if type_.kind == "array":
         return _array(_scalar(ARRAYS.get(type_.oid, 0)))
     return _scalar(type_.oid)
@@ -259,7 +259,7 @@ def field(value: Any, encode: Encoder) -> str:
 
 
 def lines(rows: Iterable[Sequence[Any]], encoders: Sequence[Encoder]) -> bytes:
-    """Return rows in COPY's text form, UTF-8; raise :class:`Unencodable` for one that has none."""
+    """Return rows in COPY's text form, UTF-8; raise :class:`Unencodable` if one has none."""
     made = []
     for number, row in enumerate(rows):
         fields = []

@@ -1,6 +1,6 @@
-"""The adapted connection: a session of asyncpg's behind PEP 249's synchronous face.
+"""The adapted connection: an asyncpg connection behind PEP 249's synchronous interface.
 
-Made by the DBAPI.  What is known of the connection, and how something is sent, is the session's;
+Made by the DBAPI.  The session keeps what is known about the connection and does the sending;
 cursors are in :mod:`pgflight.dbapi.cursor`.
 """
 
@@ -23,7 +23,7 @@ from .cursor import AsyncAdapt_asyncpg_cursor
 from .server_side_cursor import AsyncAdapt_asyncpg_ss_cursor
 
 GRACEFUL_CLOSE_SECONDS = 2
-"""How long ``terminate()`` waits for the server's farewell before it drops the socket."""
+"""How long ``terminate()`` waits for a graceful close before it drops the socket."""
 
 _DEFAULTS = EngineOptions()
 
@@ -32,9 +32,9 @@ class AsyncAdapt_asyncpg_connection(AdaptedConnection):
     """A PEP 249 connection over one :class:`asyncpg.Connection`.
 
     ``prepared_statement_cache_size`` statements are kept prepared, 0 for none;
-    ``prepared_statement_name_func`` returns the name of each new one as a string; both are fields
-    of ``options`` as well.  Methods that wait run inside SQLAlchemy's greenlet.  Two tasks that use
-    one connection queue.
+    ``prepared_statement_name_func`` returns the name of each new one as a string.  Both override
+    the same fields of ``options``.  Methods that wait run inside SQLAlchemy's greenlet.  Two tasks
+    that use one connection queue.
     """
 
     __slots__ = ("dbapi", "session")
@@ -45,7 +45,7 @@ class AsyncAdapt_asyncpg_connection(AdaptedConnection):
     _ss_cursor_cls: type[AsyncAdapt_asyncpg_ss_cursor] = AsyncAdapt_asyncpg_ss_cursor
 
     session: Session
-    """All that is known of the connection; programs have no use for it."""
+    """All that is known about the connection; not meant for programs."""
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class AsyncAdapt_asyncpg_connection(AdaptedConnection):
     # cursors
 
     def cursor(self, server_side: bool = False) -> AsyncAdapt_asyncpg_cursor:
-        """Return a new cursor, server-side where asked for."""
+        """Return a new cursor, server-side if requested."""
         return self._ss_cursor_cls(self) if server_side else self._cursor_cls(self)
 
     def execute(
@@ -130,7 +130,7 @@ class AsyncAdapt_asyncpg_connection(AdaptedConnection):
         self.session.transactions.characteristics.isolation_level = level
 
     def set_isolation_level(self, level: str | None) -> None:
-        """Use ``level`` from the next transaction on; one that is open is rolled back."""
+        """Use ``level`` from the next transaction on; roll back an open one."""
         self.rollback()
         self.session.transactions.characteristics.set_isolation_level(level)
 
@@ -168,13 +168,13 @@ class AsyncAdapt_asyncpg_connection(AdaptedConnection):
         session = self.session
         unit = session.unit
         if unit.transaction is not None or unit.in_doubt is not None:
-            # MissingGreenlet is for the awaited end to raise
+            # outside a greenlet the awaited end is tried, which raises MissingGreenlet
             soon = unit.side_effect_free and unit.commit_cannot_fail and self._can_wait()
             if not (soon and session.ends.end_soon(commit=True)):
                 self._wait_for(session.end(commit=True))
 
     def rollback(self) -> None:
-        """Roll the open transaction back, if there is one; streams in AUTOCOMMIT end as well."""
+        """Roll back the open transaction, if there is one, and end streams in AUTOCOMMIT."""
         session = self.session
         if session.copying_out is not None and self._can_wait():
             self.await_(session.copying_out.stop())
@@ -186,13 +186,13 @@ class AsyncAdapt_asyncpg_connection(AdaptedConnection):
         if session.held_cursors.names:
             session.held_cursors.abandon_all()
         self.close_abandoned_cursors()
-        # the program's own use of asyncpg's connection may have left that
+        # the program's own use of asyncpg's connection may have left it unsettled
         pipeline = session.transactions.pipeline
         if pipeline is not None and pipeline.unsettled and self._can_wait():
             self.await_(pipeline.settle())
 
     def close_abandoned_cursors(self) -> None:
-        """Close held cursors that nobody reads any more now, if the caller may wait."""
+        """Close held cursors that are no longer read, if the caller may wait."""
         session = self.session
         abandoned = session.held_cursors.abandoned
         if abandoned and self._can_wait() and not self._connection.is_closed():
@@ -205,7 +205,7 @@ class AsyncAdapt_asyncpg_connection(AdaptedConnection):
             self._handle_exception(error)
 
     def _handle_exception(self, error: Exception) -> NoReturn:
-        """Raise the PEP 249 error for one of asyncpg's; what it means, the session has noted."""
+        """Raise the PEP 249 error for one of asyncpg's, which the session has already noted."""
         translated = None if isinstance(error, errors.Error) else errors.translate(error)
         if translated is None:
             raise error
@@ -226,7 +226,7 @@ class AsyncAdapt_asyncpg_connection(AdaptedConnection):
         self.await_(self._connection.close())
 
     def terminate(self) -> None:
-        """Close without fail: gracefully within two seconds, else by dropping the socket."""
+        """Close in any case: gracefully within two seconds, else by dropping the socket."""
         if not self._can_wait():
             self.drop()
             return
@@ -241,17 +241,17 @@ class AsyncAdapt_asyncpg_connection(AdaptedConnection):
             self.session.lost()
 
     def drop(self) -> None:
-        """Close without a farewell and without waiting."""
+        """Drop the socket without waiting."""
         driver.drop(self._connection)
         self.session.lost()
 
     async def _close_gracefully(self) -> None:
         closing = asyncio.ensure_future(self._connection.close(timeout=GRACEFUL_CLOSE_SECONDS))
         try:
-            # not by its own timeout alone: asyncpg before 0.32 first waits for a cancellation
+            # its own timeout is not enough: asyncpg before 0.32 first waits for a cancellation
             done, _ = await asyncio.wait({closing}, timeout=GRACEFUL_CLOSE_SECONDS + 0.5)
         except asyncio.CancelledError:
-            # the socket is dropped next; nobody is left to hear what becomes of the farewell
+            # the caller drops the socket next, and no longer needs the result of the close
             closing.add_done_callback(_retrieve)
             raise
         if not done:
@@ -264,7 +264,7 @@ class AsyncAdapt_asyncpg_connection(AdaptedConnection):
 
     @property
     def driver_connection(self) -> Any:
-        """asyncpg's connection; what the program does with it, nobody else sees."""
+        """asyncpg's connection; the session cannot see what the program does with it."""
         return self.session.expose()
 
     def run_async(self, fn: Callable[[Any], Awaitable[Any]]) -> Any:

@@ -1,7 +1,7 @@
 """The buffered cursor of an adapted connection.
 
 Made by the connection.  SQLAlchemy's own executions ask for tuples (``_as_tuples``, set by the
-execution context); a program that opens a cursor by itself gets asyncpg's records, as with the
+execution context); a program that opens a cursor itself gets asyncpg's records, as with the
 built-in dialect.
 """
 
@@ -19,7 +19,7 @@ _tuples = _impl.rows.tuples
 
 
 class Connection(Protocol):
-    """What a cursor needs of the adapted connection that made it."""
+    """What a cursor needs from the adapted connection that made it."""
 
     dbapi: Any
     session: Session
@@ -27,7 +27,7 @@ class Connection(Protocol):
 
     @property
     def await_(self) -> Callable[[Any], Any]:
-        """Return what an awaitable is awaited with."""
+        """Return the function that waits for an awaitable and returns its result."""
         ...
 
     def _can_wait(self) -> bool: ...
@@ -35,15 +35,15 @@ class Connection(Protocol):
     def _handle_exception(self, error: Exception) -> NoReturn: ...
 
     def close_abandoned_cursors(self) -> None:
-        """Close held cursors that nobody reads any more now, if the caller may wait."""
+        """Close held cursors that are no longer read, if the caller may wait."""
         ...
 
 
 class AsyncAdapt_asyncpg_cursor:
     """A PEP 249 cursor over one asyncpg connection that holds its rows in memory.
 
-    Raises the errors of :mod:`pgflight.dbapi.errors`.  Rows are tuples or asyncpg records of shape
-    ``(number of columns,)``; ``rowcount`` is -1 where the command tag carries no number.
+    Raises the errors of :mod:`pgflight.dbapi.errors`.  Rows are tuples or asyncpg records with one
+    value per column; ``rowcount`` is -1 if the command tag carries no number.
     """
 
     __slots__ = (
@@ -54,7 +54,7 @@ class AsyncAdapt_asyncpg_cursor:
         "_description",
         "_rowcount",
         "_as_tuples",
-        "_invalidate_schema_cache_asof",  # set by contexts that derive from the built-in dialect's
+        "_invalidate_schema_cache_asof",  # set by contexts derived from the built-in dialect's
         "arraysize",
     )
 
@@ -84,13 +84,13 @@ class AsyncAdapt_asyncpg_cursor:
     def rowcount(self) -> int:
         """Number of rows that the last statement returned or changed, -1 where unknown.
 
-        That of all its executions after :meth:`executemany`.
+        After :meth:`executemany` the total of all executions.
         """
         return self._rowcount
 
     @property
     def lastrowid(self) -> None:
-        """PostgreSQL has no such number; ``RETURNING`` serves."""
+        """PostgreSQL has no such number; use ``RETURNING``."""
         return None
 
     def execute(self, operation: str, parameters: Sequence[Any] | None = None) -> None:
@@ -114,7 +114,7 @@ class AsyncAdapt_asyncpg_cursor:
         self._rowcount = changed
 
     def setinputsizes(self, *inputsizes: Any) -> NoReturn:
-        """Refuse: parameter types are rendered into the statement as casts."""
+        """Raise NotImplementedError: parameter types are rendered into the statement as casts."""
         raise NotImplementedError("setinputsizes() is not used by this dialect")
 
     def _handle_exception(self, error: Exception) -> NoReturn:
@@ -137,15 +137,15 @@ class AsyncAdapt_asyncpg_cursor:
         return _tuples(rows) if self._as_tuples else rows
 
     def _take(self) -> list[Any]:
-        """Return what has not been read yet, as the driver gave it, in a list of the caller's."""
+        """Return the unread rows, as the driver gave them, in a list that the caller owns."""
         rows = self._rows
         self._rows = []
         return rows if isinstance(rows, list) else list(rows)
 
     def _queue(self) -> deque[Any]:
-        """Return what has not been read yet, as the driver gave it, to be read piecemeal.
+        """Return the unread rows, as the driver gave them, to be read piecemeal.
 
-        In a queue, so that each row is freed as it is read.
+        They are in a queue, so that each row is freed as it is read.
         """
         rows = self._rows
         if not isinstance(rows, deque):
@@ -163,7 +163,7 @@ class AsyncAdapt_asyncpg_cursor:
             yield rows.popleft()
 
     def close(self) -> None:
-        """Let go of the rows."""
+        """Release the rows."""
         self._rows = []
 
     async def _async_soft_close(self) -> None:

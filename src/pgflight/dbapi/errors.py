@@ -1,7 +1,7 @@
 """asyncpg exception -> PEP 249 class by SQLSTATE: one table, read by the connection and the DBAPI.
 
 Each class derives from the class of the same name that the built-in dialect raises, so that code
-which catches or tests for that one keeps working.  SQLSTATE classes are those of appendix A of
+which catches or tests for that class keeps working.  SQLSTATE classes are those of appendix A of
 the PostgreSQL manual.
 """
 
@@ -34,7 +34,7 @@ def _restore(cls: type[Error], args: tuple[Any, ...], state: dict[str, Any]) -> 
 
 
 class Error(builtin_dbapi.Error):  # type: ignore[misc]
-    """Base of all errors; carries what the server said.
+    """Base of all errors; carries the fields of the server's error.
 
     ``pgcode`` and ``sqlstate`` are the five-character SQLSTATE or ``None``; the names in
     :data:`FIELDS` are strings or ``None``; ``orig`` is asyncpg's exception or ``None``.
@@ -51,7 +51,7 @@ class Error(builtin_dbapi.Error):  # type: ignore[misc]
     data_type_name: str | None
     orig: BaseException | None
     row: int | None = None
-    """Number of the row that a COPY failed at, the first is 1; ``None`` where unknown."""
+    """Number of the row at which a COPY failed, counted from 1; ``None`` if unknown."""
 
     def __init__(self, message: str, error: BaseException | None = None) -> None:
         Exception.__init__(self, message)
@@ -62,7 +62,7 @@ class Error(builtin_dbapi.Error):  # type: ignore[misc]
 
     @property
     def driver_exception(self) -> BaseException:
-        """asyncpg's own exception; ValueError when the error was made without one."""
+        """asyncpg's own exception; raises ValueError if the error was made without one."""
         if self.orig is None:
             raise ValueError("this error was made without an asyncpg exception")
         return self.orig
@@ -84,7 +84,7 @@ class DatabaseError(Error, builtin_dbapi.DatabaseError):  # type: ignore[misc]
 
 
 class InternalError(DatabaseError, builtin_dbapi.InternalError):  # type: ignore[misc]
-    """The server or the session is in a state that it should not be in."""
+    """The server or the session is in an invalid state."""
 
 
 class OperationalError(DatabaseError, builtin_dbapi.OperationalError):  # type: ignore[misc]
@@ -104,7 +104,7 @@ class DataError(DatabaseError, builtin_dbapi.DataError):  # type: ignore[misc]
 
 
 class NotSupportedError(DatabaseError, builtin_dbapi.NotSupportedError):  # type: ignore[misc]
-    """The server does not offer what the statement asks for."""
+    """The server does not support what the statement asks for."""
 
 
 def _narrower(name: str, base: type[Error], meaning: str) -> type[Error]:
@@ -154,7 +154,7 @@ class InvalidCachedStatementError(
     """A prepared statement's result type changed on the server; the caches are dropped."""
 
     def __init__(self, message: str, error: BaseException | None = None) -> None:
-        # the note's wording is what programs (and SQLAlchemy's own tests) look for
+        # programs (and SQLAlchemy's own tests) look for the wording of this note
         Error.__init__(self, message + _INVALIDATION_NOTE, error)
 
 
@@ -223,8 +223,8 @@ def error_class(error: BaseException) -> type[Error] | None:
 def translate(error: BaseException) -> Error | None:
     """Return the PEP 249 error to raise instead of an asyncpg exception, ``None`` to raise as is.
 
-    The text is asyncpg's, DETAIL and HINT included.  On SQLAlchemy 2.0 it starts with the
-    exception's class, as the built-in dialect's does there.
+    The text is asyncpg's, including DETAIL and HINT.  On SQLAlchemy 2.0 it starts with the
+    exception's class, as in the built-in dialect there.
     """
     cls = error_class(error)
     if cls is None:

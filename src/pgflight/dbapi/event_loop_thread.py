@@ -1,6 +1,6 @@
-"""A private event loop in a thread of its own, for callers that have none.
+"""A private event loop in a thread of its own, for callers that have no event loop.
 
-One per DBAPI face; synchronous connections (:mod:`pgflight.dbapi.synchronous`) live in it.
+One per DBAPI module; synchronous connections (:mod:`pgflight.dbapi.synchronous`) live in it.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ def _stop_loop(loop: asyncio.AbstractEventLoop) -> None:
 
 
 class LoopThread:
-    """An event loop in a daemon thread, started by the first use and stopped by :meth:`close`.
+    """An event loop in a daemon thread, started on first use and stopped by :meth:`close`.
 
     Counts the connections that live in it and the calls that wait for it: after :meth:`close` it
-    goes on until the last of them is gone, and a later use starts it again.  A child process
-    made by fork() starts one of its own.
+    runs until the last of them is gone, and a later use starts it again.  A child process
+    made by fork() starts its own.
     """
 
     def __init__(self) -> None:
@@ -45,8 +45,8 @@ class LoopThread:
         self._finalizer: Any = None
         self._users = 0
         self._closing = False
-        # held by the running thread: the collector must not finalize asyncpg's connections,
-        # which would close them from whatever thread it happens to run in
+        # held by the running thread, so that the collector never finalizes asyncpg's connections:
+        # that would close them from whichever thread it happens to run in
         self._alive: set[Any] = set()
 
     @property
@@ -55,7 +55,7 @@ class LoopThread:
         return self._thread is not None
 
     def inside(self) -> bool:
-        """Whether the caller is the loop's own thread, which must not wait for itself."""
+        """Tell whether the caller is the loop's own thread, which must not wait for itself."""
         return threading.current_thread() is self._thread
 
     def _use(self) -> asyncio.AbstractEventLoop:
@@ -108,7 +108,7 @@ class LoopThread:
             try:
                 return future.result()
             except BaseException:
-                future.cancel()  # Ctrl-C while waiting: the statement is cancelled, too
+                future.cancel()  # after Ctrl-C while waiting: cancel the statement, too
                 raise
         finally:
             self.leave()
@@ -122,7 +122,7 @@ class LoopThread:
             loop.call_soon_threadsafe(function)
 
     def abandon(self, connection: Any) -> None:
-        """Drop a connection that nobody holds any more; called by the garbage collector.
+        """Drop a connection that is no longer referenced; called by the garbage collector.
 
         The collector may have interrupted anything, so no lock is taken here.
         """
@@ -135,19 +135,19 @@ class LoopThread:
         self.depart(connection)
 
     def enter(self, connection: Any) -> None:
-        """Count one connection more."""
+        """Count one more connection."""
         with self._lock:
             self._users += 1
             self._closing = False
             self._alive.add(connection)
 
     def depart(self, connection: Any) -> None:
-        """Count one connection less, which is closed."""
+        """Count one connection fewer, after it has been closed."""
         self._alive.discard(connection)
         self.leave()
 
     def leave(self) -> None:
-        """Count one user less; stop if the engine was disposed of and this was the last."""
+        """Count one user fewer; stop if the engine was disposed of and this was the last."""
         loop = self._loop
         if loop is not None and self.inside():
             # the loop must never wait for a thread that may be waiting for it
@@ -164,7 +164,7 @@ class LoopThread:
         self._join(thread)
 
     def close(self) -> None:
-        """Stop the thread as soon as nobody needs it."""
+        """Stop the thread as soon as it has no more users."""
         if self._pid != os.getpid():
             return
         with self._lock:

@@ -1,9 +1,9 @@
 """Where a server-side cursor's rows wait: a portal, a held cursor, or memory.
 
-Used by the server-side cursor.  In a transaction a protocol-level portal serves.  In AUTOCOMMIT
-there is none that a portal could live in, so the rows are kept by ``DECLARE ... WITH HOLD``,
-which leaves no transaction behind; a statement that cannot be declared (INSERT ... RETURNING,
-SHOW, FOR UPDATE) is executed at once and its rows are read from memory.
+Used by the server-side cursor.  In a transaction, a protocol-level portal is used.  In AUTOCOMMIT
+no transaction keeps a portal open, so the rows are kept by ``DECLARE ... WITH HOLD``, which leaves
+no transaction behind; a statement that cannot be declared (INSERT ... RETURNING, SHOW, FOR UPDATE)
+is executed at once and its rows are read from memory.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Portal:
         return records
 
     def close(self) -> None:
-        """Let go of the portal: the server drops it with the transaction."""
+        """Release the portal; the server drops it at the end of the transaction."""
         self._portal = None
 
 
@@ -68,12 +68,12 @@ class BufferedRows:
         return self._records[start : start + number]
 
     def close(self) -> None:
-        """Let go of the records."""
+        """Release the records."""
         self._records = []
 
 
 class HeldCursor:
-    """A cursor declared WITH HOLD: the server keeps the whole result, the client a window of it."""
+    """A cursor declared WITH HOLD: the server keeps the whole result, the client a part of it."""
 
     __slots__ = ("_adapted", "_name", "_size", "_exhausted", "_entry", "description")
 
@@ -113,13 +113,13 @@ class HeldCursor:
         return records
 
     def close(self) -> None:
-        """Drop the rows on the server, now or before the connection's next statement."""
+        """Drop the rows on the server, now or before the session's next unit of work."""
         self._entry = None
         self._adapted.session.held_cursors.abandon(self._name)
         self._adapted.close_abandoned_cursors()
 
     def __del__(self) -> None:
-        # a stream that was never closed: no round trip is possible here, the next statement's is
+        # a stream that was never closed: __del__ cannot wait; the next unit of work closes it
         self._adapted.session.held_cursors.abandon(self._name)
 
 
@@ -129,7 +129,7 @@ async def open_portal(
     parameters: Sequence[Any],
     number: int,
 ) -> Portal | BufferedRows | HeldCursor:
-    """Execute ``operation`` so that its rows can be fetched piecemeal, ``number`` of them at first.
+    """Execute ``operation`` so that its rows can be fetched piecemeal, ``number`` rows at first.
 
     Raises asyncpg's errors; the caller translates them.
     """
@@ -141,8 +141,8 @@ async def open_portal(
             session.note_operations(portal.trips)
             return Portal(session, portal, entry.description)
         except driver_errors.NoActiveSQLTransactionError:
-            # asyncpg up to 0.31 does not know of a BEGIN that the program sent as a statement;
-            # it says so before it sends anything
+            # asyncpg up to 0.31 does not notice a BEGIN that the program sent as a statement;
+            # it raises this before it sends anything
             pass
     elif _DECLARABLE.match(operation):
         held = await _declare(adapted, operation, parameters)
@@ -161,7 +161,7 @@ async def _declare(
     session = adapted.session
     session.held_cursors.add(
         name
-    )  # before it exists: a cancelled DECLARE may yet have been executed
+    )  # before it exists: a cancelled DECLARE may have been executed all the same
     try:
         entry = await session.statements.prepare_once(
             f'DECLARE "{name}" NO SCROLL CURSOR WITH HOLD FOR {operation}'
@@ -170,7 +170,7 @@ async def _declare(
     except (driver_errors.FeatureNotSupportedError, driver_errors.PostgresSyntaxError) as error:
         session.held_cursors.discard(name)
         if getattr(error, "context", None) is not None:
-            raise  # from inside a function: the statement has run, and this is its answer
+            raise  # from inside a function: the statement has run, and failed
         return None  # cannot be declared (data-modifying WITH, FOR UPDATE): nothing has run
     except driver_errors.PostgresError:
         session.held_cursors.discard(name)

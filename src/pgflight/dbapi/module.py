@@ -1,4 +1,4 @@
-"""The PEP 249 face of asyncpg: what SQLAlchemy takes for the DBAPI module.
+"""asyncpg as a PEP 249 module: the object that SQLAlchemy uses as the DBAPI module.
 
 Made once per dialect by ``PGDialect_asyncpg.import_dbapi()``.
 """
@@ -81,15 +81,15 @@ class AsyncAdapt_asyncpg_dbapi(dbapi_module_base):  # type: ignore[misc]
 
     @property
     def exceptions_module(self) -> ModuleType:
-        """The module whose exceptions are the driver's own: asyncpg."""
+        """The module that has the driver's own exceptions: asyncpg."""
         return self.driver
 
     def connect(self, *args: Any, **kwargs: Any) -> AsyncAdapt_asyncpg_connection:
         """Connect and return an adapted connection.
 
-        Takes asyncpg's arguments and the options of :mod:`pgflight.options.table`, those of
-        :class:`~pgflight.options.engine_options.EngineOptions` among them.  Raises ArgumentError
-        for an option that does not exist or has a wrong value.
+        Takes asyncpg's arguments and the options of :mod:`pgflight.options.table`, including those
+        of :class:`~pgflight.options.engine_options.EngineOptions`.  Raises ArgumentError for an
+        option that does not exist or has a wrong value.
         """
         prepared = prepare_connect_kwargs(kwargs)
         try:
@@ -104,7 +104,7 @@ class AsyncAdapt_asyncpg_dbapi(dbapi_module_base):  # type: ignore[misc]
             connection = await creator(*args, **arguments)
             try:
                 if creator is self.asyncpg.connect:
-                    # here and not in on_connect(): whatever a program sets comes later
+                    # here and not in on_connect(), so that codecs set by the program come later
                     await codecs.set_value_codecs(connection)
                 if prepared.socket_options:
                     driver.apply_socket_options(connection, prepared.socket_options)
@@ -125,5 +125,5 @@ class AsyncAdapt_asyncpg_dbapi(dbapi_module_base):  # type: ignore[misc]
         return connection
 
     def Binary(self, value: Any) -> Any:
-        """Return ``value``: asyncpg takes bytes as they are."""
+        """Return ``value`` unchanged, because asyncpg accepts bytes."""
         return value

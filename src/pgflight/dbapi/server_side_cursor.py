@@ -17,8 +17,8 @@ _tuples = _impl.rows.tuples
 class AsyncAdapt_asyncpg_ss_cursor(AsyncAdapt_asyncpg_cursor):
     """A cursor whose rows stay on the server until they are fetched (``stream()``, ``yield_per``).
 
-    Works in AUTOCOMMIT, too: see :mod:`pgflight.dbapi.held_cursor`.  Once closed, it raises
-    InterfaceError where a buffered cursor has no more rows.
+    Works in AUTOCOMMIT, too: see :mod:`pgflight.dbapi.held_cursor`.  Fetching from a closed one
+    raises InterfaceError; a closed buffered cursor returns no rows.
     """
 
     __slots__ = ()
@@ -31,7 +31,7 @@ class AsyncAdapt_asyncpg_ss_cursor(AsyncAdapt_asyncpg_cursor):
     """Rows fetched at once by :meth:`fetchall`."""
 
     def execute(self, operation: str, parameters: Sequence[Any] | None = None) -> None:
-        """Run one statement; its rows come when they are fetched."""
+        """Run one statement; its rows are sent when they are fetched."""
         adapted = self._adapt_connection
         session = adapted.session
         request = Request(
@@ -48,8 +48,8 @@ class AsyncAdapt_asyncpg_ss_cursor(AsyncAdapt_asyncpg_cursor):
         self._rowcount = -1
 
     def executemany(self, operation: str, seq_of_parameters: Any) -> NoReturn:
-        """Refuse: a portal holds the result of one execution."""
-        raise NotImplementedError("a server-side cursor does not offer executemany()")
+        """Raise NotImplementedError: a portal holds the result of one execution."""
+        raise NotImplementedError("a server-side cursor does not support executemany()")
 
     async def _read(self, number: int) -> list[Any]:
         session = self._adapt_connection.session
@@ -77,12 +77,12 @@ class AsyncAdapt_asyncpg_ss_cursor(AsyncAdapt_asyncpg_cursor):
         return rows.popleft() if rows else None
 
     def fetchmany(self, size: int | None = None) -> list[Any]:
-        """Return up to ``size`` rows in at most one round trip; all of them without a size."""
+        """Return up to ``size`` rows in at most one round trip, all rows if no size is given."""
         if size is None:
             return self.fetchall()
         rows = self._unread()
         if size > len(rows):
-            # SQLAlchemy starts with windows of 1, 5 and 25 rows: one round trip serves them all
+            # SQLAlchemy first asks for 1, 5 and 25 rows: one round trip brings them all
             rows.extend(self._fetch(max(size - len(rows), self.ROWS_AHEAD)))
         return [rows.popleft() for _ in range(min(size, len(rows)))]
 
@@ -108,7 +108,7 @@ class AsyncAdapt_asyncpg_ss_cursor(AsyncAdapt_asyncpg_cursor):
             yield rows.popleft()
 
     def close(self) -> None:
-        """Let go of the rows and close the portal."""
+        """Release the rows and close the portal."""
         portal, self._cursor = self._cursor, None
         self._rows = []
         if portal is not None:

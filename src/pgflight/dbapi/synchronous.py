@@ -1,7 +1,7 @@
 """Synchronous use of the dialect: connections that wait on an event loop in a thread of its own.
 
 ``create_engine("postgresql+asyncpg://...?async_fallback=true")`` makes its connections here.
-Any thread may use the engine, also one whose own event loop is running.
+Any thread may use the engine, even one whose own event loop is running.
 """
 
 from __future__ import annotations
@@ -46,20 +46,20 @@ class AsyncAdaptFallback_asyncpg_connection(AsyncAdapt_asyncpg_connection):
             self._leave()
 
     def terminate(self) -> None:
-        """Close without fail, from any thread."""
+        """Close in any case, from any thread."""
         try:
             super().terminate()
         finally:
             self._leave()
 
     def __del__(self) -> None:
-        # a pool that was disposed of while this connection was checked out forgets it on return
+        # a pool disposed of while this connection was checked out forgets it on return
         if not getattr(self, "_left", True):
             self._left = True
             self._loop_thread.abandon(self._connection)
 
     def drop(self) -> None:
-        """Close without a farewell and without waiting, from any thread."""
+        """Drop the socket without waiting, from any thread."""
         try:
             self._loop_thread.call(partial(driver.drop, self._connection))
             self.session.lost()

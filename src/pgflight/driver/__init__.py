@@ -1,9 +1,9 @@
 """The one room that touches asyncpg beyond its public API, gated by capability.
 
-Level ``public`` uses asyncpg's documented API only.  Level ``private`` also uses the names that
-:mod:`pgflight.driver.capability` lists; each is looked for when this package is imported, and where
-one is missing the public path serves.  ``PGFLIGHT_DRIVER=public|private|auto`` (default ``auto``)
-chooses.
+Level ``public`` uses only asyncpg's documented API.  Level ``private`` also uses the names that
+:mod:`pgflight.driver.capability` lists; each is looked for when this package is imported, and if
+one is missing the public path is used.  ``PGFLIGHT_DRIVER=public|private|auto`` (default ``auto``)
+chooses the level.
 """
 
 from __future__ import annotations

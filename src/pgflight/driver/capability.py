@@ -1,8 +1,8 @@
 """Which names of asyncpg this process may use, decided when this module is imported.
 
-The tables below are all names of asyncpg that its documentation does not have and that this folder
-uses, grouped by what steps aside where one is missing.  tests/unit/test_house_asyncpg.py compares
-them with the code.
+The tables below list every undocumented name of asyncpg that this folder uses, grouped by the
+feature that steps aside if one is missing.  tests/unit/test_house_asyncpg.py compares them with
+the code.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ PIPELINE_NAMES: Names = (
     ("TransactionState", "ROLLEDBACK"),
     ("TransactionState", "STARTED"),
 )
-"""Pairs that the pipeline needs; where one is missing, only the pipeline is off."""
+"""Pairs that the pipeline needs; if one is missing, only the pipeline is off."""
 
 COPY_NAMES: Names = (
     ("Connection", "_config"),
@@ -72,7 +72,7 @@ COPY_NAMES: Names = (
     ("Protocol", "pause_writing"),
     ("Protocol", "resume_writing"),
 )
-"""Pairs that COPY needs; where one is missing, it goes through asyncpg's documented methods."""
+"""Pairs that COPY needs; if one is missing, it uses asyncpg's documented methods."""
 
 TYPE_NAMES: Names = (
     ("Connection", "_drop_local_statement_cache"),
@@ -81,12 +81,12 @@ TYPE_NAMES: Names = (
     ("ConnectionSettings", "register_data_types"),
     ("Protocol", "get_settings"),
 )
-"""Pairs with which asyncpg is told of types; where one is missing, it asks the server."""
+"""Pairs that register types with asyncpg; if one is missing, it asks the server."""
 
 VALUE_NAMES: Names = (("pgproto", "UUID"),)
-"""Classes of values; where one is missing, rows that have such a value as their key go one by one.
+"""Classes of values; if one is missing, rows with such a value as their key are sent one by one.
 
-Looked for at level ``public``, too: values of that class come from there as well.
+Looked for at level ``public``, too, where asyncpg returns values of that class as well.
 """
 
 
@@ -101,14 +101,14 @@ class Capabilities(NamedTuple):
 
 
 class Capability(NamedTuple):
-    """Whether something that needs names of its own can be done in this process, and why."""
+    """Whether a feature with names of its own is possible in this process, and why."""
 
     possible: bool
     reason: str
 
 
 def _within(*path: str) -> Any:
-    """Return what stands at a dotted path below asyncpg, None where nothing does."""
+    """Return the object at a path of names below asyncpg, None if there is none."""
     found: Any = asyncpg
     for name in path:
         found = getattr(found, name, None)
@@ -126,7 +126,7 @@ OWNERS: dict[str, Any] = {
     "TransactionState": _within("transaction", "TransactionState"),
     "pgproto": _within("pgproto", "pgproto"),
 }
-"""The classes (and one module) of asyncpg whose names are listed; None where one is gone."""
+"""The classes (and one module) of asyncpg whose names are listed; None if one is missing."""
 
 
 def _missing_names(names: Names) -> tuple[str, ...]:
@@ -149,7 +149,7 @@ def _choose(wanted: str, missing: tuple[str, ...]) -> Capabilities:
         return Capabilities("private", f"{asked} in asyncpg {asyncpg.__version__}", ())
     lacks = f"asyncpg {asyncpg.__version__} lacks {', '.join(missing)}"
     if wanted == "private":
-        raise ImportError(f"PGFLIGHT_DRIVER=private cannot be served: {lacks}; set it to auto")
+        raise ImportError(f"PGFLIGHT_DRIVER=private is not possible: {lacks}; set it to auto")
     return Capabilities("public", lacks, missing)
 
 
@@ -189,23 +189,23 @@ def can_pipeline() -> bool:
 
 
 def can_copy() -> bool:
-    """Tell whether COPY may go past asyncpg's documented methods."""
+    """Tell whether COPY may use more than asyncpg's documented methods."""
     return _copy.possible and is_private()
 
 
 def can_tell_types() -> bool:
-    """Tell whether asyncpg can be told of types without a question to the server."""
+    """Tell whether types can be registered with asyncpg without asking the server."""
     return _types.possible and is_private()
 
 
 def stepped_aside() -> dict[str, str]:
-    """Return what goes the slower way though the level is ``private``, each with the reason."""
+    """Return the features that step aside though the level is ``private``, with the reasons."""
     groups = {"pipeline": _pipeline, "COPY": _copy, "types": _types}
     found = {name: group.reason for name, group in groups.items() if not group.possible}
     return found if is_private() else {}
 
 
 def pipelines(connection: Any) -> bool:
-    """Tell whether the waits of ``connection`` can be saved: it is asyncpg's own."""
-    # by its class: asyncpg has the proxies of its own pools pass for connections, too
+    """Tell whether the waits of ``connection`` can be saved, which takes one of asyncpg's own."""
+    # checked by class: for isinstance() the proxies of asyncpg's pools are connections, too
     return _pipeline.possible and issubclass(type(connection), asyncpg.Connection)

@@ -1,8 +1,7 @@
-"""The shapes of what this folder is given: asyncpg's objects, and the transport under them.
+"""Protocols of the objects that this folder is given: asyncpg's, and the transport under them.
 
-asyncpg has no types of its own.  What is written here is what is used: of its documented methods,
-and, where the names begin with an underscore or the class is not documented, of those that
-:mod:`pgflight.driver.capability` looks for.
+They cover only what is used: documented methods of asyncpg and, where a name begins with an
+underscore or its class is not documented, names that :mod:`pgflight.driver.capability` looks for.
 """
 
 from __future__ import annotations
@@ -11,11 +10,11 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Protocol
 
 Operation = Coroutine[Any, Any, Any]
-"""One of asyncpg's: it sends when it is first stepped, and then waits for a future."""
+"""A coroutine of asyncpg's that sends on its first step and then waits for a future."""
 
 
 class Transport(Protocol):
-    """A transport of asyncio's or uvloop's."""
+    """A transport of asyncio or uvloop."""
 
     def write(self, data: Any, /) -> None: ...
     def writelines(self, list_of_data: list[Any], /) -> None: ...
@@ -29,7 +28,7 @@ class Transport(Protocol):
 
 
 class Settings(Protocol):
-    """What asyncpg knows of the session's types."""
+    """What asyncpg knows about the session's types."""
 
     def get_data_codec(
         self, oid: int, format: Any = ..., ignore_custom_codec: bool = ...
@@ -39,7 +38,7 @@ class Settings(Protocol):
 
 
 class StatementState(Protocol):
-    """What asyncpg's protocol knows of a prepared statement."""
+    """What asyncpg's protocol knows about a prepared statement."""
 
     @property
     def name(self) -> str: ...
@@ -49,7 +48,7 @@ class StatementState(Protocol):
 
 
 class ProtocolOfAsyncpg(Protocol):
-    """asyncpg's side of the wire."""
+    """asyncpg's protocol object, which writes and reads messages."""
 
     @property
     def queries_count(self) -> int: ...
@@ -70,7 +69,7 @@ class ProtocolOfAsyncpg(Protocol):
 
 
 class ConnectionConfig(Protocol):
-    """The arguments that a connection was made with."""
+    """The arguments with which a connection was made."""
 
     @property
     def command_timeout(self) -> float | None: ...
@@ -79,7 +78,7 @@ class ConnectionConfig(Protocol):
 
 
 class Transaction(Protocol):
-    """A transaction of asyncpg's."""
+    """An asyncpg transaction."""
 
     _state: Any
 
@@ -89,13 +88,13 @@ class Transaction(Protocol):
 
 
 class Cursor(Protocol):
-    """A cursor of asyncpg's, as awaiting ``Statement.cursor()`` gives it."""
+    """An asyncpg cursor, as awaiting ``Statement.cursor()`` returns it."""
 
     async def fetch(self, n: int) -> list[Any]: ...
 
 
 class Statement(Protocol):
-    """A prepared statement of asyncpg's."""
+    """An asyncpg prepared statement."""
 
     @property
     def _connection(self) -> Any: ...  # a Connection, or a pool's proxy of one
@@ -111,7 +110,7 @@ class Statement(Protocol):
 
 
 class Connection(Protocol):
-    """A connection of asyncpg's, or what behaves like one."""
+    """An asyncpg connection, or an object that behaves like one."""
 
     _top_xact: Any
 
@@ -122,7 +121,7 @@ class Connection(Protocol):
     @property
     def _loop(self) -> Any: ...
     @property
-    def _protocol(self) -> Any: ...  # a ProtocolOfAsyncpg; None of a closed connection
+    def _protocol(self) -> Any: ...  # a ProtocolOfAsyncpg; None on a closed connection
     @property
     def _query_loggers(self) -> Any: ...
     @property

@@ -1,4 +1,4 @@
-"""What happens on a connection while a COPY sends its rows."""
+"""Watching a connection while a COPY sends its rows."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _FAILED = ord("E")
 
 
 class CopyWatch:
-    """What happens on the connection while a COPY sends: bytes that leave, errors that come."""
+    """Watches a connection while a COPY sends: bytes that are sent, errors that arrive."""
 
     __slots__ = ("sent", "_connection", "_transport", "_sender", "_receiver", "_holding")
 
     def __init__(self, connection: Connection) -> None:
         self.sent: int | None = None
-        """Bytes sent so far; None where nobody counts them."""
+        """Bytes sent so far; None if they cannot be counted."""
         self._holding = False
         self._connection = connection
         self._transport = getattr(connection, "_transport", None) if is_private() else None
@@ -30,7 +30,7 @@ class CopyWatch:
     def __enter__(self) -> CopyWatch:
         if self._sender is not None and self._sender.watch(self._count):
             self.sent = 0
-        # asyncpg waits to be allowed to write; a lost connection does not allow it any more
+        # asyncpg may wait for resume_writing(), which a lost connection never calls
         self._connection.add_termination_listener(self._lost)
         return self
 
@@ -43,7 +43,7 @@ class CopyWatch:
         self._resume()
 
     def _resume(self) -> None:
-        if copies_privately(self._connection):  # not dropped meanwhile
+        if copies_privately(self._connection):  # unless it was dropped meanwhile
             self._connection._protocol.resume_writing()
 
     @property
@@ -54,9 +54,9 @@ class CopyWatch:
         )
 
     def breathe(self) -> None:
-        """Have asyncpg wait for one turn of the event loop before it sends its next buffer.
+        """Pause asyncpg for one iteration of the event loop before it sends its next buffer.
 
-        By the call with which a transport says that its own buffer is full.
+        Uses the call by which a transport reports that its own buffer is full.
         """
         if not self._holding:
             self._holding = True
@@ -72,7 +72,7 @@ class CopyWatch:
             or transport.get_write_buffer_size() <= transport.get_write_buffer_limits()[1]
         ):
             self._resume()
-        # else it is full indeed, and says when it is not any more
+        # else the transport's buffer really is full, and it will resume by itself
 
     def _count(self, number: int) -> None:
         self.sent = (self.sent or 0) + number

@@ -1,7 +1,7 @@
-"""COPY: rows of Python values to the server in asyncpg's binary form, or text that is made already.
+"""COPY: rows of Python values to the server in asyncpg's binary form, or ready-made text.
 
 Level ``private`` describes the table anew for each COPY, in its transaction: asyncpg's own
-``copy_records_to_table()`` would go by the description that it remembers, however old.
+``copy_records_to_table()`` would use its cached description, however old.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .contracts import Connection, Operation, Statement
 from .error_texts import says_protocol_is_busy
 
 _NO_TIMEOUT = 1e9
-"""Seconds: what is not given is taken from ``command_timeout``, which the caller sees to."""
+"""Seconds: without a value asyncpg would apply ``command_timeout``, which the caller handles."""
 _SECONDS_TO_NOTICE = 0.1
 _LOST = "the connection was lost during a COPY"
 _TEXT, _BINARY = 0, 1
@@ -37,9 +37,9 @@ class CopyTarget(NamedTuple):
 
 
 def copies_privately(connection: Connection) -> bool:
-    """Tell whether asyncpg's protocol can be told the statement and the types itself."""
+    """Tell whether asyncpg's protocol accepts the statement and the types directly."""
     protocol = getattr(connection, "_protocol", None) if can_copy() else None
-    return hasattr(protocol, "copy_in")  # not of a closed one, nor of another driver's
+    return hasattr(protocol, "copy_in")  # false for a closed connection and for another driver's
 
 
 async def has_binary_form(connection: Connection, target: CopyTarget) -> bool:
@@ -50,7 +50,7 @@ async def has_binary_form(connection: Connection, target: CopyTarget) -> bool:
             settings.get_data_codec(attribute.type.oid, _BINARY) is not None
             for attribute in target.described.get_attributes()
         )
-    # asyncpg tells by refusing, and what it has refused leaves the transaction aborted
+    # asyncpg says so only by refusing, which leaves the transaction aborted
     savepoint = connection.transaction()
     await savepoint.start()
     try:
@@ -60,7 +60,7 @@ async def has_binary_form(connection: Connection, target: CopyTarget) -> bool:
         )
         await _told_of_loss(connection, copying)
     except asyncpg.InternalClientError:
-        return False  # one for which it has no encoder; text takes every type
+        return False  # it has no encoder for some type; text form takes every type
     finally:
         if not connection.is_closed():
             await savepoint.rollback()
@@ -68,15 +68,15 @@ async def has_binary_form(connection: Connection, target: CopyTarget) -> bool:
 
 
 def custom_codec_format(connection: Connection, oid: int) -> str | None:
-    """Return the form of the codec that took the place of asyncpg's own, as it calls it.
+    """Return the form of a codec that replaced asyncpg's own: ``text`` or ``binary``.
 
-    None where none did, and for types that asyncpg knows nothing of: it does not tell.
+    None if none did, and for types without a codec of asyncpg's own, where one cannot tell.
     """
     settings = connection.get_settings()
     if not hasattr(settings, "get_data_codec"):
         return None
     if settings.get_data_codec(oid, ignore_custom_codec=True) is None:
-        return None  # by itself it sets one that takes text
+        return None  # asyncpg itself sets a text codec for these types
     for form, name in ((_TEXT, "text"), (_BINARY, "binary")):
         codec = settings.get_data_codec(oid, form)
         if codec is not None and codec is not settings.get_data_codec(oid, form, True):
@@ -89,7 +89,7 @@ async def copy_records(
 ) -> None:
     """Send tuples of values in binary form, each in the order of the columns.
 
-    Raises what a codec raises for a value that it cannot encode.
+    Passes on what a codec raises for a value that it cannot encode.
     """
     if copies_privately(connection):
         statement = f"{target.statement} (FORMAT binary)"
@@ -129,12 +129,12 @@ async def copy_text(
 
 
 async def _told_of_loss(connection: Connection, copying: Operation) -> None:
-    """Await asyncpg's COPY; raise ConnectionDoesNotExistError where it cannot say so itself.
+    """Await asyncpg's COPY; raise ConnectionDoesNotExistError if asyncpg does not report the loss.
 
-    Where the server has announced its end between two statements, asyncpg refuses to begin; where
-    uvloop's transport is closed, writing to it raises RuntimeError, out of what asyncpg does about
-    errors.  Each leaves a future behind that would complain that nobody asked it, the first one
-    also an operation that does not end.
+    If the server announced its end between two statements, asyncpg refuses to begin; if uvloop's
+    transport is closed, writing to it raises RuntimeError inside asyncpg's error handling.  Each
+    leaves a future whose exception would be logged as never retrieved; the first also leaves an
+    operation that does not end.
     """
     held = gc.get_referents(copying)
     try:
@@ -164,7 +164,7 @@ def _ask_futures(held: list[Any]) -> None:
 
 
 async def _unless_lost(connection: Connection, copying: Operation) -> None:
-    """Await a COPY of asyncpg's public API, which may wait for a lost connection for ever."""
+    """Await a COPY of asyncpg's public API, which may wait forever if the connection is lost."""
     lost = asyncio.Event()
 
     def note(_connection: object) -> None:
@@ -189,7 +189,7 @@ async def _unless_lost(connection: Connection, copying: Operation) -> None:
 
 
 def command_timeout(connection: Connection) -> float | None:
-    """Return the seconds that an operation may last on this connection, where that is known."""
+    """Return the seconds that an operation may take on this connection, if known."""
     config = getattr(connection, "_config", None) if is_private() else None
     return getattr(config, "command_timeout", None)
 
@@ -199,7 +199,7 @@ async def copy_out(
 ) -> None:
     """Hand the output of a COPY of ``query`` to ``sink``, piece by piece.
 
-    ``options`` are ``csv``, ``text`` or ``binary``, and after a blank ``header`` where wanted.
+    ``options`` is ``csv``, ``text`` or ``binary``, followed by `` header`` if wanted.
     """
     kind, _, header = options.partition(" ")
     if copies_privately(connection):

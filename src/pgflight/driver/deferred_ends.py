@@ -1,7 +1,7 @@
 """Ending a transaction without waiting for the server's answer.
 
-asyncpg is told the answer that the server is going to give, and the server's is kept from it
-when it comes: what asyncpg knows of the connection is then what it would know after having waited.
+asyncpg is given the expected answer at once, and the server's own answer is withheld from it when
+it arrives.  So asyncpg's state of the connection is the same as if it had waited.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from .copying import command_timeout
 from .sender import Sender
 from .sockets import is_idle
 
-# None where can_pipeline() says no
+# may be None only if can_pipeline() is false
 TransactionState: Any = OWNERS["TransactionState"]
 
 SETTLE_SECONDS = 2
-"""How long a connection that is given back may take to get over a cancellation."""
+"""How long a cancellation may take to finish on a connection that is returned."""
 
 _MOST_TRIES = 5
 _IN_TRANSACTION = ord("T")
 
 
 def _answer(tag: bytes) -> bytes:
-    """Return CommandComplete, and the ReadyForQuery of a session without a transaction."""
+    """Return CommandComplete, and ReadyForQuery outside a transaction."""
     return b"C" + (len(tag) + 5).to_bytes(4, "big") + tag + b"\0Z\0\0\0\x05I"
 
 
@@ -63,18 +63,18 @@ class DeferredEnds:
         self._protocol: ProtocolOfAsyncpg = connection._protocol
         self._sender = sender
         self._receiver = receiver
-        self._operations = 0  # that asyncpg had made when the transaction began
+        self._operations = 0  # asyncpg's count when the transaction began
         self._probe: StatementState | None = None
-        # what asyncpg's cache of statements is switched off for: a pooler, which hands the session
-        # on after each transaction, and should not be sent one while it ends another
+        # asyncpg's statement cache is switched off for poolers, which hand on the server session
+        # after each transaction and should not be sent a new one before the end is answered
         self._quiet = connection._config.statement_cache_size == 0
         self._collecting: asyncio.Future[None] | None = None
         self.listening = False
-        """Whether the session may be sent notifications."""
+        """Whether the session may receive notifications."""
         self.end_refused = False
-        """Whether the server has refused an end while something else was sent already."""
+        """Whether the server refused an end after something else had already been sent."""
         if receiver is not None:
-            # the event loop holds the receiver, and must not hold a connection that nobody wants
+            # the event loop refers to the receiver, and must not keep an unused connection alive
             me = weakref.ref(self)
 
             def refused() -> None:
@@ -85,12 +85,12 @@ class DeferredEnds:
 
     @property
     def farewell(self) -> bool:
-        """Whether the server has said that it ends the connection, even if it has not yet."""
+        """Whether the server has announced that it will close the connection."""
         return self._receiver is not None and bool(self._receiver.farewell)
 
     @property
     def end_needs_attention(self) -> bool:
-        """Whether the last end needs seeing to: it was refused, or a pooler has yet to answer."""
+        """Whether to act on the last end first: it was refused, or a pooler has yet to answer."""
         if self.end_refused:
             return True
         return self._quiet and self._receiver is not None and bool(self._receiver.owed)
@@ -106,10 +106,10 @@ class DeferredEnds:
         return is_idle(protocol, probe)
 
     def _roll_back_again(self) -> None:
-        """Roll back what the server has refused to end: somebody cancelled it, of all statements.
+        """Roll back a transaction whose deferred end the server refused because it was cancelled.
 
-        asyncpg believes in its end, so it is not asked.  Where something is under way already, the
-        server refuses that in the transaction that it is still in, without executing it.
+        For asyncpg the transaction has ended, so the ROLLBACK bypasses it.  If a statement is
+        already under way, the server refuses it in the aborted transaction without executing it.
         """
         transport, receiver = self._connection._transport, self._receiver
         if transport is None or transport.is_closing():
@@ -122,11 +122,11 @@ class DeferredEnds:
 
     @property
     def unsettled(self) -> bool:
-        """Whether the session is not fit for another task: a refused end, a cancellation."""
+        """Whether a refused end or a cancellation makes the session unfit for another task."""
         return self.end_refused or bool(self._protocol._is_cancelling())
 
     async def settle(self) -> None:
-        """Wait until the session is fit for another task; close it when that takes too long."""
+        """Wait until the session is fit for another task; close it if that takes too long."""
         try:
             if self._protocol._is_cancelling():
                 cancelled = self._protocol._wait_for_cancellation()
@@ -136,7 +136,7 @@ class DeferredEnds:
             self._connection.terminate()
 
     async def roll_back_refused_end(self) -> None:
-        """Roll back what a refused end has left open; raise asyncpg's errors."""
+        """Roll back the transaction that a refused end left open; raise asyncpg's errors."""
         tries = _MOST_TRIES
         while self.end_refused:
             tries -= 1
@@ -145,11 +145,11 @@ class DeferredEnds:
             except driver_errors.PostgresError:
                 if not tries:
                     raise
-                continue  # whoever cancelled the first one is still at it
+                continue  # cancelled again, like the end itself
             self.end_refused = False
 
     async def wait_for_ends(self) -> None:
-        """Wait until the server has answered every end that was not waited for."""
+        """Wait until the server has answered every deferred end."""
         await self.roll_back_refused_end()
         receiver = self._receiver
         if receiver is None or not receiver.owed:
@@ -172,18 +172,18 @@ class DeferredEnds:
         give: Callable[[bytes], None],
         answer: bytes,
     ) -> None:
-        """Have asyncpg take ``answer`` to the operation that waits for ``answered``, now."""
-        # it would run in the loop's next turn only, and take the next operation's timeout away
+        """Complete the operation that waits for ``answered`` with ``answer`` at once."""
+        # left to the next loop iteration, it would cancel the timeout of the next operation
         answered.remove_done_callback(self._protocol._on_waiter_completed)
         give(answer)
         try:
             operation.send(None)
         except StopIteration:
             return
-        raise RuntimeError("asyncpg did not take the answer that it was given")
+        raise RuntimeError("asyncpg did not accept the answer that it was given")
 
     def owns(self, transaction: Transaction) -> bool:
-        """Tell whether ``transaction`` is asyncpg's open one, and not the query loggers' affair."""
+        """Tell whether ``transaction`` is asyncpg's open one, and not watched by query loggers."""
         connection = self._connection
         return (
             connection._top_xact is transaction
@@ -192,11 +192,11 @@ class DeferredEnds:
         )
 
     def end_unawaited(self, transaction: Transaction, statements: int, *, commit: bool) -> bool:
-        """Send the end and go on as if it had been answered; tell whether that was possible.
+        """Send the end and continue as if it had been answered; tell whether that was possible.
 
         ``statements`` is the number of operations that the caller has made in the transaction: if
-        asyncpg has made another number, somebody else used the connection.  Not while the session
-        may be sent notifications: a part of one may have come already.
+        asyncpg has counted a different number, something else used the connection.  Not possible
+        while the session may receive notifications: part of one may have arrived already.
         """
         connection, protocol, receiver = self._connection, self._protocol, self._receiver
         if (
@@ -216,7 +216,7 @@ class DeferredEnds:
         try:
             answered = operation.send(None)
         except driver_errors.InterfaceError:
-            return False  # something else is going on: awaiting the end says so
+            return False  # another operation is under way: awaiting the end raises the error
         self._answer(operation, answered, receiver.foretell, answer)
         connection._top_xact = None
         transaction._state = TransactionState.ROLLEDBACK
@@ -225,7 +225,7 @@ class DeferredEnds:
     async def end(self, transaction: Transaction, *, commit: bool) -> None:
         """Send the end and wait for its answer; errors are asyncpg's."""
         if not self.owns(transaction) or self._connection.is_closed():
-            # the program has used it, or wants to see it in its query log
+            # the program has used the connection, or wants to see the end in its query log
             await end(self._connection, transaction, commit=commit)
             return
         self._connection._top_xact = None
@@ -238,7 +238,7 @@ class DeferredEnds:
 
 
 async def end(connection: Any, transaction: Any, *, commit: bool) -> None:
-    """Have asyncpg end its transaction, and wait for the answer; errors are asyncpg's."""
+    """End an asyncpg transaction by its own methods, and wait; errors are asyncpg's."""
     was_open = not connection.is_closed()
     try:
         await (transaction.commit() if commit else transaction.rollback())
@@ -249,16 +249,16 @@ async def end(connection: Any, transaction: Any, *, commit: bool) -> None:
 
 
 def _raise_if_given_up(connection: Any, error: Exception) -> None:
-    """Raise TimeoutError where an end has waited for a cancellation that took too long.
+    """Raise TimeoutError if an end has waited for a cancellation that took too long.
 
-    ``error`` is what asyncpg made of an end that found the connection open.  An end waits until the
-    server has cancelled the statement before it.  When that takes longer than ``command_timeout``,
-    asyncpg closes the connection: the cancellation does, or the end itself, each by a timer of its
-    own, set at almost the same moment.  The end raises TimeoutError if its timer is first, and
-    otherwise that the connection is closed; for that SQLAlchemy would close the whole pool.
+    ``error`` is what asyncpg raised for an end that found the connection open.  An end waits until
+    the server has cancelled the statement before it.  If that takes longer than
+    ``command_timeout``, asyncpg closes the connection: either the cancellation or the end does so,
+    by timers that were set at almost the same moment.  The end raises TimeoutError if its timer is
+    first; otherwise it reports a closed connection, for which SQLAlchemy would invalidate the pool.
     """
-    # asyncpg lets go of its protocol where this side has closed the connection, not the server
+    # asyncpg drops its protocol if this side closed the connection, but not if the server did
     if command_timeout(connection) is not None and connection._protocol is None:
         raise asyncio.TimeoutError(
-            "the server did not cancel the statement before within command_timeout"
+            "the server did not cancel the preceding statement within command_timeout"
         ) from error

@@ -1,8 +1,8 @@
-"""What asyncpg tells by the words of its errors alone, asked for in one place.
+"""Facts that only the wording of asyncpg's errors tells, read in one place.
 
-A new asyncpg may word them otherwise: tests/parity/test_error_texts.py provokes each from the real
-one.  Until somebody notices, nobody is told anything wrong: the functions say no, or change
-nothing, and the error is raised as it came.
+A new asyncpg may change the wording, so tests/parity/test_error_texts.py provokes each from the
+real one.  Such a change does no harm: the functions return false or change nothing, and the error
+is raised as it came.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ _ELEMENT = re.compile(r"(?<=in element #)\d+(?= of executemany)")
 
 
 def refused_value(error: object) -> bool:
-    """Tell whether asyncpg could not encode a value, and so has sent nothing.
+    """Tell whether asyncpg could not encode a value, and so sent nothing.
 
-    By what the error lacks, not by its text: it is of a class of the server's errors, which all
-    come with a severity.
+    Judged by a missing field, not by the text: the class is one of the server's errors, which
+    always have a severity.
     """
     return isinstance(error, driver_errors.DataError) and getattr(error, "severity", 0) is None
 
@@ -34,10 +34,10 @@ def count_elements_from(text: str, start: int) -> str:
 
 
 def says_protocol_is_busy(error: driver_errors.InternalClientError) -> bool:
-    """Tell whether asyncpg's protocol refuses to begin an operation in the state that it is in."""
+    """Tell whether asyncpg's protocol refuses to begin an operation in its present state."""
     return _BUSY_PROTOCOL in str(error)
 
 
 def says_connection_is_closed(error: object) -> bool:
-    """Tell whether an error, or ours made of it, says that asyncpg's connection is closed."""
+    """Tell whether one of asyncpg's errors, or ours made from it, reports a closed connection."""
     return _CLOSED in str(error)

@@ -1,4 +1,4 @@
-"""Executing statements, prepared ones and those with many sets of arguments; receiving rows."""
+"""Executing statements, once or with many sets of arguments, and receiving rows."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _executor_private(statement: Statement) -> Executor:
     bind_execute = protocol.bind_execute
     state = statement._state
     if getattr(connection, "_proxy", connection) is not None:
-        # of a pool of asyncpg's: once released, it may be somebody else's
+        # from an asyncpg pool: after its release another task may have the connection
 
         def execute_checked(args: Sequence[Any]) -> Awaitable[Any]:
             statement._check_conn_validity("fetch")
@@ -41,7 +41,7 @@ def _executor_private(statement: Statement) -> Executor:
 
     def execute(args: Sequence[Any]) -> Awaitable[Any]:
         if state.closed or connection.is_closed():
-            statement._check_conn_validity("fetch")  # raises the error that fits
+            statement._check_conn_validity("fetch")  # raises the appropriate error
         return bind_execute(state, args, "", 0, True, None)
 
     return execute
@@ -51,14 +51,14 @@ executor: Callable[[Statement], Executor] = _executor_private if is_private() el
 """Return the function that executes a prepared statement, without a coroutine of its own.
 
 Awaiting what it returns gives a sequence that begins with the records and the command tag (text or
-bytes); what it raises has to be shown to :func:`settle`.
+bytes).  Pass any error that it raises to :func:`settle`.
 """
 
 
 async def settle(statement: Statement, error: Exception) -> None:
-    """Do what asyncpg's own ``fetch()`` does about an error of :data:`executor`'s function.
+    """Handle an error of :data:`executor`'s function as asyncpg's own ``fetch()`` does.
 
-    Rows that cannot be decoded any more: neither the types nor this statement may be used again.
+    If rows can no longer be decoded, neither the types nor this statement may be used again.
     """
     if is_private() and isinstance(error, driver_errors.OutdatedSchemaCacheError):
         await statement._connection.reload_schema_state()
@@ -81,10 +81,10 @@ fetch: Callable[[Statement, Sequence[Any]], Awaitable[tuple[list[Any], str | Non
 
 
 def receive_in_bulk(connection: Connection) -> None:
-    """Have the garbage collector held while a connection decodes many rows at once.
+    """Pause the garbage collector whenever a connection decodes many rows at once.
 
-    Nothing happens at level ``public``, nor when the connection's transport does not talk to
-    asyncpg's protocol directly.
+    Does nothing at level ``public``, or if the connection's transport does not talk to asyncpg's
+    protocol directly.
     """
     if is_private() and isinstance(connection, asyncpg.Connection):
         transport, protocol = connection._transport, connection._protocol
@@ -93,36 +93,36 @@ def receive_in_bulk(connection: Connection) -> None:
 
 
 def receiver_of(connection: Connection) -> Receiver | None:
-    """Return what :func:`receive_in_bulk` has put before asyncpg's protocol, None without it."""
+    """Return the receiver that :func:`receive_in_bulk` has installed, None if there is none."""
     transport = getattr(connection, "_transport", None) if is_private() else None
     stands = None if transport is None else transport.get_protocol()
     return stands if isinstance(stands, _impl.receiving.Receiver) else None
 
 
 def counter(connection: Connection) -> ProtocolOfAsyncpg | None:
-    """Return what counts the operations of ``connection``, ``None`` where nothing does.
+    """Return the object that counts the operations of ``connection``, ``None`` if there is none.
 
-    It goes on to answer when the connection is closed.
+    It can still be read after the connection is closed.
     """
     return connection._protocol if pipelines(connection) else None
 
 
 def operations(counter: ProtocolOfAsyncpg | None) -> int:
-    """Return how often something was executed, 0 where there is no counter.
+    """Return the number of operations executed, 0 without a counter.
 
     One for each round trip of a simple query, of Bind with Execute, of an executemany, and of
-    Execute on an open portal.  Not in it: Parse with Describe, Bind alone, Close.
+    Execute on an open portal.  Not counted: Parse with Describe, Bind alone, Close.
     """
     count: int = 0 if counter is None else counter.queries_count
     return count
 
 
 async def executemany(connection: Connection, statement: str, rows: Any) -> int:
-    """Execute a statement once per row, atomically; return how many rows that affected in all.
+    """Execute a statement once per row, atomically; return the number of rows affected in all.
 
-    Returns -1 where nobody sees the command tags, which asyncpg throws away: at level ``public``,
-    on a connection that is not asyncpg's own, behind a notification of which a part has come; and
-    for commands whose tags have no number.  Raises asyncpg's errors.
+    Returns -1 if we cannot see the command tags, which asyncpg discards: at level ``public``, on a
+    connection that is not asyncpg's own, or when part of a notification has come; and for
+    commands whose tags have no number.  Raises asyncpg's errors.
     """
     receiver = receiver_of(connection)
     if receiver is None or not receiver.whole:
@@ -140,9 +140,9 @@ async def executemany(connection: Connection, statement: str, rows: Any) -> int:
 class Cancellable:
     """Awaits an operation of a connection; when it is cancelled, the connection is dropped.
 
-    asyncpg sends the arguments of ``executemany()`` in parts of 128 KB.  Cancelled between two of
-    them it never sends the Sync that the server waits for, takes no notice of the cancellation and
-    waits for an answer, for ever.  With the connection gone it gives up at once.
+    asyncpg sends the arguments of ``executemany()`` in parts of 128 KB.  If cancelled between two
+    of them, it never sends the Sync that the server waits for, ignores the cancellation and waits
+    forever for an answer.  With the connection closed it gives up at once.
     """
 
     __slots__ = ("_connection", "_operation")
@@ -173,7 +173,7 @@ class Cancellable:
 def _close(steps: Any, cancellation: BaseException) -> None:
     try:
         while True:
-            # what it still waits for has ended with the connection
+            # whatever it still waits for ended with the connection
             steps.throw(cancellation)
     except BaseException:
         return

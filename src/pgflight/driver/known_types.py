@@ -1,7 +1,7 @@
-"""Built-in types, without asking the server what they are: their arrays, and their codecs.
+"""Built-in types that need no question to the server: their arrays and their codecs.
 
-asyncpg asks once per connection for each array type it meets, in three round trips, though their
-numbers are the same in every server.  It forgets the answers when a codec is set.
+asyncpg looks up each array type that it meets once per connection, in three round trips, though
+the numbers are the same on every server.  It forgets the answers when a codec is set.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _ARRAYS = {
     "uuid": (2950, 2951),
     "jsonb": (3802, 3807),
 }
-"""The numbers of each type and of the arrays of it, as in the server's own catalog sources."""
+"""The numbers of each type and of its array type, as in the server's catalog sources."""
 
 _RECORDS = [
     {
@@ -66,17 +66,17 @@ _RECORDS = [
 
 
 def register_array_types(connection: Connection) -> bool:
-    """Tell asyncpg what the arrays of built-in types are; return whether that was possible.
+    """Register the arrays of built-in types with asyncpg; return whether that was possible.
 
-    Called before a statement with arrays is prepared.  What asyncpg knows by then stays: arrays
-    take the codec that their elements have, also one of the program's.
+    Called before a statement with arrays is prepared.  Types already registered stay as they are.
+    Arrays use the codec of their elements, even if the program has set it.
     """
     if not can_tell_types():
         return False
     try:
         connection._protocol.get_settings().register_data_types(_RECORDS)
     except (AttributeError, KeyError, TypeError):
-        return False  # asyncpg wants to be told otherwise: it will ask the server
+        return False  # this asyncpg expects another form: it will ask the server
     return True
 
 
@@ -109,7 +109,7 @@ async def _set_codec_private(connection: Connection, name: str, encoder: Any, de
 
 
 def _codec_setter(version: str, private: bool) -> SetCodec | None:
-    # asyncpg 0.30 asks the server about the type, three round trips each time.
+    # asyncpg 0.30 looks the type up on the server, in three round trips each time.
     if tuple(map(int, version.split(".")[:2])) >= (0, 31):
         return _set_codec_public
     return _set_codec_private if private else None
@@ -118,11 +118,11 @@ def _codec_setter(version: str, private: bool) -> SetCodec | None:
 set_codec: SetCodec | None = _codec_setter(asyncpg.__version__, can_tell_types())
 """Set the binary codec of one of the types of dates, times and numeric, without a round trip.
 
-``(connection, type name, encoder, decoder)``; None where this asyncpg cannot without one.
+``(connection, type name, encoder, decoder)``; None if this asyncpg needs a round trip.
 """
 
 
 UUID_CLASSES: frozenset[type] = frozenset(
     {UUID, *filter(None, [getattr(OWNERS["pgproto"], "UUID", None)])}
 )
-"""The classes of UUIDs: Python's, and asyncpg's own, of which are the values that come from it."""
+"""The classes of UUIDs: Python's, and asyncpg's own, which it returns."""

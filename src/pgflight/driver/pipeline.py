@@ -1,8 +1,8 @@
 """Beginning a transaction in the first statement's flight.
 
-One :class:`Pipeline` per connection, used by the adapted connection.  asyncpg's own view of the
-connection (``is_in_transaction()``, ``transaction()`` as a savepoint) is kept as it would be if
-everything had been waited for.  How transactions end: :mod:`pgflight.driver.deferred_ends`.
+One :class:`Pipeline` per connection, used by the session.  asyncpg's own view of the connection
+(``is_in_transaction()``, ``transaction()`` as a savepoint) stays as it would be if everything had
+been waited for.  How transactions end: :mod:`pgflight.driver.deferred_ends`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _PORTAL_CLOSED = b"3\0\0\0\x04Z\0\0\0\x05"  # and the status of the transaction
 class Pipeline(DeferredEnds):
     """The begin and the end of one connection's transactions.
 
-    Every method is called by whoever has the connection to himself.
+    Call its methods only while no other task uses the connection.
     """
 
     __slots__ = ("_begins", "_pretended", "begin_under_way")
@@ -34,17 +34,17 @@ class Pipeline(DeferredEnds):
         self._begins: dict[tuple[Any, ...], tuple[Transaction, bytes]] = {}
         self._pretended = False
         self.begin_under_way = False
-        """Whether BEGIN has been given on its way and the server's status not been heard since."""
+        """Whether BEGIN has been handed over and the server's status is not known since."""
 
     def in_transaction(self) -> bool:
-        """Tell whether what is sent next runs in a transaction, unless BEGIN fails."""
+        """Tell whether the next message runs in a transaction, unless BEGIN fails."""
         return self.begin_under_way or bool(self._protocol.is_in_transaction())
 
     def begin(self, isolation: str | None, readonly: bool, deferrable: bool) -> Transaction | None:
-        """Have BEGIN sent in front of what asyncpg sends next; return asyncpg's transaction.
+        """Put BEGIN in front of asyncpg's next message; return asyncpg's transaction.
 
-        Returns None where BEGIN must be sent and awaited: something is open or going on already,
-        query loggers are to see it.
+        Returns None if BEGIN must be sent and awaited: a transaction is open, an operation is under
+        way, or query loggers must see it.
         """
         connection, protocol, sender = self._connection, self._protocol, self._sender
         if (
@@ -78,10 +78,10 @@ class Pipeline(DeferredEnds):
         return self._sender.can_hold_back and not self._protocol._is_cancelling()
 
     def expect_executemany(self) -> None:
-        """Prepare for an ``executemany()`` behind the BEGIN that has not left yet.
+        """Prepare for an ``executemany()`` behind a BEGIN that has not been sent yet.
 
-        When its arguments turn out wrong half-way, asyncpg rolls back unless it knows of a
-        transaction; so it is told that there is one.
+        If one of its arguments turns out to be wrong half-way, asyncpg rolls back unless it knows
+        of a transaction; so make it assume one.
         """
         messages = self._sender.take_unsent()
         self._pretend(b"T")
@@ -89,7 +89,7 @@ class Pipeline(DeferredEnds):
         self._sender.put(messages, before_buffers=True)
 
     def _pretend(self, status: bytes) -> None:
-        """Have asyncpg believe that the server has told it ``status``; nothing is sent."""
+        """Make asyncpg assume that the server has reported ``status``; send nothing."""
         protocol, sender = self._protocol, self._sender
         operation = protocol.close_portal("", None)
         sender.swallow()
@@ -107,27 +107,27 @@ class Pipeline(DeferredEnds):
             try:
                 self._pretend(b"I")
             except driver_errors.InterfaceError:
-                pass  # it is closed, or at something else, whose answer will tell
+                pass  # closed, or busy with an operation whose answer sets the status
         self.forget_transaction()
         return True
 
     def forget_transaction(self) -> None:
-        """Make asyncpg forget the transaction: there is none."""
+        """Make asyncpg forget the transaction, because none is open."""
         self.begin_under_way = False
         for transaction, _ in self._begins.values():
             if self._connection._top_xact is transaction:
                 self._connection._top_xact = None
 
     async def synchronize(self) -> bool:
-        """Learn the server's status by a round trip; tell whether a transaction is open.
+        """Get the server's status in one round trip; tell whether a transaction is open.
 
-        Close of a portal that is not there, and Sync: harmless in every state.  Raises asyncpg's
-        errors when the connection is lost.
+        Sends Close of a portal that does not exist, and Sync: harmless in every state.  Raises
+        asyncpg's errors if the connection is lost.
         """
         try:
             await self._protocol.close_portal("", None)
         except driver_errors.PostgresError:
-            pass  # that of a BEGIN that failed: whoever sent it has been told of something worse
+            pass  # from a BEGIN that failed: its sender already got a more serious error
         self.begin_under_way = False
         return bool(self._protocol.is_in_transaction())
 
@@ -139,9 +139,9 @@ def begin_text(isolation: str | None, readonly: bool, deferrable: bool) -> str:
 
 
 def statement_messages(text: str) -> bytes:
-    """Return Parse, Bind and Execute of a statement without parameters, all of them unnamed.
+    """Return unnamed Parse, Bind and Execute of a statement without parameters.
 
-    Layout: the documentation of PostgreSQL, "Message Formats".
+    Layout: PostgreSQL's documentation, "Message Formats".
     """
     return (
         message(b"P", b"\0" + text.encode() + b"\0\0\0")
@@ -151,9 +151,9 @@ def statement_messages(text: str) -> bytes:
 
 
 def forget_transaction(connection: Connection, transaction: Transaction) -> None:
-    """Make asyncpg forget a transaction of its own whose BEGIN has failed, or which has ended.
+    """Make asyncpg forget its transaction after BEGIN has failed, or after its end.
 
-    At level ``public`` nobody can: the connection is closed when BEGIN has failed.
+    Level ``public`` has no way to do that, so it closes the connection instead.
     """
     if getattr(connection, "_top_xact", None) is not transaction:
         return
@@ -164,7 +164,7 @@ def forget_transaction(connection: Connection, transaction: Transaction) -> None
 
 
 def open_pipeline(connection: Connection, sender: Sender | None) -> Pipeline | None:
-    """Return a new pipeline of asyncpg's connection, None where this asyncpg cannot have one."""
+    """Return a new pipeline for asyncpg's connection, None if it is not possible."""
     if sender is None or not pipelines(connection):
         return None
     return Pipeline(connection, sender, receiver_of(connection))

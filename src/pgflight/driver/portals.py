@@ -25,19 +25,19 @@ class PublicPortal:
     async def fetch(self, number: int) -> list[Any]:
         """Return the next ``number`` records, fewer at the end."""
         records: list[Any] = await self._cursor.fetch(number)
-        if not self._exhausted:  # asyncpg asks no more once it had fewer than it asked for
+        if not self._exhausted:  # asyncpg does not ask again after it got fewer than requested
             self.trips += 1
             self._exhausted = len(records) < number
         return records
 
 
 class PrivatePortal:
-    """A portal that brings its first records in the flight that opens it."""
+    """A portal that fetches its first records in the flight that opens it."""
 
     __slots__ = ("_statement", "_name", "_first", "_exhausted", "trips")
 
     def __init__(self, statement: Statement) -> None:
-        self._statement = statement  # kept, so that the server keeps it, too
+        self._statement = statement  # a reference, so that it is not closed on the server
         self._name: str = statement._connection._get_unique_id("portal")
         self._first: list[Any] = []
         self._exhausted = False
@@ -51,7 +51,7 @@ class PrivatePortal:
         protocol = statement._connection._protocol
         reply = await protocol.bind_execute(statement._state, args, self._name, number, True, None)
         self.trips = 1
-        # not by the completion that asyncpg reports: in front of ours may travel BEGIN's
+        # not judged by the completion that asyncpg reports: that may be BEGIN's, sent in front
         self._first = reply[0]
         self._exhausted = len(self._first) < number
 
@@ -78,10 +78,10 @@ class PrivatePortal:
 async def open_portal(
     statement: Statement, args: Sequence[Any], number: int
 ) -> PublicPortal | PrivatePortal:
-    """Open a portal over a prepared statement in a transaction; ``number`` records come along.
+    """Open a portal over a prepared statement and fetch ``number`` records, in a transaction.
 
-    Raises NoActiveSQLTransactionError, before anything is sent, where this asyncpg does not know
-    of the transaction and has to.
+    Raises NoActiveSQLTransactionError, before anything is sent, if this asyncpg needs to know of
+    the transaction and does not.
     """
     if is_private():
         portal = PrivatePortal(statement)

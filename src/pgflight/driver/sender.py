@@ -1,8 +1,8 @@
-"""What is written to a connection's transport besides asyncpg's own messages.
+"""Writing messages of ours to a connection's transport, besides asyncpg's own.
 
-The twin of :class:`pgflight._speedups.receiving.Receiver`, and the only place where something is
-written to a transport or one of its methods is replaced.  Made by the session through
-:func:`open_sender`; the pipeline, :class:`Closing` and COPY use the same one.
+The counterpart of :class:`pgflight._speedups.receiving.Receiver`, and the only place that writes to
+a transport or replaces one of its methods.  Made by the session through :func:`open_sender`; the
+pipeline, :class:`Closing` and COPY use the same one.
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ from .contracts import Connection, StatementState, Transport
 from .sockets import is_idle
 
 _GLUED_UP_TO = 65536
-"""Bytes up to which a message is copied behind what waits, for one write instead of two."""
+"""Size up to which a message is joined with ours, for one write instead of two, in bytes."""
 
-# not an attribute of the transport, which would then refer to itself, and uvloop's takes none
+# not an attribute of the transport: that would be a reference cycle, and uvloop's takes none
 _senders: weakref.WeakKeyDictionary[Connection, Sender] = weakref.WeakKeyDictionary()
 
 
 class Sender:
     """Sends messages of ours in front of the next one that asyncpg writes, in the same flight.
 
-    Those may be such only as make the server answer nothing before the Sync or Flush of what
-    follows, and whose answers asyncpg passes over: Close, and Parse, Bind and Execute of BEGIN.  An
-    operation that is refused before it writes leaves them unsent: :meth:`drop_unsent` drops them.
-    Transports that take no attributes, as uvloop's, get them at once, in a write of their own, and
-    can be neither watched nor kept from what asyncpg writes.
+    Only messages which the server does not answer before the next Sync or Flush, and whose answers
+    asyncpg ignores, are allowed: Close, and Parse, Bind and Execute of BEGIN.  If an operation is
+    refused before it writes, they stay unsent: :meth:`drop_unsent` drops them.  Transports that
+    take no attributes, such as uvloop's, get them at once, in a separate write; what asyncpg writes
+    to these can be neither watched nor held back.
     """
 
     __slots__ = ("can_hold_back", "_transport", "_hooks", "_messages", "_write", "_watcher")
 
     def __init__(self, transport: Transport) -> None:
         self.can_hold_back = hasattr(transport, "__dict__")
-        """Whether messages wait for the next write, rather than leave at once."""
+        """Whether messages wait for the next write rather than being sent at once."""
         self._transport = transport
         self._hooks: dict[str, Any] = getattr(transport, "__dict__", {})
         self._messages = b""
@@ -51,7 +51,7 @@ class Sender:
     def put(self, messages: bytes, *, before_buffers: bool = False) -> None:
         """Send ``messages`` with the next write.
 
-        ``before_buffers``: which may be one of several buffers, as ``executemany()`` makes it.
+        ``before_buffers``: that may be a ``writelines()``, as in ``executemany()``.
         """
         if not self.can_hold_back:
             self._write(messages)
@@ -62,15 +62,15 @@ class Sender:
             self._hooks["writelines"] = self._write_in_front_of_buffers
 
     def send(self, messages: bytes) -> None:
-        """Send ``messages`` now, by themselves, before what waits."""
+        """Send ``messages`` now, by themselves, before any that wait."""
         self._write(messages)
 
     def drop_unsent(self) -> bool:
-        """Drop what has not been sent; tell whether there was anything."""
+        """Drop unsent messages; tell whether there were any."""
         return bool(self.take_unsent())
 
     def take_unsent(self) -> bytes:
-        """Drop what has not been sent, and return it."""
+        """Return unsent messages, and drop them."""
         messages, self._messages = self._messages, b""
         if messages:
             hooks = self._hooks
@@ -82,15 +82,15 @@ class Sender:
         return messages
 
     def swallow(self) -> None:
-        """Keep from the transport what asyncpg writes, until :meth:`swallow_no_more`.
+        """Discard whatever asyncpg writes, until :meth:`swallow_no_more`.
 
-        Only where :attr:`can_hold_back`, while nothing waits to be sent or is watched, and in a
+        Only if :attr:`can_hold_back`, while there are no unsent messages and no watcher, and in a
         block that awaits nothing.
         """
         self._hooks["write"] = _swallow
 
     def swallow_no_more(self) -> None:
-        """Let through again what asyncpg writes."""
+        """Send again whatever asyncpg writes."""
         del self._hooks["write"]
 
     def watch(self, watcher: Callable[[int], None]) -> bool:
@@ -103,7 +103,7 @@ class Sender:
         return True
 
     def unwatch(self) -> None:
-        """Call the watcher no more."""
+        """Stop calling the watcher."""
         if self._watcher is not None:
             self._watcher = None
             if not self._messages:
@@ -153,31 +153,31 @@ def close_message(name: str) -> bytes:
 
 
 def message(kind: bytes, body: bytes) -> bytes:
-    """Return a message of the protocol with its length."""
+    """Return a protocol message with its length."""
     return kind + (len(body) + 4).to_bytes(4, "big") + body
 
 
 def take_dropped(connection: Connection, into: set[StatementState]) -> None:
-    """Move the statements that asyncpg is going to close, one round trip each, to ``into``.
+    """Move the statements that asyncpg would close, one round trip each, to ``into``.
 
-    asyncpg puts a statement there once nothing refers to it any more, no cursor either.  The
-    public level leaves them where they are.
+    asyncpg marks a statement for closing once nothing refers to it any more, including cursors.
+    Level ``public`` leaves them to asyncpg.
     """
     if is_private():
         waiting = connection._stmts_to_close
-        while waiting:  # a collection of garbage may add to it at any moment
+        while waiting:  # a garbage collection may add to it at any moment
             into.add(waiting.pop())
 
 
 class Closing:
     """Close dropped statements in the flight of what asyncpg sends within the block.
 
-    ``states`` is what :func:`take_dropped` filled, and is emptied when their Close messages have
-    left.  They travel in front of the block's first message, never by themselves: unlike Sync
-    or Flush they make the server answer nothing at once, and asyncpg, which by then waits for the
-    answer to its own message, passes over CloseComplete whatever it waits for.  Close cannot
-    fail, and is served in an aborted transaction as well.  The block has to begin with an
-    asyncpg operation that sends at once, or not at all.
+    ``states`` is the set that :func:`take_dropped` filled; it is emptied when the Close messages
+    have been sent.  They travel in front of the block's first message, never by themselves: unlike
+    Sync or Flush they get no answer at once, and asyncpg, which by then waits for the answer to its
+    own message, ignores CloseComplete in every state.  Close cannot fail, and works in an aborted
+    transaction, too.  The block must begin with an asyncpg operation that sends at once or not at
+    all.
     """
 
     __slots__ = ("_connection", "_sender", "_states", "_waiting", "_alone")
@@ -208,4 +208,4 @@ class Closing:
             self._states.clear()
         elif self._alone:
             self._sender.drop_unsent()
-        # else a BEGIN has not been sent, either, and whoever put it there drops them together
+        # else a BEGIN has not been sent, either; the session drops both together

@@ -15,7 +15,7 @@ from .contracts import Connection, ProtocolOfAsyncpg, StatementState
 
 
 def check_socket_options(options: Mapping[str, int]) -> None:
-    """Raise ValueError when :func:`apply_socket_options` cannot serve ``options`` here."""
+    """Raise ValueError if :func:`apply_socket_options` cannot set ``options`` here."""
     if options and not is_private():
         raise ValueError(
             f"{', '.join(sorted(options))} cannot be set: the driver level is public "
@@ -26,9 +26,9 @@ def check_socket_options(options: Mapping[str, int]) -> None:
 def apply_socket_options(connection: Connection, options: Mapping[str, int]) -> None:
     """Set keep-alive and user-timeout options on a connection's TCP socket.
 
-    ``options`` are libpq's names: ``keepalives`` (0 or 1), ``keepalives_idle``,
+    ``options`` have libpq's names: ``keepalives`` (0 or 1), ``keepalives_idle``,
     ``keepalives_interval`` (seconds), ``keepalives_count``, ``tcp_user_timeout``
-    (milliseconds).  They mean nothing on a unix socket, where libpq ignores them, too.
+    (milliseconds).  They are ignored on a unix socket, as in libpq.
     """
     transport = connection._transport
     sock = None if transport is None else transport.get_extra_info("socket")
@@ -65,7 +65,7 @@ def _tcp_call(
     for constant in constants:
         if hasattr(socket, constant):
             return [(socket.IPPROTO_TCP, getattr(socket, constant), value)]
-    return []  # libpq ignores what the platform does not offer
+    return []  # like libpq, ignore what the platform does not offer
 
 
 def _nothing() -> bool:
@@ -73,10 +73,10 @@ def _nothing() -> bool:
 
 
 def pending_input(connection: Connection) -> Callable[[], object]:
-    """Return a function that tells, without waiting, whether bytes or the end have arrived.
+    """Return a function that tells, without waiting, whether bytes or an end of file have arrived.
 
-    To be asked only while the connection is open.  At level ``public``, or where the transport
-    has no socket to be asked, the function always says no.
+    Call the function only while the connection is open.  At level ``public``, or if the transport
+    has no socket, it always returns false.
     """
     if not is_private() or not isinstance(connection, asyncpg.Connection):
         return _nothing
@@ -88,34 +88,34 @@ def pending_input(connection: Connection) -> Callable[[], object]:
     if not hasattr(select, "poll"):  # Windows
         return lambda: bool(select.select([number], [], [], 0)[0])
     poll = select.poll()
-    poll.register(number, select.POLLIN)  # the end and errors are always reported
+    poll.register(number, select.POLLIN)  # end of file and errors are always reported
     return partial(poll.poll, 0)
 
 
 async def ping(connection: Connection) -> None:
-    """Wait until the server has answered everything that was sent; raise when it is gone.
+    """Wait until the server has answered everything that was sent; raise if it is gone.
 
-    Closes the unnamed portal, which nothing of ours needs, and syncs: one write and one wait,
-    no query, no transaction.  Works in an aborted transaction, too.  asyncpg's ``command_timeout``
-    holds.  Level ``private`` only.  Raises asyncpg's errors, of a closed connection InterfaceError.
+    Closes the unnamed portal, which we do not use, and syncs: one write and one wait, no query,
+    no transaction.  Works in an aborted transaction, too.  asyncpg's ``command_timeout`` applies.
+    Level ``private`` only.  Raises asyncpg's errors; InterfaceError if the connection is closed.
     """
     if connection.is_closed():
-        # asyncpg 0.30 would miss its protocol
+        # else AttributeError with asyncpg 0.30, which has no protocol then
         raise asyncpg.InterfaceError("connection is closed")
     await connection._protocol.close_portal("", None)
 
 
 def drop(connection: Connection) -> None:
-    """Close a connection without a farewell and without waiting."""
+    """Close a connection without a Terminate message and without waiting."""
     known = is_private() and isinstance(connection, asyncpg.Connection)
     transport = connection._transport if known else None
     connection.terminate()
     if transport is not None:
-        transport.abort()  # asyncpg before 0.32 leaves it open when close() has been called
+        transport.abort()  # asyncpg before 0.32 leaves it open after close() has been called
 
 
 class _Arguments:
-    """Arguments that cannot be counted: whoever counts them has found the connection idle."""
+    """Arguments that refuse to be counted: counting them proves that the connection is idle."""
 
     class Counted(Exception):
         pass
@@ -128,10 +128,10 @@ class _Arguments:
 
 
 def is_idle(protocol: ProtocolOfAsyncpg, state: StatementState) -> bool:
-    """Tell whether the next operation would send at once: nothing runs, nothing is cancelled.
+    """Tell whether the next operation would send at once: nothing runs or is being cancelled.
 
-    The protocol keeps that to itself, so an operation is begun that cannot get as far as
-    sending: the state is checked first, then the arguments are counted.
+    The protocol does not expose that, so begin an operation that cannot get as far as sending:
+    asyncpg checks its state first, then counts the arguments.
     """
     operation = protocol.bind_execute(state, _Arguments(), "", 0, True, None)
     try:

@@ -1,9 +1,9 @@
 """What the program chose for a session's transactions: isolation level, READ ONLY, DEFERRABLE.
 
-:class:`Characteristics` is what goes into the next BEGIN; :class:`ReadOnlyChoice` is what the
-program's own statements have set.  The dialect asks for it when a write is refused as read-only
-(25006): on a session that the program did not make read-only, the server behind the connection is
-no primary any more.
+:class:`Characteristics` holds what goes into the next BEGIN; :class:`ReadOnlyChoice` holds what the
+program's own statements have set.  The dialect asks for the latter when a write is refused as
+read-only (25006): if the program did not make the session read-only, the server is no longer a
+primary.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def nobody_knows() -> None:
 
 
 class Characteristics:
-    """What goes into BEGIN, set by the program by way of the dialect.
+    """What goes into BEGIN, set by the program through the dialect.
 
     ``isolation_level`` is ``None`` (the server's default), ``"autocommit"`` or one of asyncpg's
     names such as ``"repeatable_read"``.
@@ -48,9 +48,9 @@ class Characteristics:
     deferrable: bool
     _setting: str | None
     default_isolation: Callable[[], str | None]
-    """Returns SQLAlchemy's name of the session's default level, None where it is not known."""
+    """Returns SQLAlchemy's name for the session's default level, None if unknown."""
     default_unknown: bool
-    """Whether the program may have changed that, unseen."""
+    """Whether the program may have changed that default unseen."""
 
     def __init__(self) -> None:
         self.isolation_level = self._setting = None
@@ -59,12 +59,12 @@ class Characteristics:
         self.default_unknown = False
 
     def set_isolation_level(self, level: str | None) -> None:
-        """Begin transactions in ``level`` from the next one on."""
+        """Use ``level`` from the next transaction on."""
         self.isolation_level = self._setting = level
 
     @property
     def autocommit(self) -> bool:
-        """Whether each statement commits by itself; switched off, the level set last returns."""
+        """Whether each statement commits by itself; switching it off restores the last level."""
         return self.isolation_level == AUTOCOMMIT
 
     @autocommit.setter
@@ -72,7 +72,7 @@ class Characteristics:
         self.isolation_level = AUTOCOMMIT if value else self._setting
 
     def never_serializable(self, default_touched: bool) -> bool:
-        """Tell whether a transaction that begins now is surely not SERIALIZABLE.
+        """Tell whether a transaction that begins now is certain not to be SERIALIZABLE.
 
         ``default_touched`` is whether a statement may have changed the session's default level.
         """
@@ -84,18 +84,18 @@ class Characteristics:
 
 
 class ReadOnlyChoice:
-    """What is known of one session: by statements that it ran, and by how it was connected."""
+    """Whether the program made one session read-only, judged by its statements and its server."""
 
     __slots__ = ("_session", "_standby", "_transaction")
 
     def __init__(self, connection: Any) -> None:
         self._session = False
         self._transaction = False
-        # a program that connects to a standby reads there on purpose; PostgreSQL 14+ reports it
+        # connecting to a standby is a choice to read only; PostgreSQL 14+ reports it
         self._standby = _reported(connection, "in_hot_standby")
 
     def note(self, status: str | None, operation: str) -> None:
-        """Learn from a statement by its command tag and its text."""
+        """Learn from a statement's command tag and text."""
         if status in _ENDING_TAGS:
             self._transaction = False
         elif status in _SETTING_TAGS and _READ_ONLY.search(operation):
@@ -110,10 +110,10 @@ class ReadOnlyChoice:
         self._transaction = False
 
     def stands(self, connection: Any) -> bool:
-        """Tell whether writes are refused by the program's own choice.
+        """Tell whether writes are refused because of the program's own choice.
 
-        Also by the setting ``default_transaction_read_only``, which PostgreSQL 14+ reports.  A
-        choice made by ``set_config()`` is not seen.
+        The setting ``default_transaction_read_only``, which PostgreSQL 14+ reports, counts too.  A
+        choice made with ``set_config()`` is not seen.
         """
         return (
             self._session

@@ -1,4 +1,4 @@
-"""The codecs of one connection: of values as it is made, of documents by the dialect."""
+"""The codecs of one connection: of values, set as it opens; of JSON and inet, by the dialect."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from .. import _impl, driver
 
 _BYTES_MODULES = frozenset({"orjson", "msgspec", "pydantic_core"})
-"""Packages whose JSON decoders take ``bytes`` as they take ``str``."""
+"""Packages whose JSON decoders accept ``bytes`` as well as ``str``."""
 
 
 def takes_bytes(deserializer: Callable[[Any], Any]) -> bool:
@@ -30,7 +30,7 @@ def takes_bytes(deserializer: Callable[[Any], Any]) -> bool:
 async def set_json_codec(
     connection: Any, deserializer: Callable[[Any], Any] | None, *, jsonb: bool
 ) -> None:
-    """Decode json (or jsonb) by ``deserializer``, by ``json.loads`` semantics when it is None.
+    """Decode json (or jsonb) with ``deserializer``, as ``json.loads`` does when it is None.
 
     jsonb's binary form starts with a version byte, 1 (``jsonb_recv`` in the server's source).
     Parameters arrive serialized, as ``str`` or as ``bytes``.
@@ -59,9 +59,9 @@ async def set_value_codecs(connection: Any) -> None:
     """Use our own codecs of dates, times and numbers where they are faster than asyncpg's.
 
     They give the same values, bytes and errors. A codec that a program sets later, with asyncpg's
-    `set_type_codec`, takes their place; `reset_type_codec` brings asyncpg's own back. Not for a
-    connection that a program's creator made: ours would take the place of those it has set, and
-    asyncpg does not tell. Nothing is set where that would cost round trips.
+    `set_type_codec`, replaces ours; `reset_type_codec` restores asyncpg's own. Do not call this for
+    a connection that a program's creator made: ours would replace any codecs that it has set, and
+    asyncpg does not say which. Nothing is set where that would cost round trips.
     """
     if driver.set_codec is not None:
         for name, encoder, decoder in _VALUE_CODECS:

@@ -1,7 +1,7 @@
-"""The cursors that a session holds beyond its transactions: declared WITH HOLD, for streams.
+"""The cursors that a session holds across transactions: declared WITH HOLD, for streams.
 
-Such a cursor outlives everything but the session, so that none may be lost: one that nobody reads
-any more is closed before the session's next transaction begins.
+Such a cursor lives until it is closed or the session ends, so none may be forgotten: one that is no
+longer read is closed before the session's next unit of work.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ class HeldCursors:
         await self._connection.execute(f'CLOSE "{name}"')
 
     def abandon(self, name: str) -> None:
-        """Have a cursor closed before the session's next statement."""
+        """Schedule a cursor to be closed before the session's next unit of work."""
         if name in self.names:
             self.names.discard(name)
             self.abandoned.append(name)
 
     def abandon_all(self) -> None:
-        """Have all of them closed."""
+        """Schedule all cursors to be closed."""
         for name in tuple(self.names):
             self.abandon(name)
 
     async def close_abandoned(self) -> None:
-        """Close those that are abandoned, outside a transaction; raise asyncpg's errors."""
+        """Close abandoned cursors, unless in a transaction; raise asyncpg's errors."""
         if self._connection.is_closed() or self._connection.is_in_transaction():
             return
         while self.abandoned:

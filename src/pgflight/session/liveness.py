@@ -17,7 +17,7 @@ from .unit_of_work import UnitOfWork
 
 
 class Liveness:
-    """What tells, with a round trip or without one, whether one session lives."""
+    """Checks, with or without a round trip, of whether one session is alive."""
 
     __slots__ = ("_connection", "_transactions", "_unit", "_counters", "_pending")
 
@@ -36,22 +36,22 @@ class Liveness:
         return pipeline is not None and pipeline.farewell
 
     def is_recent(self, window: float) -> bool:
-        """Tell whether the server answered within ``window`` seconds, and nobody hung up since.
+        """Tell whether the server answered within ``window`` seconds and has not hung up since.
 
-        False where no waits are saved.
+        False if no waits are saved.
         """
         return (
             self._transactions.saves != "off"
             and monotonic() - self._transactions.last_used < window
-            # compared with False: an object in asyncpg's place may answer with anything
+            # compared with False: an object that stands in for asyncpg's may return anything
             and self._connection.is_closed() is False
             and not self.is_leaving()
         )
 
     def input_pending(self) -> bool:
-        """Tell, without waiting, whether something has arrived that the event loop has not read.
+        """Tell, without waiting, whether input has arrived that the event loop has not read.
 
-        To be asked only while the connection is open.
+        Only valid while the connection is open.
         """
         if self._pending is None:
             self._pending = driver.pending_input(self._connection)
@@ -61,12 +61,12 @@ class Liveness:
         """Make one empty round trip; raise asyncpg's error when the server is gone."""
         connection, counters = self._connection, self._counters
         alone = self._unit.transaction is None and not self._transactions.autocommit
-        # by its class: another object may have been put in its place
+        # checked by class: another object may stand in for asyncpg's
         if self._transactions.pipeline is not None and isinstance(connection, asyncpg.Connection):
             await driver.ping(connection)
             counters.trips += 1
             if alone:
-                counters.saved += 2  # a transaction around it
+                counters.saved += 2  # BEGIN and the end of a transaction around it
         elif alone:
             await self._ping_in_a_transaction()
         else:
@@ -75,7 +75,7 @@ class Liveness:
         self._transactions.last_used = monotonic()
 
     async def _ping_in_a_transaction(self) -> None:
-        # of its own, so that a transaction pooler (pgbouncer) keeps one server for the prepared
+        # so that a transaction pooler (pgbouncer) stays on one server throughout the prepared
         # round trip (SQLAlchemy issue 10226)
         transaction = self._connection.transaction()
         try:

@@ -1,8 +1,8 @@
 """Prepared statements of one connection: cache, descriptions, invalidation by generation.
 
-Called by the cursors.  A statement is cached only while the server guards it under a name of its
-own: an unnamed one is prepared, and so described, for every execution, because another process
-may have changed its columns' types in between and nothing would tell.
+Called by the cursors.  A statement is cached only if it has a name, because the server then checks
+that its columns' types are unchanged.  An unnamed one is prepared, and so described, for every
+execution: another process may have changed those types in between, and nothing would report it.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ DescriptionColumn = tuple[str, int, None, None, None, None, None]
 Description = tuple[DescriptionColumn, ...]
 
 FIRST_USER_OID = 16384
-"""Object identifiers from here on belong to types that users made (``FirstNormalObjectId``)."""
+"""Object identifiers from here up belong to user-defined types (``FirstNormalObjectId``)."""
 
 MOST_DROPPED = 100
-"""Dropped statements of asyncpg's own cache that wait for a statement of ours to be prepared."""
+"""How many statements dropped from asyncpg's own cache may wait for our next Parse."""
 
 
 _UNKNOWN_STATEMENT = "26000"
@@ -66,7 +66,7 @@ class PreparedEntry:
 
 
 def describe(attributes: Any) -> Description | None:
-    """Return PEP 249's column description of asyncpg's attributes, ``None`` without columns."""
+    """Return PEP 249's column description for asyncpg's attributes, ``None`` without any."""
     if not attributes:
         return None
     return tuple(
@@ -114,26 +114,26 @@ class PreparedStatements:
     ) -> None:
         self._sender = sender
         self.schema = SchemaGeneration()
-        """The engine's; one of the connection's own until it belongs to an engine."""
+        """The engine's schema generation; a private one until the connection joins an engine."""
         self.in_transaction: Callable[[], bool] | None = None
-        """Tells whether what is sent next runs in a transaction, where asyncpg does not know."""
+        """Tells whether the next message runs in a transaction, if asyncpg cannot."""
         self._retired: deque[Statistics] | None = None
         self._connection = connection
         self._name_func = name_func or unnamed_default
         self.seen = 0
-        self._epoch = 0  # grows when what was prepared so far has become stale here
+        self._epoch = 0  # grows when all statements prepared so far on this connection become stale
         self._known_types: set[int] = set()
         self.cache: Any = _impl.stmtcache.StatementCache(capacity) if capacity else None
         self._dropped: set[Any] = set()  # their Close goes with the next Parse
         self.renewals = 0
-        """How many cached statements were prepared again because the schema had moved on."""
+        """How many cached statements were prepared again because the schema had changed."""
         self.prepares = 0
         """How many statements the server has prepared."""
         self.touched_isolation = False
-        """Whether the session's default isolation may be another one than it began with."""
+        """Whether the session's default isolation level may have changed since it began."""
 
     def totals(self) -> Statistics:
-        """Return what has happened here; an entry found stale counts as a miss."""
+        """Return this connection's numbers; an entry found stale counts as a miss."""
         cache, stale = self.cache, self.renewals
         if cache is None:
             return Statistics(self.prepares, 0, 0, 0, 0, round_trips=self.prepares)
@@ -147,7 +147,7 @@ class PreparedStatements:
         )
 
     def retire_into(self, retired: deque[Statistics]) -> None:
-        """Leave the totals there when this connection is gone."""
+        """Append the totals to ``retired`` when this connection is gone."""
         self._retired = retired
 
     def __del__(self) -> None:
@@ -155,19 +155,19 @@ class PreparedStatements:
             self._retired.append(self.totals())
 
     def adopt(self, generation: int) -> None:
-        """Take ``generation`` for the one that this connection's caches stand for.
+        """Treat this connection's caches as up to date with ``generation``.
 
-        For a new connection, and for the one whose own COMMIT is the reason of the advance.
+        For a new connection, and for one whose own COMMIT caused the advance.
         """
         self.seen = generation
 
     def clear(self) -> None:
-        """Forget all statements; the server drops them with the next that it prepares."""
+        """Forget all statements; they are closed on the server with the next Parse."""
         if self.cache is not None:
             self.cache.clear()
 
     def note_failure(self, error: BaseException) -> None:
-        """Give up, after an error of asyncpg's, the statements that it tells to be stale."""
+        """Discard the statements that one of asyncpg's errors shows to be stale."""
         if isinstance(error, driver_errors.InternalClientError):
             self.schema.advance()
         elif isinstance(error, driver_errors.PostgresError):
@@ -179,13 +179,13 @@ class PreparedStatements:
                 self.clear()
 
     async def synchronize(self) -> None:
-        """Drop asyncpg's type and statement caches if the schema has moved on.
+        """Drop asyncpg's type and statement caches if the schema has changed.
 
-        Our own statements are prepared again when they are next used: to close those that will
-        not be is not worth a round trip each.
+        Our own statements are prepared again when next used: closing those that never will be
+        is not worth a round trip each.
         """
         if len(self._dropped) < MOST_DROPPED:
-            # asyncpg may prepare by itself next, and would close them one by one
+            # asyncpg may prepare a statement itself next, and would close these one by one
             driver.take_dropped(self._connection, self._dropped)
         generation = self.schema.number
         if generation != self.seen:
@@ -195,7 +195,7 @@ class PreparedStatements:
             self._epoch += 1
 
     def cached(self, operation: str) -> PreparedEntry | None:
-        """Return the entry for ``operation`` if it can be used as it is, else ``None``."""
+        """Return the entry for ``operation`` if it is usable as it is, else ``None``."""
         if self.schema.number != self.seen or self.cache is None:
             return None
         entry: PreparedEntry | None = self.cache.get(operation)
@@ -211,25 +211,25 @@ class PreparedStatements:
         return self.cached(operation) or await self.prepare(operation)
 
     async def prepare(self, operation: str) -> PreparedEntry:
-        """Prepare a statement that :meth:`cached` does not have, and keep it."""
+        """Prepare a statement that :meth:`cached` did not find, and cache it."""
         entry = await self._prepare(operation)
         if self.cache is not None and entry.statement.get_name():
             self.cache.put(operation, entry)
-            # before asyncpg spends a round trip on each that had to make room
+            # before asyncpg spends a round trip on closing each evicted statement
             driver.take_dropped(self._connection, self._dropped)
         return entry
 
     async def prepare_once(self, operation: str) -> PreparedEntry:
-        """Prepare a statement that will not come again, past the cache."""
+        """Prepare a statement that will not be used again, bypassing the cache."""
         epoch = self._epoch
         return PreparedEntry(await self._ask(operation, self._name_func()), epoch, operation)
 
     async def prepare_unnamed(self, operation: str) -> Any:
-        """Return asyncpg's statement for ``operation``, good until the next one is prepared."""
+        """Return asyncpg's statement for ``operation``, valid until the next one is prepared."""
         return await self._ask(operation, "")
 
     async def _ask(self, operation: str, name: str | None) -> Any:
-        """Have the server prepare a statement, and drop those that are not needed any more."""
+        """Have the server prepare a statement and close those that are no longer needed."""
         connection = self._connection
         driver.take_dropped(connection, self._dropped)
         if "[]" in operation:
@@ -249,8 +249,8 @@ class PreparedStatements:
             self.touched_isolation = True
         in_transaction = self.in_transaction or self._connection.is_in_transaction
         if not statement.get_name() and not in_transaction():
-            # asyncpg looks unknown types up between the description and the execution, which
-            # ends the implicit transaction whose locks keep the description true: describe again
+            # asyncpg looks up unknown types between description and execution, which ends the
+            # implicit transaction whose locks keep the description valid: describe again
             types = [attribute.type for attribute in statement.get_attributes()]
             types += statement.get_parameters()
             used = {each.oid for each in types if each.oid >= FIRST_USER_OID}

@@ -1,4 +1,4 @@
-"""What a session is asked to do in its turn; made by the cursors, taken by ``Session.run()``."""
+"""Requests: made by the cursors and sent by ``Session.run()`` when it has the turn."""
 
 from __future__ import annotations
 
@@ -9,19 +9,21 @@ from typing import Any
 
 
 class Begin(Enum):
-    """How the transaction begins that a request finds missing."""
+    """How to begin a transaction if a request finds none open."""
 
     IN_FRONT = "in the flight of the request's first message"
-    WITH_MANY = "in that of an executemany(), where one can have it"
-    AWAITED = "in a flight of its own: what failed behind it would be read on for ever"
+    WITH_MANY = "in the flight of an executemany(), if the transport allows it"
+    AWAITED = (
+        "in a flight of its own: the server would go on reading a COPY behind a BEGIN that failed"
+    )
 
 
 @dataclass
 class Request:
-    """One statement, or what stands for one, to be sent when it is its turn.
+    """One statement, or an equivalent operation, to be sent when the turn is free.
 
     ``send`` sends it and returns the answer.  It raises asyncpg's errors, and is called a second
-    time where the session tells that the first was refused by what an earlier transaction had left.
+    time if the first was refused only because the end of an earlier transaction had been refused.
     """
 
     operation: str
@@ -29,4 +31,4 @@ class Request:
     send: Callable[[], Awaitable[Any]]
     begin: Begin = Begin.IN_FRONT
     side_effect_free: bool = False
-    """Whether ``send`` itself finds out what side effects there are."""
+    """Whether ``send`` itself determines whether there are side effects."""

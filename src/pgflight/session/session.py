@@ -1,8 +1,8 @@
-"""One asyncpg connection and all that is known of it.
+"""One asyncpg connection and all that is known about it.
 
-The PEP 249 connection has one, and so have its cursors and COPY: a statement is sent by
+The PEP 249 connection has one and shares it with its cursors and COPY.  A statement is sent by
 :meth:`Session.run`, or by :meth:`Session.execute`, which is the same written out in line.  Errors
-are asyncpg's; whoever calls translates them.
+are asyncpg's; the caller translates them.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from .turn import Turn
 from .unit_of_work import UnitOfWork
 
 Answer = tuple["Description | None", list[Any], int]
-"""The rows' description, the rows as asyncpg gave them, how many were returned or changed."""
+"""The rows' description, the rows as asyncpg gave them, the number returned or changed."""
 
 _rowcount = _impl.rows.rowcount
 
 
 class Session:
-    """What one asyncpg connection has been told, and what is known of its answers.
+    """One asyncpg connection: what was sent over it, and what its answers tell.
 
     ``connection`` is asyncpg's.  Two tasks that use one session queue for its ``turn``.
     """
@@ -88,7 +88,7 @@ class Session:
             part._connection = connection
 
     def use_options(self, options: EngineOptions) -> None:
-        """Work by ``options`` from now on; the size of the statement cache stays as it is."""
+        """Apply ``options`` from now on; the size of the statement cache stays as it is."""
         self.options = options
         self.transactions.save_waits(options.pipeline, self._sender)
 
@@ -98,9 +98,9 @@ class Session:
         default_isolation: Callable[[], str | None],
         given: Mapping[str, Any],
     ) -> None:
-        """Belong to an engine from now on: to its schema's generation, and with its options.
+        """Join an engine: use its schema generation and its options from now on.
 
-        ``given`` are those of ``create_engine()``, which win over the connection's own.
+        ``given`` are the options of ``create_engine()``, which override the connection's own.
         """
         if given:
             self.use_options(replace(self.options, **given))
@@ -109,7 +109,7 @@ class Session:
         self.transactions.characteristics.default_isolation = default_isolation
 
     async def run(self, request: Request) -> Any:
-        """Send a request when it is its turn, in a transaction; return the answer."""
+        """Wait for the turn, send a request in a transaction, and return the answer."""
         again = False
         async with self.turn:
             unit, transactions = self.unit, self.transactions
@@ -145,8 +145,8 @@ class Session:
     async def execute(self, operation: str, parameters: Sequence[Any]) -> Answer:
         """Execute one statement and return all its rows.
 
-        What :meth:`run` would do, in line: two coroutines, four calls of the turn and a request
-        less for each statement.  A test has both do the same.
+        The same as :meth:`run`, in line, which saves two coroutines, four calls of the turn and
+        one request for each statement.  A test checks that both do the same.
         """
         turn = self.turn
         if turn.taken:
@@ -163,7 +163,7 @@ class Session:
                 if waiting is not None:
                     await waiting
             statements = self.statements
-            # looked up here and not in prepared(): a coroutine less where it is found
+            # looked up here and not in prepared(): saves a coroutine on a hit
             entry = statements.cached(operation)
             if entry is None:
                 if statements.schema.number != statements.seen:
@@ -202,16 +202,16 @@ class Session:
         return await self.execute(operation, parameters)
 
     async def prepared(self, operation: str) -> PreparedEntry:
-        """Return the prepared statement of ``operation``, and note its side effects."""
+        """Return the prepared statement for ``operation``, and note its side effects."""
         entry = await self.statements.prepared(operation)
         if not entry.side_effect_free:
             self.unit.side_effect_free = False
         return entry
 
     async def execute_many(self, operation: str, parameter_sets: Any) -> int:
-        """Execute one statement once per parameter set, atomically; return all rows changed.
+        """Execute one statement once per parameter set, atomically; return the row count.
 
-        -1 where nobody knows their number.
+        -1 if it is unknown.
         """
 
         async def send() -> int:
@@ -224,7 +224,7 @@ class Session:
         return changed
 
     def note_command(self, status: str | bytes | None, operation: str) -> None:
-        """Draw the consequences of a command whose tag carries no row count."""
+        """Act on a command whose tag carries no row count."""
         if isinstance(status, bytes):
             status = status.decode()
         pipeline = self.transactions.pipeline
@@ -237,22 +237,22 @@ class Session:
         else:
             self.transactions.read_only.note(status, operation)
             if status == "ROLLBACK" and self.unit.schema_changed:
-                # to a savepoint: what was prepared since may be stale
+                # to a savepoint: statements prepared since then may be stale
                 self.statements.schema.advance()
 
     def note_schema_change(self) -> None:
-        """Invalidate the engine's statements now, and again when an open transaction ends."""
+        """Invalidate the engine's statements now, and again when the open transaction ends."""
         self.statements.schema.advance()
         if self.unit.transaction is not None:
             self.unit.schema_changed = True
 
     def note_operations(self, number: int) -> None:
-        """Count operations that somebody else has made in the turn: fetches of a portal."""
+        """Count operations that another object made in the turn, such as fetches of a portal."""
         self.unit.operations += number
         self.counters.ran(number)
 
     def note_failure(self, error: BaseException) -> None:
-        """Draw the consequences of an error: of a lost connection, of statements grown stale."""
+        """Act on an error: a lost connection, or stale statements."""
         if self.connection.is_closed():
             self.unit.transaction = None
         self.statements.note_failure(error)
@@ -267,7 +267,7 @@ class Session:
         self.transactions.last_used = monotonic()
 
     async def close_abandoned_cursors(self) -> None:
-        """Close the held cursors that nobody reads any more."""
+        """Close the held cursors that are no longer read."""
         async with self.turn:
             try:
                 await self.held_cursors.close_abandoned()
@@ -292,7 +292,7 @@ class Session:
         self.unit.transaction = None
 
     def expose(self) -> Any:
-        """Return asyncpg's connection; what the program does with it, nobody else sees."""
+        """Return asyncpg's connection; the session cannot see what the program does with it."""
         self.unit.side_effect_free = False
         self.unit.driver_exposed = True
         self.transactions.characteristics.default_unknown = True

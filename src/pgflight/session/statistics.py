@@ -1,6 +1,6 @@
 """What sessions and engines have done so far, in numbers: ``pgflight.stats(engine)``.
 
-Each session counts for itself as it goes; the sum is taken when somebody asks for it.
+Each session counts for itself as it goes; the sum is computed on request.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from weakref import WeakSet
 from .. import driver
 
 _FOLD_AT = 64
-"""Farewells of closed connections that may wait to be summed up."""
+"""How many closed connections may wait to have their numbers added up."""
 
 
 class Statistics(NamedTuple):
@@ -25,37 +25,36 @@ class Statistics(NamedTuple):
     """
 
     statements_prepared: int
-    """Statements that the server has parsed and described, cached ones or not."""
+    """Statements that the server has parsed and described, cached or not."""
     cache_hits: int
-    """Executions of a statement that was prepared already."""
+    """Executions of a statement that was already prepared."""
     cache_misses: int
-    """Executions of a statement that was not, on a connection with a cache."""
+    """Executions of a statement that was not yet prepared, on a connection with a cache."""
     cache_evictions: int
-    """Statements that gave way to another one because the cache was full."""
+    """Statements that were removed because the cache was full."""
     cache_invalidations: int
-    """Statements that were given up because the schema or the session had changed."""
+    """Statements that were discarded because the schema or the session had changed."""
 
     units_of_work: int = 0
     """Transactions that reached the server, and statements in AUTOCOMMIT."""
     round_trips: int = 0
-    """Times that the server was asked and somebody waited for the answer, without those of logging
-    in and without ``deferred_ends``.  What a program does with asyncpg's own connection counts at
-    the driver level ``private``.  Not counted: statements that asyncpg prepares for itself (the
-    first of each executemany)."""
+    """Messages whose answer was waited for, without those of logging in and ``deferred_ends``.  A
+    program's own use of asyncpg's connection is counted at the driver level ``private``.  Not
+    counted: statements that asyncpg prepares for itself (the first of each executemany)."""
     round_trips_saved: int = 0
-    """Waits that ``pipeline=off`` would have had: for BEGIN, for the end of a transaction, in
+    """Waits that ``pipeline=off`` would have added: for BEGIN, for the end of a transaction, in
     pings."""
     deferred_ends: int = 0
     """Ends of transactions whose answer was collected after the program had gone on."""
     pings_saved: int = 0
     """Pings that were left out because the connection had been used recently."""
     array_inserts: int = 0
-    """INSERTs of many rows (one ``execute()`` each) that went through one array per column."""
+    """INSERTs of many rows (one ``execute()`` each) that were sent as one array per column."""
     array_fallbacks: Mapping[str, int] = MappingProxyType({})
-    """INSERTs of many rows that did not, by reason; with ``array_dml`` also UPDATEs and DELETEs."""
+    """INSERTs of many rows that were not, by reason; with ``array_dml`` also UPDATEs, DELETEs."""
     array_dml: int = 0
-    """ON CONFLICT DO UPDATEs without RETURNING, UPDATEs and DELETEs of many rows that did, where
-    the option ``array_dml`` is on."""
+    """ON CONFLICT DO UPDATEs without RETURNING, UPDATEs and DELETEs of many rows that were sent as
+    arrays, if the option ``array_dml`` is on."""
 
 
 NOTHING = Statistics(0, 0, 0, 0, 0)
@@ -69,16 +68,16 @@ class Counting(Protocol):
         ...
 
     def retire_into(self, retired: deque[Statistics]) -> None:
-        """Have the numbers appended to ``retired`` when the object is gone."""
+        """Append the numbers to ``retired`` when the object is gone."""
         ...
 
 
 class Counters:
-    """The counters of one connection; they go on after it, in the engine's sum.
+    """The counters of one connection; the engine's sum keeps them after it has closed.
 
-    Whoever makes a round trip that :func:`pgflight.driver.operations` does not count adds it to
-    ``trips``: a Parse with Describe is counted with the statements, a Bind alone and a Close are
-    to be added.
+    A caller that makes a round trip which :func:`pgflight.driver.operations` does not count adds it
+    to ``trips``: a Bind alone or a Close, but not a Parse with Describe, which is counted with the
+    statements.
     """
 
     __slots__ = (
@@ -104,19 +103,19 @@ class Counters:
         self.trips = 0
         """Round trips that asyncpg does not count."""
         self.saved = 0
-        """Waits that the built-in dialect's sequence would have had."""
+        """Waits that the built-in dialect would have added."""
         self.deferred = 0
-        """Ends of transactions that nobody waited for."""
+        """Ends of transactions that were not waited for."""
         self.pings_saved = 0
         """Pings left out within the bypass window."""
         self.array_inserts = 0
         """INSERTs of many rows that went through arrays."""
         self.array_dml = 0
-        """Other changes of many rows that did."""
+        """Other changes of many rows that went through arrays."""
         self.array_fallbacks: dict[str, int] = {}
-        """Changes of many rows that did not, by reason."""
+        """Changes of many rows that did not go through arrays, by reason."""
         self.by_hand = self._counter is None
-        """Whether asyncpg does not count what it executes, so that :meth:`ran` has to."""
+        """Whether :meth:`ran` has to count operations because asyncpg does not."""
 
     def ran(self, operations: int = 1) -> None:
         """Count operations (execute, executemany, fetch) where asyncpg does not count them."""
@@ -124,7 +123,7 @@ class Counters:
             self.trips += operations
 
     def totals(self) -> Statistics:
-        """Return what has happened here; Parse round trips are counted with the statements."""
+        """Return this connection's numbers; Parse round trips are counted with the statements."""
         return NOTHING._replace(
             units_of_work=self.units,
             round_trips=self.trips + driver.operations(self._counter),
@@ -137,7 +136,7 @@ class Counters:
         )
 
     def went_through(self, *, opted: bool = False) -> None:
-        """Count a change of many rows through arrays; ``opted``: one that takes ``array_dml``."""
+        """Count a change of many rows through arrays; ``opted`` if it needs ``array_dml``."""
         if opted:
             self.array_dml += 1
         else:
@@ -148,7 +147,7 @@ class Counters:
         self.array_fallbacks[reason] = self.array_fallbacks.get(reason, 0) + 1
 
     def retire_into(self, retired: deque[Statistics]) -> None:
-        """Leave the totals there when this connection is gone."""
+        """Append the totals to ``retired`` when this connection is gone."""
         self._retired = retired
 
     def __del__(self) -> None:
@@ -157,17 +156,17 @@ class Counters:
 
 
 class EngineCounters:
-    """The numbers of one engine's connections, living and closed; safe in any thread."""
+    """The numbers of one engine's connections, open and closed; thread-safe."""
 
     def __init__(self) -> None:
         self._live: WeakSet[Any] = WeakSet()
-        # a deque: an object's end may come in the middle of anything, where no lock may be taken
+        # a deque: __del__ may run in the middle of anything, where no lock may be taken
         self._retired: deque[Statistics] = deque()
         self._total = NOTHING
         self._lock = threading.Lock()
 
     def __reduce__(self) -> Any:
-        return EngineCounters, ()  # a copy of a dialect serves other connections
+        return EngineCounters, ()  # a copied dialect has its own connections
 
     def register(self, connection: Counting) -> None:
         """Count ``connection`` from now on."""
@@ -184,7 +183,7 @@ class EngineCounters:
     def snapshot(self) -> Statistics:
         """Return the sum as of now."""
         with self._lock:
-            live = list(self._live)  # kept alive: none of them can retire meanwhile
+            live = list(self._live)  # kept alive, so that none can retire meanwhile
             self._fold()
             total = self._total
         for connection in live:

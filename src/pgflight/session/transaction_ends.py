@@ -1,6 +1,6 @@
 """How one session's transactions end: COMMIT and ROLLBACK, awaited or not.
 
-Owned by the session, and used by whoever has its turn.  Errors are asyncpg's.
+Owned by the session, and used by the task that has its turn.  Errors are asyncpg's.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from .unit_of_work import UnitOfWork
 class TransactionEnds:
     """The ends of one session's transactions.
 
-    The end of a transaction that nobody waits for is sent and not awaited, when ``pipeline`` is
-    ``auto``: ROLLBACK where nothing but side-effect-free SELECTs have run, COMMIT where it was READ
-    ONLY and not SERIALIZABLE besides.  Whatever else a transaction may have done or locked has
-    happened or is free when its end has been awaited.
+    When ``pipeline`` is ``auto``, an end that nothing depends on is deferred: ROLLBACK if
+    only side-effect-free SELECTs have run; COMMIT if the transaction was also READ ONLY and not
+    SERIALIZABLE.  Every other end is awaited, so that what the transaction did is stored and what
+    it locked is free by then.
     """
 
     __slots__ = ("_connection", "_transactions", "_unit", "_statements", "_counters")
@@ -43,7 +43,7 @@ class TransactionEnds:
         self._counters = counters
 
     def end_soon(self, *, commit: bool) -> bool:
-        """Send the end of a transaction that nobody waits for; tell whether there was one."""
+        """Send a deferred end, if that is safe; tell whether it was sent."""
         unit, pipeline = self._unit, self._transactions.pipeline
         if (
             not unit.side_effect_free
@@ -54,7 +54,7 @@ class TransactionEnds:
         ):
             return False
         unit.transaction = None
-        self._transactions.last_used = monotonic()  # of the last SELECT
+        self._transactions.last_used = monotonic()  # roughly when the last SELECT was answered
         counters = self._counters
         counters.deferred += 1
         counters.saved += 1
@@ -64,7 +64,8 @@ class TransactionEnds:
     async def end(self, *, commit: bool) -> None:
         """End the open transaction, if there is one.
 
-        What this connection prepared since its own DDL saw the schema as it is after a COMMIT.
+        After a COMMIT the statements that this connection prepared since its own DDL stay valid:
+        they were prepared against the schema that has been committed.
         """
         schema = self._statements.schema
         before, changed = schema.number, self._unit.schema_changed
@@ -81,7 +82,7 @@ class TransactionEnds:
             try:
                 await self._transactions.clear_up()
             except BaseException:
-                unit.end_in_doubt = True  # asked for, whatever the answer would have been
+                unit.end_in_doubt = True  # requested: roll back if still open
                 raise
         transaction, pipeline = unit.transaction, self._transactions.pipeline
         if transaction is None:
@@ -94,24 +95,24 @@ class TransactionEnds:
                 await pipeline.end(transaction, commit=commit)
         except BaseException as error:
             driver.forget_transaction(self._connection, transaction)
-            # an end that asyncpg refuses has not been sent: another task's statement is going on
+            # an end that asyncpg refuses was not sent: another statement is under way
             refused = isinstance(error, driver_errors.InterfaceError) and owned
             if interrupts(error) or (refused and not self._connection.is_closed()):
                 self._transactions.doubt(transaction, ended=True)
             elif isinstance(error, driver_errors.PostgresError):
                 if await self._rolled_back() and not commit:
-                    return  # what was asked for has been done, at the second try
+                    return  # rolled back at the second try, as requested
             raise
         finally:
             self._counters.ran()
             if unit.schema_changed:
-                # a neighbour may have prepared against the old schema while ours was unfinished
+                # other connections may have prepared against the old schema before this end
                 self._statements.schema.advance()
-            # whatever asyncpg answered, its transaction object is spent
+            # whatever the outcome, an asyncpg transaction object cannot be used again
             unit.end()
 
     async def _rolled_back(self) -> bool:
-        """Roll a transaction back whose end the server has refused; tell whether that was done."""
+        """Roll back a transaction whose end the server refused; tell whether that worked."""
         connection = self._connection
         if connection.is_closed() or not connection.is_in_transaction():
             return False

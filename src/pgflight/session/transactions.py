@@ -1,8 +1,8 @@
 """How one session's transactions begin: the implicit BEGIN, and what becomes of it.
 
 asyncpg is always in autocommit; the transaction that PEP 249 expects is begun with the first
-statement: in its flight, unless ``pipeline`` is off.  Owned by the session, and used by whoever
-has its turn.  Errors are asyncpg's.  The end is in :mod:`pgflight.session.transaction_ends`.
+statement, in the same flight unless ``pipeline`` is off.  Owned by the session, and used by the
+task that has its turn.  Errors are asyncpg's.  Ends: :mod:`pgflight.session.transaction_ends`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Transactions:
     """The waits that are saved: ``auto``, ``begin`` or ``off``."""
     pipeline: driver.Pipeline | None
     last_used: float
-    """When the server last gave an answer that was no error, as ``time.monotonic()`` tells it."""
+    """When the server last gave an answer other than an error, by ``time.monotonic()``."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class Transactions:
         self.last_used = monotonic()
 
     def save_waits(self, wanted: str, sender: driver.Sender | None) -> None:
-        """Save the waits that ``wanted`` stands for, where asyncpg is the one that is known."""
+        """Save the waits that ``wanted`` names, if this asyncpg connection allows it."""
         pipeline = None if wanted == "off" else driver.open_pipeline(self._connection, sender)
         self.pipeline = pipeline
         self.saves = "off" if pipeline is None else wanted
@@ -78,11 +78,11 @@ class Transactions:
         return self.characteristics.isolation_level == AUTOCOMMIT
 
     def is_read_only_by_choice(self) -> bool:
-        """Tell whether the program made this session read-only, as far as can be known."""
+        """Tell whether the program made this session read-only, as far as we can see."""
         return self.characteristics.readonly or self.read_only.stands(self._connection)
 
     def in_transaction(self) -> bool:
-        """Tell whether what is sent next runs in a transaction, unless BEGIN fails."""
+        """Tell whether the next message runs in a transaction, unless BEGIN fails."""
         pipeline = self.pipeline
         if pipeline is not None:
             return pipeline.in_transaction()
@@ -91,7 +91,7 @@ class Transactions:
     # begin
 
     def begin(self) -> Awaitable[None] | None:
-        """Begin a transaction with the next statement; return what has to be awaited first."""
+        """Begin a transaction with the next statement; return what to await first, if anything."""
         pipeline = self.pipeline
         if (
             self._unit.in_doubt is not None
@@ -134,7 +134,7 @@ class Transactions:
             pipeline.expect_executemany()
 
     async def begin_awaited(self) -> None:
-        """Begin a transaction now, for what BEGIN cannot travel with."""
+        """Begin a transaction now, for a request that BEGIN cannot travel with."""
         await self.clear_up()
         if self._unit.transaction is None:
             await self.start()
@@ -142,13 +142,13 @@ class Transactions:
     async def _begin_later(self) -> None:
         await self.clear_up()
         if self._unit.transaction is None:
-            # not begin(): what could not be cleared away yet is left for later
+            # not begin(): anything that could not be cleared up yet is left for later
             waiting = self._begin_now()
             if waiting is not None:
                 await waiting
 
     async def clear_up(self) -> None:
-        """Clear away what an earlier statement has left."""
+        """Finish what earlier units of work left behind."""
         if self.pipeline is not None:
             await self.pipeline.wait_for_ends()
         if self._unit.in_doubt is not None:
@@ -169,20 +169,20 @@ class Transactions:
         try:
             await transaction.start()
         except BaseException as error:
-            # asyncpg would take it for an open one, and every later one for a savepoint in it
+            # else asyncpg would treat it as open, and every later one as a savepoint in it
             driver.forget_transaction(self._connection, transaction)
             if interrupts(error):
                 self.doubt(transaction, ended=True)
             raise
         self._counters.units += 1
         self._counters.ran()
-        # kept only once BEGIN has succeeded: what never began has nothing to roll back
+        # kept only once BEGIN has succeeded: before that there is nothing to roll back
         self._unit.begin(transaction, side_effect_free=False)
 
-    # the first statement, in front of which BEGIN travels
+    # the first statement, behind BEGIN in the same flight
 
     def first_answered(self) -> None:
-        """Note that BEGIN has arrived, or that nothing had to be sent at all."""
+        """Note that BEGIN has arrived, or that none had to be sent."""
         pipeline = self.pipeline
         if pipeline is not None and pipeline.begin_under_way:
             pipeline.begin_under_way = False
@@ -201,9 +201,10 @@ class Transactions:
         return True
 
     async def first_failed(self, error: Exception) -> bool:
-        """Find out whether there is a transaction after its first statement has failed.
+        """Find out whether a transaction is open after its first statement has failed.
 
-        Tell whether the statement is to be executed again: it was refused without fault of its own.
+        Tell whether to execute the statement again, because it was refused through no fault of its
+        own.
         """
         pipeline = self.pipeline
         if pipeline is None or not pipeline.begin_under_way:
@@ -215,7 +216,7 @@ class Transactions:
         elif self._connection.is_closed():
             self._never_began()
         elif pipeline.end_refused:
-            # it met the transaction before, whose end the server had refused
+            # it ran in the previous transaction, whose end the server had refused
             self._never_began()
             try:
                 await pipeline.roll_back_refused_end()
@@ -230,7 +231,7 @@ class Transactions:
         return False
 
     async def _ask_whether_begun(self, pipeline: driver.Pipeline) -> None:
-        """Ask the server: BEGIN has failed, or has left without a Sync behind it."""
+        """Ask the server, because BEGIN has failed or was sent without a Sync behind it."""
         try:
             self._counters.trips += 1
             begun = await pipeline.synchronize()
@@ -249,7 +250,7 @@ class Transactions:
         self._unit.transaction = None
 
     def first_interrupted(self) -> None:
-        """Remember to find that out; a cancelled task does not wait."""
+        """Note that the transaction is in doubt; a cancelled task does not wait to find out."""
         pipeline = self.pipeline
         if pipeline is not None and pipeline.begin_under_way:
             if not self._forget_unsent():
@@ -258,23 +259,23 @@ class Transactions:
     # doubt
 
     def doubt(self, transaction: Any, *, ended: bool) -> None:
-        """Have the server asked about an interrupted transaction before the next one begins.
+        """Note an interrupted transaction; the server is asked about it before the next begins.
 
-        ``ended`` is whether it is to be rolled back if it is open.
+        ``ended`` is whether to roll it back if it is open.
         """
         self._unit.doubt(transaction, ended=ended)
         if self.pipeline is not None:
             self.pipeline.begin_under_way = False
 
     async def _resolve(self) -> None:
-        """Ask the server what has become of an interrupted transaction."""
+        """Ask the server whether an interrupted transaction is open."""
         unit, connection, pipeline = self._unit, self._connection, self.pipeline
         transaction = unit.in_doubt
         try:
             if pipeline is not None:
                 begun = await pipeline.synchronize()
             else:
-                await connection.fetchrow(";")  # as level public can; no Sync is missing here
+                await connection.fetchrow(";")  # public API; without a pipeline no Sync is missing
                 begun = connection.is_in_transaction()
             if begun and not unit.end_in_doubt:
                 unit.transaction = transaction
@@ -282,7 +283,7 @@ class Transactions:
                 driver.forget_transaction(connection, transaction)
                 if begun:
                     await connection.execute("ROLLBACK")
-            unit.in_doubt = None  # and not before: it is asked again until it has answered
+            unit.in_doubt = None  # not earlier: the server is asked again until it has answered
         except Exception:
             if connection.is_closed():
                 unit.in_doubt = None
@@ -291,5 +292,5 @@ class Transactions:
 
 
 def interrupts(error: BaseException) -> bool:
-    """Tell whether an operation was left while the server was still at it."""
+    """Tell whether an error left an operation while the server was still executing it."""
     return not isinstance(error, Exception) or isinstance(error, asyncio.TimeoutError)

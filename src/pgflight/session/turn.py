@@ -1,7 +1,7 @@
-"""The turn at one connection: tasks that share it queue, first come, first served.
+"""The turn on one connection: tasks that share it queue, first come, first served.
 
-Taken around everything that is sent.  asyncio's own lock costs 0.4 µs a statement where
-nobody waits; taking this one is a flag then.
+Taken around everything that is sent.  asyncio's own lock costs 0.4 µs a statement when nobody
+waits; taking this one only sets a flag.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections import deque
 class Turn:
     """A lock for the tasks of one event loop.
 
-    ``taken`` and ``waiting`` are for reading, and for the cursors' fast way in and out.
+    ``taken`` and ``waiting`` are for reading, and for the fast path of ``Session.execute()``.
     """
 
     __slots__ = ("taken", "waiting", "_reserved", "_refusal")
@@ -25,18 +25,18 @@ class Turn:
         self.waiting: deque[asyncio.Future[None]] = deque()
 
     def locked(self) -> bool:
-        """Tell whether somebody has it."""
+        """Tell whether the turn is taken."""
         return self.taken
 
     def take(self) -> bool:
-        """Take it if it is free; tell whether it was."""
+        """Take the turn if it is free; tell whether it was."""
         if self.taken:
             return False
         self.taken = True
         return True
 
     async def acquire(self) -> bool:
-        """Wait in line until it is free, and take it; always true."""
+        """Queue for the turn and take it; always return true."""
         if self.take():
             return True
         if self._reserved is not None and self._reserved is asyncio.current_task():
@@ -48,19 +48,19 @@ class Turn:
             await turn
         except BaseException:
             if turn.done() and not turn.cancelled():
-                self.release()  # handed over and cancelled in the same moment: pass it on
+                self.release()  # handed over and cancelled at the same moment: pass it on
             else:
                 self.waiting.remove(turn)
             raise
         return True
 
     def reserve(self, task: object, refusal: Exception | None = None) -> None:
-        """Raise ``refusal`` where ``task`` would wait for itself; ``None`` ends that."""
+        """Raise ``refusal`` if ``task`` would wait for itself; ``None`` as task ends that."""
         self._reserved = task
         self._refusal = refusal
 
     def release(self) -> None:
-        """Hand it to the task that has waited longest, if there is one."""
+        """Hand the turn to the task that has waited longest, if there is one."""
         while self.waiting:
             turn = self.waiting.popleft()
             if not turn.done():

@@ -1,6 +1,6 @@
-"""What is known of the transaction that a session is in: one object, reset when that ends.
+"""What is known about a session's open transaction: one object, reset when that ends.
 
-Held by :class:`pgflight.session.session.Session` and written by this folder alone.
+Held by :class:`pgflight.session.session.Session` and written only by this folder.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ class UnitOfWork:
 
     transaction: Any
     side_effect_free: bool
-    """Whether nothing but side-effect-free SELECTs have run: its end frees and stores nothing."""
+    """Whether only side-effect-free SELECTs have run, so that its end stores and frees nothing."""
     commit_cannot_fail: bool
     """Whether it is READ ONLY, and not SERIALIZABLE."""
     operations: int
     """Operations of asyncpg's protocol since it began."""
     schema_changed: bool
-    """Whether it has changed the schema, which its neighbours do not see before it ends."""
+    """Whether it has changed the schema; other sessions do not see that before it ends."""
     driver_exposed: bool
-    """Whether the program has been given asyncpg's connection, whose use nobody sees."""
+    """Whether the program has been given asyncpg's connection, whose use the session cannot see."""
     in_doubt: Any
-    """asyncpg's Transaction whose first statement, or whose end, was interrupted."""
+    """asyncpg's Transaction whose first statement or end was interrupted."""
     end_in_doubt: bool
-    """Whether that was its end."""
+    """Whether its end was requested, so that it is rolled back if it is still open."""
 
     def __init__(self) -> None:
         self.in_doubt = None
@@ -49,21 +49,21 @@ class UnitOfWork:
     def begin(
         self, transaction: Any, *, side_effect_free: bool, commit_cannot_fail: bool = False
     ) -> None:
-        """Take in a transaction that has begun, or is about to with its first statement."""
+        """Record a transaction that has begun, or will begin with its first statement."""
         self.transaction = transaction
         self.side_effect_free = side_effect_free
         self.commit_cannot_fail = commit_cannot_fail
         self.operations = 0
 
     def end(self) -> None:
-        """Forget all of it but a transaction in doubt, which outlives its unit of work."""
+        """Forget everything except a transaction in doubt, which outlives its unit of work."""
         self.transaction = None
         self.side_effect_free = self.commit_cannot_fail = False
         self.operations = 0
         self.schema_changed = self.driver_exposed = False
 
     def doubt(self, transaction: Any, *, ended: bool) -> None:
-        """Remember that nobody knows whether ``transaction`` is open; ``ended``: it should not."""
+        """Note that ``transaction`` may or may not be open; ``ended`` if it should not be."""
         self.transaction = None
         self.in_doubt = transaction
         self.end_in_doubt = ended
