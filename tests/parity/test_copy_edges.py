@@ -175,9 +175,9 @@ def test_a_table_that_is_a_name_and_columns(pgflight_dialect: Dialect) -> None:
 def test_columns_are_a_list(pgflight_dialect: Dialect) -> None:
     async def run() -> None:
         async with pgflight_dialect.engine().connect() as connection:
-            with pytest.raises(sa.exc.ArgumentError, match="not one name"):
+            with pytest.raises(sa.exc.ArgumentError, match="not a single name"):
                 await pgflight.copy_in(connection, places, [("x",)], "name")
-            with pytest.raises(sa.exc.ArgumentError, match="not one name"):
+            with pytest.raises(sa.exc.ArgumentError, match="not a single name"):
                 pgflight.copy_out(connection, places, "name")
 
     asyncio.run(run())
