@@ -125,11 +125,11 @@ def test_the_time_of_a_unit_is_that_of_its_waits(
         if unit.connects:
             count += await of_connecting(dialect, waits)
         ours = {"pipeline": "auto"} if dialect.ours else {}
-        allowed = (count + 0.9) * ROUND_TRIP
+        # what connecting takes may differ by one from one time to the next
+        allowed = (count + bool(unit.connects) + 0.9) * ROUND_TRIP
         async with warm(dialect, waits, unit, **ours) as run:
             seconds = await waits.seconds(run, ROUND_TRIP / 2, allowed)
         assert seconds < allowed
-        # what connecting takes may differ by one from one time to the next
         assert unit.at_most or unit.connects or seconds >= count * ROUND_TRIP
 
     asyncio.run(work())
