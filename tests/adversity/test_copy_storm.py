@@ -23,11 +23,11 @@ from pgflight import driver
 from tests.adversity.server_view import View, pool_of
 from tests.adversity.test_cancel_storm import CONNECT_CANCELLED, OLD_ASYNCPG
 from tests.fixtures.engines import Dialect
-from tests.fixtures.scale import scaled
 from tests.parity.scratch import committed, own
 
 # The fewest that go each of the ways to end.
-UNITS, TASKS, CLIENTS = scaled(240, least=96), 12, 6
+# Not scaled down: of 96 units, one of the ways was once gone by none.
+UNITS, TASKS, CLIENTS = 240, 12, 6
 ROWS = 3000
 HANG_SECONDS = 60.0
 metadata = sa.MetaData()
@@ -220,4 +220,4 @@ def test_a_storm_of_copies(pgflight_dialect: Dialect, pipeline: str) -> None:
     assert unhandled == []
     assert sum(ends.values()) == UNITS
     # each way was gone
-    assert all(ends[way] for way in ("done", "cancelled", "broken", "terminate", "stop"))
+    assert {"done", "cancelled", "broken", "terminate", "stop"} <= set(ends)
