@@ -202,10 +202,9 @@ async def check(
         assert adapted._transaction is None
         await check_flag(adapted, view)
     bound = asyncio.Semaphore(CHECKOUTS)
-    await asyncio.wait_for(
-        asyncio.gather(*(answer(engine, bound, number) for number in range(CHECKOUTS))),
-        CHECKOUTS_SECONDS,
-    )
+    answers = asyncio.gather(*(answer(engine, bound, number) for number in range(CHECKOUTS)))
+    assert await storm.patience.wait({answers}, CHECKOUTS_SECONDS), "a checkout hangs"
+    await answers
     assert pool_of(engine).checkedout() == 0
     await engine.dispose()
     assert await view.gone(application) == []
@@ -247,8 +246,8 @@ async def storm(dialect: Dialect, options: dict[str, Any], arguments: dict[str, 
             async with Patience.of(dialect.server) as patience:
                 running = Storm(engine, UNITS, works, patience)
                 await running.run()
-            print(summary(running.outcomes))
-            await check(running, opened, view, steady, application)
+                print(summary(running.outcomes))
+                await check(running, opened, view, steady, application)
     except BaseException:
         opened.terminate()  # locks must not keep the tables from being dropped
         raise
