@@ -143,6 +143,26 @@ def test_cancelled_while_reading(pgflight_dialect: Dialect, format: Any) -> None
     asyncio.run(run())
 
 
+@pytest.mark.parametrize("isolation", [None, "AUTOCOMMIT"])
+def test_one_that_is_left_does_not_end_the_next(
+    pgflight_dialect: Dialect, isolation: str | None
+) -> None:
+    """The first still ends when the second begins: a rollback has to stop the second."""
+
+    async def body(connection: AsyncConnection) -> Any:
+        adapted: Any = (await connection.get_raw_connection()).dbapi_connection
+        left = pgflight.copy_out(connection, BIG, format="csv")
+        async for _ in left:
+            break
+        adapted.session.copying_out.abandon()
+        async for _ in pgflight.copy_out(connection, BIG, format="csv"):
+            break_off = adapted.session.copying_out
+            await connection.rollback()
+            return break_off is not None, adapted.session.turn.taken
+
+    assert work(pgflight_dialect, body, isolation) == (True, False)
+
+
 def test_the_connection_is_busy_meanwhile(pgflight_dialect: Dialect) -> None:
     async def body(connection: AsyncConnection) -> None:
         async for _ in pgflight.copy_out(connection, BIG, format="csv"):

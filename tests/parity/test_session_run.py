@@ -36,7 +36,7 @@ async def by_request(session: Session, operation: str, parameters: Sequence[Any]
             session.note_command(reply[1], operation)
         return entry.description, reply[0], count
 
-    answer: Answer = await session.run(Request(operation, send, side_effect_free=True))
+    answer: Answer = await session.run(Request(operation, send, notes_side_effects=True))
     return answer
 
 

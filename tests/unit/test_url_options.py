@@ -11,6 +11,7 @@ from asyncpg.connect_utils import SessionAttribute, SSLMode
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+from pgflight.options.engine_options import NAMES, EngineOptions
 from pgflight.options.suggestions import ELSEWHERE, nearest_option
 from pgflight.options.table import OPTIONS, Target
 from pgflight.options.url import connect_arguments, prepare_connect_kwargs
@@ -251,3 +252,10 @@ def test_enumerations_of_asyncpg_are_taken() -> None:
         {"ssl": SSLMode.prefer, "target_session_attrs": SessionAttribute.prefer_standby}
     )
     assert prepared.kwargs == {"ssl": "prefer", "target_session_attrs": "prefer-standby"}
+
+
+def test_the_options_of_an_engine_are_the_dialects_rows_of_the_table() -> None:
+    assert set(NAMES) == {name for name, row in OPTIONS.items() if row.target is Target.DIALECT}
+    for name in NAMES:
+        default = getattr(EngineOptions(), name)
+        assert default is None or OPTIONS[name].coerce(default, "by default") == default

@@ -66,7 +66,7 @@ class AsyncAdapt_asyncpg_copy_out_cursor(AsyncAdapt_asyncpg_cursor):
         return await self._read()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        self._adapt_connection.session.reading(None)
+        self._adapt_connection.session.has_read(self)
         self._came.set()
         if not task.cancelled():
             task.exception()  # marks it as retrieved: the reader raises it, if there still is one

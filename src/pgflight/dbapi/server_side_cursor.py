@@ -37,7 +37,7 @@ class AsyncAdapt_asyncpg_ss_cursor(AsyncAdapt_asyncpg_cursor):
         request = Request(
             operation,
             lambda: open_portal(adapted, operation, parameters or (), self.ROWS_AHEAD),
-            side_effect_free=True,
+            notes_side_effects=True,
         )
         try:
             self._cursor = portal = adapted.await_(session.run(request))

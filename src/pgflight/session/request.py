@@ -30,5 +30,5 @@ class Request:
     """The statement's text, or a description of what is sent instead."""
     send: Callable[[], Awaitable[Any]]
     begin: Begin = Begin.IN_FRONT
-    side_effect_free: bool = False
-    """Whether ``send`` itself determines whether there are side effects."""
+    notes_side_effects: bool = False
+    """Whether ``send`` tells the unit of work itself, statement by statement."""

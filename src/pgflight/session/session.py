@@ -17,12 +17,7 @@ from ..options.engine_options import EngineOptions
 from ..sqltext.commands import drops_statements, is_ddl
 from .held_cursors import HeldCursors
 from .liveness import Liveness
-from .prepared_statements import (
-    Description,
-    PreparedEntry,
-    PreparedStatements,
-    SchemaGeneration,
-)
+from .prepared_statements import Description, PreparedEntry, PreparedStatements, SchemaGeneration
 from .request import Begin, Request
 from .statistics import Counters
 from .transaction_ends import TransactionEnds
@@ -82,7 +77,7 @@ class Session:
         self.use_options(options)
 
     def use_connection(self, connection: Any) -> None:
-        """Use another object in the place of asyncpg's connection from now on."""
+        """Use another object in asyncpg's place, except for preparing statements."""
         self.connection = connection
         for part in (self.transactions, self.ends, self.liveness, self.held_cursors):
             part._connection = connection
@@ -123,7 +118,7 @@ class Session:
                     await transactions.begin_many()
                 elif (waiting := transactions.begin()) is not None:
                     await waiting
-                if not request.side_effect_free:
+                if not request.notes_side_effects:
                     unit.side_effect_free = False
                 answer = await request.send()
                 if first:
@@ -284,8 +279,13 @@ class Session:
             raise
 
     def reading(self, copy: Any) -> None:
-        """Note the COPY TO whose output is being read, None when it has ended."""
+        """Note the COPY TO whose output is being read."""
         self.copying_out = copy
+
+    def has_read(self, copy: Any) -> None:
+        """Note that a COPY TO has ended, after which the next may have begun already."""
+        if self.copying_out is copy:
+            self.copying_out = None
 
     def lost(self) -> None:
         """Note that the connection is closed."""
