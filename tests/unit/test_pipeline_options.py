@@ -54,17 +54,17 @@ def url(dialect: Dialect, query: str = "") -> URL:
 @pytest.mark.parametrize(
     ("query", "connect_args", "arguments", "expected"),
     [
-        ("", {}, {}, ("auto", 0.5)),
+        ("", {}, {}, ("auto", 0.0)),
         ("pipeline=begin&ping_bypass_window=2", {}, {}, ("begin", 2.0)),
         ("pipeline=OFF&ping_bypass_window=0", {}, {}, ("off", 0.0)),
         ("", {"pipeline": "begin", "ping_bypass_window": 3}, {}, ("begin", 3)),
-        ("pipeline=off", {"pipeline": "begin"}, {}, ("begin", 0.5)),
-        ("pipeline=off", {"pipeline": None}, {}, ("auto", 0.5)),
+        ("pipeline=off", {"pipeline": "begin"}, {}, ("begin", 0.0)),
+        ("pipeline=off", {"pipeline": None}, {}, ("auto", 0.0)),
         ("", {}, {"pipeline": "begin", "ping_bypass_window": 1.5}, ("begin", 1.5)),
-        ("pipeline=off", {}, {"pipeline": "auto"}, ("auto", 0.5)),
+        ("pipeline=off", {}, {"pipeline": "auto"}, ("auto", 0.0)),
         ("", {"pipeline": "off", "ping_bypass_window": 1}, {"pipeline": "begin"}, ("begin", 1)),
         ("", {"ping_bypass_window": 1}, {"ping_bypass_window": "0.25"}, ("auto", 0.25)),
-        ("pipeline=begin", {}, {"pipeline": None}, ("begin", 0.5)),
+        ("pipeline=begin", {}, {"pipeline": None}, ("begin", 0.0)),
     ],
 )
 def test_places_and_precedence(
@@ -100,7 +100,7 @@ def test_a_plugin_and_a_configuration(server: Server) -> None:
     async def work() -> None:
         target = server.url("postgresql+asyncpg")
         plugged = create_async_engine(target, plugins=["pgflight"], pipeline="begin")
-        assert await options(plugged) == (mode("begin"), 0.5)
+        assert await options(plugged) == (mode("begin"), 0.0)
         await plugged.dispose()
 
     asyncio.run(work())
@@ -123,7 +123,7 @@ def test_an_async_creator_gets_the_engine_arguments(pgflight_dialect: Dialect) -
 
     async def work() -> None:
         engine = pgflight_dialect.engine(async_creator=creator, pipeline="begin")
-        assert await options(engine) == (mode("begin"), 0.5)
+        assert await options(engine) == (mode("begin"), 0.0)
 
     asyncio.run(work())
 
@@ -178,7 +178,7 @@ def test_a_derived_class_of_asyncpgs_has_it(pgflight_dialect: Dialect) -> None:
 
     async def work() -> None:
         engine = pgflight_dialect.engine(connect_args={"connection_class": Derived})
-        assert await options(engine) == (mode("auto"), 0.5)
+        assert await options(engine) == (mode("auto"), 0.0)
 
     asyncio.run(work())
 
@@ -226,6 +226,6 @@ def test_the_mode_follows_the_process(
 
     async def work() -> None:
         engine = pgflight_dialect.engine(pipeline="begin")
-        assert await options(engine) == ("off", 0.5)
+        assert await options(engine) == ("off", 0.0)
 
     asyncio.run(work())
