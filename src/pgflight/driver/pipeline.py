@@ -184,7 +184,7 @@ def has_transaction(connection: Connection) -> bool:
     # compared with True: an object that stands in for asyncpg's may return anything
     if connection.is_in_transaction() is True:
         return True
-    return is_private() and getattr(connection, "_top_xact", None) is not None
+    return getattr(connection, "_top_xact", None) is not None
 
 
 def open_pipeline(connection: Connection, sender: Sender | None) -> Pipeline | None:

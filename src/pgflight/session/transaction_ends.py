@@ -222,11 +222,11 @@ class TransactionEnds:
         transaction, pipeline = unit.transaction, self._transactions.pipeline
         if transaction is None:
             return
-        if self.status.status != driver.IN_TRANSACTION and driver.is_private():
+        owned = pipeline is not None and pipeline.owns(transaction)
+        if owned and self.status.status != driver.IN_TRANSACTION:
             if not self._transactions.in_transaction():
                 self._note_ended(transaction)
                 return
-        owned = pipeline is not None and pipeline.owns(transaction)
         try:
             if pipeline is None:
                 await driver.end(self._connection, transaction, commit=commit)
