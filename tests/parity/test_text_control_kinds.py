@@ -10,7 +10,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from sqlalchemy import event, text
+from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.util import greenlet_spawn
 
@@ -22,6 +24,7 @@ from tests.parity.test_text_control import ONE, tables
 from tests.parity.text_control import GID, PROCEDURE, TABLE, next_user
 
 INSERT = f"INSERT INTO {TABLE} VALUES "
+ROWS = sa.Table(TABLE, sa.MetaData(), sa.Column("n", sa.Integer))
 AUTOCOMMIT = {"isolation_level": "AUTOCOMMIT"}
 
 Work = Callable[[AsyncEngine], Awaitable[Any]]
@@ -109,6 +112,47 @@ def test_several_textual_ends(pgflight_dialect: Dialect) -> None:
             await send(connection, INSERT + "(7)")
 
     assert done(pgflight_dialect, work) == (None, [1, 3, 4, 5], "idle")
+
+
+async def by_executemany(connection: AsyncConnection) -> None:
+    await connection.execute(text(INSERT + "(:n)"), [{"n": n} for n in range(5)])
+
+
+async def by_arrays(connection: AsyncConnection) -> None:
+    await connection.execute(sa.insert(ROWS), [{"n": n} for n in range(100)])
+
+
+async def by_returning(connection: AsyncConnection) -> None:
+    await connection.execute(sa.insert(ROWS).returning(ROWS.c.n), [{"n": 5}, {"n": 6}])
+
+
+async def by_stream(connection: AsyncConnection) -> None:
+    result = await connection.stream(text(INSERT + "(1), (2) RETURNING n"))
+    await result.all()
+
+
+async def by_copy(connection: AsyncConnection) -> None:
+    await pgflight.copy_in(connection, ROWS, [{"n": 1}])
+
+
+@pytest.mark.parametrize("place", ["first", "later"])
+@pytest.mark.parametrize(
+    "way", [by_executemany, by_arrays, by_returning, by_stream, by_copy], ids=lambda w: w.__name__
+)
+def test_each_way_to_send_begins_again(
+    pgflight_dialect: Dialect, way: Callable[[AsyncConnection], Awaitable[None]], place: str
+) -> None:
+    async def work(engine: AsyncEngine) -> None:
+        async with engine.connect() as connection:
+            if place == "later":
+                await way(connection)
+                await send(connection, "ROLLBACK")
+            else:
+                await send(connection, "COMMIT")
+            await way(connection)
+            await connection.rollback()
+
+    assert done(pgflight_dialect, work) == (None, [], "idle")
 
 
 def test_an_aborted_transaction_is_rolled_back_by_text(dialect: Dialect) -> None:
@@ -333,6 +377,58 @@ LEFT = (
     commits_behind_its_transaction,
     aborts_a_transaction,
 )
+
+
+RESETS: tuple[dict[str, Any], ...] = (
+    {},
+    {"pool_reset_on_return": None},
+    {"skip_autocommit_rollback": True, **AUTOCOMMIT},
+)
+
+
+@pytest.mark.parametrize("options", RESETS, ids=str)
+@pytest.mark.parametrize("leave", LEFT, ids=lambda each: each.__name__)
+def test_the_pool_keeps_nothing_that_asyncpgs_connection_left(
+    pgflight_dialect: Dialect,
+    leave: Callable[[Any], Awaitable[None]],
+    options: dict[str, Any],
+) -> None:
+    """However the pool resets connections; and at once, not when the next one is checked out."""
+    if "skip_autocommit_rollback" in options and not hasattr(
+        DefaultDialect(), "skip_autocommit_rollback"
+    ):
+        pytest.skip("this SQLAlchemy has no such option")
+
+    async def work() -> Any:
+        engine = pgflight_dialect.engine(**ONE, **options)
+        async with tables(pgflight_dialect) as aside:
+            async with engine.connect() as connection:
+                raw = await driver_of(connection)
+                await leave(raw)
+            closed = raw.is_closed()
+            async with engine.begin() as connection:
+                await send(connection, INSERT + "(3)")
+            rows = await aside.fetch(f"SELECT n FROM {TABLE}")
+        return closed, [row["n"] for row in rows]
+
+    assert asyncio.run(work()) == (True, [3])
+
+
+def test_a_detached_connection_is_the_programs(pgflight_dialect: Dialect) -> None:
+    async def work(engine: AsyncEngine) -> Any:
+        connection = await engine.connect()
+        raw = await driver_of(connection)
+        await connection.run_sync(lambda sync: sync.detach())
+        await raw.execute("BEGIN")
+        for _ in range(2):
+            async with engine.connect() as other:
+                await send(other, "SELECT 1")
+        open_still = raw.is_in_transaction()
+        await raw.execute("ROLLBACK")
+        await connection.close()
+        return open_still
+
+    assert done(pgflight_dialect, work) == (True, [], "idle")
 
 
 @pytest.mark.parametrize("uses", ["before", "after", "alone"])

@@ -167,14 +167,13 @@ class AsyncAdapt_asyncpg_connection(AdaptedConnection):
         """Commit the open transaction, if there is one."""
         session = self.session
         unit = session.unit
-        exposed = unit.driver_exposed
         if unit.transaction is not None or unit.in_doubt is not None:
             # outside a greenlet the awaited end is tried, which raises MissingGreenlet
             soon = unit.side_effect_free and unit.commit_cannot_fail and self._can_wait()
             if not (soon and session.ends.end_soon(commit=True)):
                 self._wait_for(session.end(commit=True))
         unit.ended_by_program = False
-        if session.ends.status.status != driver.IDLE or exposed or unit.begin_failed:
+        if session.ends.status.status != driver.IDLE or unit.begin_failed:
             self._end_others(commit=True)
 
     def rollback(self) -> None:
@@ -183,7 +182,6 @@ class AsyncAdapt_asyncpg_connection(AdaptedConnection):
         if session.copying_out is not None and self._can_wait():
             self.await_(session.copying_out.stop())
         unit = session.unit
-        exposed = unit.driver_exposed
         if unit.transaction is not None or unit.in_doubt is not None:
             soon = unit.side_effect_free and self._can_wait()
             if not (soon and session.ends.end_soon(commit=False)):
@@ -196,7 +194,7 @@ class AsyncAdapt_asyncpg_connection(AdaptedConnection):
         if pipeline is not None and pipeline.unsettled and self._can_wait():
             self.await_(pipeline.settle())
         unit.ended_by_program = False
-        if session.ends.status.status != driver.IDLE or exposed or unit.begin_failed:
+        if session.ends.status.status != driver.IDLE or unit.begin_failed:
             self._end_others(commit=False)
 
     def _end_others(self, *, commit: bool) -> None:

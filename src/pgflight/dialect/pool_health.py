@@ -39,7 +39,7 @@ def refuse_lost(dbapi_connection: Any, record: Any, proxy: Any) -> None:
     ends = dbapi_connection.session.ends
     ends.entry = ref(record)
     if ends.status.status != driver.IDLE and ends.is_left_open():
-        ends.close_left_open()
+        ends.close_left_open(dbapi_connection)
         raise DisconnectionError("the connection was left in a transaction")
 
 

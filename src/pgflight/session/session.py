@@ -294,4 +294,5 @@ class Session:
         self.unit.side_effect_free = False
         self.unit.driver_exposed = True
         self.transactions.characteristics.default_unknown = True
+        self.ends.watch_return()
         return self.connection

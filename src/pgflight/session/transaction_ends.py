@@ -165,13 +165,15 @@ class TransactionEnds:
         """Have the pool close the connection if it goes back in a transaction of the program's."""
         self._unit.begin_failed = False
         entry = None if self.entry is None else self.entry()
-        if entry is not None and self.is_left_open():
-            if self.close_left_open not in entry.finalize_callback:
-                entry.finalize_callback.append(self.close_left_open)
+        if entry is not None and self.close_left_open not in entry.finalize_callback:
+            entry.finalize_callback.append(self.close_left_open)
 
-    def close_left_open(self, _connection: Any = None) -> None:
-        """Close the connection if it is in a transaction that is not ours; nothing is awaited."""
-        if self.is_left_open():
+    def close_left_open(self, adapted: Any) -> None:
+        """Close the adapted connection if it is in a transaction that is not ours; await nothing.
+
+        Called by the pool's entry, which has another connection if the program detached this one.
+        """
+        if adapted.session.ends is self and self.is_left_open():
             self._counters.tidy("left open by the program, and the connection closed")
             driver.drop(self._connection)
 

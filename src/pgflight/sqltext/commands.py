@@ -7,10 +7,8 @@ import re
 _DDL_TAGS = frozenset({"ALTER", "DROP"})
 # where no transaction is open PostgreSQL warns of these or refuses them, as it does without us ...
 _ENDS = r"COMMIT|END|ABORT|ROLLBACK|RELEASE|PREPARE\s+TRANSACTION"
-# ... and in one it refuses these
-_NEVER_IN_BLOCK = (
-    r"VACUUM|DISCARD\s+ALL|ALTER\s+SYSTEM|(?:CREATE|DROP)\s+(?:DATABASE|TABLESPACE|SUBSCRIPTION)"
-)
+# ... and in one it refuses these, whatever their options
+_NEVER_IN_BLOCK = r"VACUUM|DISCARD\s+ALL|ALTER\s+SYSTEM|(?:CREATE|DROP)\s+(?:DATABASE|TABLESPACE)"
 _ALONE = re.compile(rf"[\s;]*(?:{_ENDS}|{_NEVER_IN_BLOCK})\b", re.IGNORECASE)
 _REPLACING = re.compile(r"\bor\s+replace\b", re.IGNORECASE)
 
