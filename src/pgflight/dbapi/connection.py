@@ -172,6 +172,9 @@ class AsyncAdapt_asyncpg_connection(AdaptedConnection):
             soon = unit.side_effect_free and unit.commit_cannot_fail and self._can_wait()
             if not (soon and session.ends.end_soon(commit=True)):
                 self._wait_for(session.end(commit=True))
+        unit.ended_by_program = False
+        if session.ends.status.status != driver.IDLE or unit.begin_failed:
+            self._end_others(commit=True)
 
     def rollback(self) -> None:
         """Roll back the open transaction, if there is one, and end streams in AUTOCOMMIT."""
@@ -190,6 +193,21 @@ class AsyncAdapt_asyncpg_connection(AdaptedConnection):
         pipeline = session.transactions.pipeline
         if pipeline is not None and pipeline.unsettled and self._can_wait():
             self.await_(pipeline.settle())
+        unit.ended_by_program = False
+        if session.ends.status.status != driver.IDLE or unit.begin_failed:
+            self._end_others(commit=False)
+
+    def _end_others(self, *, commit: bool) -> None:
+        """End a transaction that is not the session's, if the server is in one.
+
+        One that was begun by text, now; one of asyncpg's connection is the program's, until the
+        connection goes back to its pool.
+        """
+        ends = self.session.ends
+        if ends.begun_by_program and ends.is_left_open():
+            self._wait_for(ends.end_begun_by_program(commit=commit))
+        else:
+            ends.watch_return()
 
     def close_abandoned_cursors(self) -> None:
         """Close held cursors that are no longer read, if the caller may wait."""

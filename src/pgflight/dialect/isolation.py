@@ -37,8 +37,9 @@ class IsolationDialect(PGDialect):
         dbapi_connection.set_isolation_level(self._isolation_lookup[level])
 
     def detect_autocommit_setting(self, dbapi_conn: Any) -> bool:
-        """Tell whether the connection is in AUTOCOMMIT."""
-        return bool(dbapi_conn.autocommit)
+        """Tell whether the connection is in AUTOCOMMIT, with no transaction begun by text."""
+        # asked by skip_autocommit_rollback, which would leave that one open
+        return bool(dbapi_conn.autocommit) and not dbapi_conn.session.ends.begun_by_program
 
     def set_readonly(self, connection: Any, value: bool) -> None:
         """Begin transactions READ ONLY from now on."""

@@ -10,6 +10,7 @@ import asyncio
 import sys
 from time import monotonic
 from typing import Any
+from weakref import ref
 
 from sqlalchemy.exc import DisconnectionError
 
@@ -25,12 +26,21 @@ TURNS = 10
 
 
 def refuse_lost(dbapi_connection: Any, record: Any, proxy: Any) -> None:
-    """Raise DisconnectionError for a connection that is closed: the pool then makes another.
+    """Raise DisconnectionError for a connection that is closed, or in a transaction.
+
+    The pool then makes another.
 
     A listener of SQLAlchemy's pool event ``checkout``.
     """
-    if isinstance(dbapi_connection, AsyncAdapt_asyncpg_connection) and _is_lost(dbapi_connection):
+    if not isinstance(dbapi_connection, AsyncAdapt_asyncpg_connection):
+        return
+    if _is_lost(dbapi_connection):
         raise DisconnectionError("the connection was closed while it was not in use")
+    ends = dbapi_connection.session.ends
+    ends.entry = ref(record)
+    if ends.status.status != driver.IDLE and ends.is_left_open():
+        ends.close_left_open(dbapi_connection)
+        raise DisconnectionError("the connection was left in a transaction")
 
 
 def close_unfit(dbapi_connection: Any) -> None:

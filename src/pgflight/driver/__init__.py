@@ -32,6 +32,9 @@ from .deferred_ends import end as end
 from .error_texts import count_elements_from as count_elements_from
 from .error_texts import refused_value as refused_value
 from .error_texts import says_connection_is_closed as says_connection_is_closed
+from .execution import IDLE as IDLE
+from .execution import IN_TRANSACTION as IN_TRANSACTION
+from .execution import UnknownStatus as UnknownStatus
 from .execution import counter as counter
 from .execution import executemany as executemany
 from .execution import executor as executor
@@ -39,11 +42,14 @@ from .execution import fetch as fetch
 from .execution import operations as operations
 from .execution import receive_in_bulk as receive_in_bulk
 from .execution import settle as settle
+from .execution import transaction_status as transaction_status
 from .known_types import UUID_CLASSES as UUID_CLASSES
 from .known_types import register_array_types as register_array_types
 from .known_types import set_codec as set_codec
 from .pipeline import Pipeline as Pipeline
+from .pipeline import forget_ended as forget_ended
 from .pipeline import forget_transaction as forget_transaction
+from .pipeline import has_transaction as has_transaction
 from .pipeline import open_pipeline as open_pipeline
 from .portals import open_portal as open_portal
 from .sender import Closing as Closing

@@ -99,6 +99,28 @@ def receiver_of(connection: Connection) -> Receiver | None:
     return stands if isinstance(stands, _impl.receiving.Receiver) else None
 
 
+IN_TRANSACTION = ord("T")
+"""The status of a session that is in a transaction, and not in an aborted one."""
+IDLE = ord("I")
+"""The status of a session that is in no transaction."""
+
+
+class UnknownStatus:
+    """In place of a receiver where there is none: the status is to be asked of asyncpg."""
+
+    __slots__ = ()
+    status = 0
+
+
+def transaction_status(connection: Connection) -> Receiver | UnknownStatus:
+    """Return the object whose ``status`` the server's last ReadyForQuery has set.
+
+    Reading it costs no call.  0, if something else came last or there is no receiver, means to ask
+    asyncpg's connection instead.
+    """
+    return receiver_of(connection) or UnknownStatus()
+
+
 def counter(connection: Connection) -> ProtocolOfAsyncpg | None:
     """Return the object that counts the operations of ``connection``, ``None`` if there is none.
 

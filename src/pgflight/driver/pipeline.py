@@ -163,6 +163,30 @@ def forget_transaction(connection: Connection, transaction: Transaction) -> None
         connection.terminate()
 
 
+async def forget_ended(connection: Connection, transaction: Transaction) -> None:
+    """Make asyncpg forget its transaction, which has ended without its knowledge.
+
+    At level ``public`` that takes a ROLLBACK, of which the server may warn.
+    """
+    if not is_private():
+        try:
+            await transaction.rollback()
+            return
+        except (driver_errors.InterfaceError, driver_errors.PostgresError):
+            pass
+    forget_transaction(connection, transaction)
+
+
+def has_transaction(connection: Connection) -> bool:
+    """Tell whether the server has an open transaction, or asyncpg believes that it has."""
+    if connection.is_closed():
+        return False
+    # compared with True: an object that stands in for asyncpg's may return anything
+    if connection.is_in_transaction() is True:
+        return True
+    return getattr(connection, "_top_xact", None) is not None
+
+
 def open_pipeline(connection: Connection, sender: Sender | None) -> Pipeline | None:
     """Return a new pipeline for asyncpg's connection, None if it is not possible."""
     if sender is None or not pipelines(connection):

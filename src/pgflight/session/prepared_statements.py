@@ -210,6 +210,12 @@ class PreparedStatements:
             await self.synchronize()
         return self.cached(operation) or await self.prepare(operation)
 
+    async def not_cached(self, operation: str) -> PreparedEntry:
+        """Return the entry for a statement that :meth:`cached` did not find."""
+        if self.schema.number != self.seen:
+            return await self.prepared(operation)
+        return await self.prepare(operation)
+
     async def prepare(self, operation: str) -> PreparedEntry:
         """Prepare a statement that :meth:`cached` did not find, and cache it."""
         entry = await self._prepare(operation)

@@ -7,7 +7,7 @@ are asyncpg's; the caller translates them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from time import monotonic
 from typing import Any
@@ -21,7 +21,7 @@ from .prepared_statements import Description, PreparedEntry, PreparedStatements,
 from .request import Begin, Request
 from .statistics import Counters
 from .transaction_ends import TransactionEnds
-from .transactions import Transactions
+from .transactions import Transactions, interrupts
 from .turn import Turn
 from .unit_of_work import UnitOfWork
 
@@ -108,7 +108,7 @@ class Session:
         again = False
         async with self.turn:
             unit, transactions = self.unit, self.transactions
-            first = unit.transaction is None
+            first = unit.transaction is None or self.ends.has_ended()
             try:
                 if request.begin is Begin.AWAITED:
                     await transactions.begin_awaited()
@@ -131,14 +131,12 @@ class Session:
                     self.note_failure(error)
                     raise
             except BaseException:
-                unit.side_effect_free = False
-                if first:
-                    transactions.first_interrupted()
+                transactions.interrupted()
                 raise
         return await self.run(request)
 
-    async def execute(self, operation: str, parameters: Sequence[Any]) -> Answer:
-        """Execute one statement and return all its rows.
+    async def execute(self, operation: str, parameters: Any, alone: bool = False) -> Answer:
+        """Execute one statement and return all its rows; ``alone``: without a BEGIN of ours.
 
         The same as :meth:`run`, in line, which saves two coroutines, four calls of the turn and
         one request for each statement.  A test checks that both do the same.
@@ -150,21 +148,22 @@ class Session:
             turn.taken = True
         unit = self.unit
         entry = None
-        first = False
+        first = renewed = False
         try:
-            if unit.transaction is None:
+            if unit.transaction is None or (
+                (self.ends.status.status != driver.IN_TRANSACTION or unit.driver_exposed)
+                and self.ends.has_ended()
+            ):
                 first = True
-                waiting = self.transactions.begin()
-                if waiting is not None:
+                if unit.ended_by_program:
+                    alone, renewed = self.ends.begins_again(operation, alone)
+                if not alone and (waiting := self.transactions.begin()) is not None:
                     await waiting
             statements = self.statements
             # looked up here and not in prepared(): saves a coroutine on a hit
             entry = statements.cached(operation)
             if entry is None:
-                if statements.schema.number != statements.seen:
-                    entry = await statements.prepared(operation)
-                else:
-                    entry = await statements.prepare(operation)
+                entry = await statements.not_cached(operation)
             if not entry.side_effect_free:
                 unit.side_effect_free = False
             if self.counters.by_hand:
@@ -183,18 +182,18 @@ class Session:
                 if entry is not None:
                     await driver.settle(entry.statement, error)
                 self.note_failure(error)
-                raise
+                if not (renewed and await self.ends.left_for(error)):
+                    raise
+                alone = True
         except BaseException:
-            unit.side_effect_free = False
-            if first:
-                self.transactions.first_interrupted()
+            self.transactions.interrupted()
             raise
         finally:
             if turn.waiting:
                 turn.release()
             else:
                 turn.taken = False
-        return await self.execute(operation, parameters)
+        return await self.execute(operation, parameters, alone)
 
     async def prepared(self, operation: str) -> PreparedEntry:
         """Return the prepared statement for ``operation``, and note its side effects."""
@@ -204,10 +203,7 @@ class Session:
         return entry
 
     async def execute_many(self, operation: str, parameter_sets: Any) -> int:
-        """Execute one statement once per parameter set, atomically; return the row count.
-
-        -1 if it is unknown.
-        """
+        """Execute one statement once per parameter set, atomically; return the row count or -1."""
 
         async def send() -> int:
             await self.statements.synchronize()
@@ -215,8 +211,7 @@ class Session:
                 self.counters.ran()
             return await driver.executemany(self.connection, operation, parameter_sets)
 
-        changed: int = await self.run(Request(operation, send, Begin.WITH_MANY))
-        return changed
+        return int(await self.run(Request(operation, send, Begin.WITH_MANY)))
 
     def note_command(self, status: str | bytes | None, operation: str) -> None:
         """Act on a command whose tag carries no row count."""
@@ -225,6 +220,7 @@ class Session:
         pipeline = self.transactions.pipeline
         if status == "LISTEN" and pipeline is not None:
             pipeline.listening = True
+        self.ends.note_command(status)
         if is_ddl(status, operation):
             self.note_schema_change()
         elif drops_statements(status):
@@ -238,7 +234,7 @@ class Session:
     def note_schema_change(self) -> None:
         """Invalidate the engine's statements now, and again when the open transaction ends."""
         self.statements.schema.advance()
-        if self.unit.transaction is not None:
+        if self.unit.transaction is not None or self.ends.begun_by_program:
             self.unit.schema_changed = True
 
     def note_operations(self, number: int) -> None:
@@ -247,9 +243,11 @@ class Session:
         self.counters.ran(number)
 
     def note_failure(self, error: BaseException) -> None:
-        """Act on an error: a lost connection, or stale statements."""
+        """Act on an error: a lost connection, stale statements, or an operation under way."""
         if self.connection.is_closed():
             self.unit.transaction = None
+        elif interrupts(error):
+            self.transactions.interrupted()
         self.statements.note_failure(error)
 
     async def end(self, *, commit: bool) -> None:
@@ -296,4 +294,5 @@ class Session:
         self.unit.side_effect_free = False
         self.unit.driver_exposed = True
         self.transactions.characteristics.default_unknown = True
+        self.ends.watch_return()
         return self.connection

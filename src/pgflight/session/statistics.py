@@ -56,6 +56,10 @@ class Statistics(NamedTuple):
     """ON CONFLICT DO UPDATEs without RETURNING, UPDATEs and DELETEs of many rows that were sent as
     arrays, if the option ``array_dml`` is on."""
 
+    transactions_tidied: Mapping[str, int] = MappingProxyType({})
+    """Transactions that the program ended or left open behind SQLAlchemy's back, by what was done
+    about it."""
+
 
 NOTHING = Statistics(0, 0, 0, 0, 0)
 
@@ -90,6 +94,7 @@ class Counters:
         "array_inserts",
         "array_dml",
         "array_fallbacks",
+        "tidied",
         "_counter",
         "_retired",
         "__weakref__",
@@ -114,6 +119,8 @@ class Counters:
         """Other changes of many rows that went through arrays."""
         self.array_fallbacks: dict[str, int] = {}
         """Changes of many rows that did not go through arrays, by reason."""
+        self.tidied: dict[str, int] = {}
+        """Transactions of the program's own, by what was done about them."""
         self.by_hand = self._counter is None
         """Whether :meth:`ran` has to count operations because asyncpg does not."""
 
@@ -133,6 +140,7 @@ class Counters:
             array_inserts=self.array_inserts,
             array_fallbacks=dict(self.array_fallbacks),
             array_dml=self.array_dml,
+            transactions_tidied=dict(self.tidied),
         )
 
     def went_through(self, *, opted: bool = False) -> None:
@@ -145,6 +153,10 @@ class Counters:
     def fell_back(self, reason: str) -> None:
         """Count a change of many rows that did not go through arrays."""
         self.array_fallbacks[reason] = self.array_fallbacks.get(reason, 0) + 1
+
+    def tidy(self, what: str) -> None:
+        """Count a transaction of the program's own by what was done about it."""
+        self.tidied[what] = self.tidied.get(what, 0) + 1
 
     def retire_into(self, retired: deque[Statistics]) -> None:
         """Append the totals to ``retired`` when this connection is gone."""

@@ -1,20 +1,30 @@
-"""How one session's transactions end: COMMIT and ROLLBACK, awaited or not.
+"""How one session's transactions end: COMMIT and ROLLBACK, awaited or not, ours or the program's.
+
+The program may end a transaction, or begin one, by text or through asyncpg's connection.  What the
+server says tells, not the text: the status that ends its every answer (ReadyForQuery).
 
 Owned by the session, and used by the task that has its turn.  Errors are asyncpg's.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
 from asyncpg import exceptions as driver_errors
 
 from .. import driver
+from ..sqltext.commands import runs_alone
 from .prepared_statements import PreparedStatements
 from .statistics import Counters
 from .transactions import Transactions, interrupts
 from .unit_of_work import UnitOfWork
+
+_BEGUN_BY = frozenset({"BEGIN", "START TRANSACTION"})
+_NOT_IN_A_BLOCK = frozenset({"25001", "2D000"})
+"""active_sql_transaction, of what must run outside a transaction; invalid_transaction_termination,
+of a COMMIT in a procedure or in DO."""
 
 
 class TransactionEnds:
@@ -26,7 +36,16 @@ class TransactionEnds:
     it locked is free by then.
     """
 
-    __slots__ = ("_connection", "_transactions", "_unit", "_statements", "_counters")
+    __slots__ = (
+        "status",
+        "begun_by_program",
+        "entry",
+        "_connection",
+        "_transactions",
+        "_unit",
+        "_statements",
+        "_counters",
+    )
 
     def __init__(
         self,
@@ -41,6 +60,124 @@ class TransactionEnds:
         self._unit = unit
         self._statements = statements
         self._counters = counters
+        self.status = driver.transaction_status(connection)
+        """Its ``status`` is the server's as of its last answer; 0 means to ask asyncpg."""
+        self.begun_by_program = False
+        """Whether a statement has begun a transaction in AUTOCOMMIT."""
+        self.entry: Callable[[], Any] | None = None
+        """Returns the pool's entry of the connection, from its checkout on."""
+
+    # what the program does to transactions
+
+    def has_ended(self) -> bool:
+        """Forget the open transaction if the program has ended it, so that another begins.
+
+        Tell whether to begin one.  Called before each statement in a transaction, except where
+        ``status`` says that it is open.
+        """
+        unit, transactions = self._unit, self._transactions
+        transaction, pipeline = unit.transaction, transactions.pipeline
+        if unit.driver_exposed and pipeline is not None and pipeline.unsettled:
+            # an operation that was cancelled, perhaps a COMMIT: the server will be asked
+            transactions.doubt(transaction, ended=False)
+        elif not transactions.in_transaction():
+            self._note_ended(transaction)
+        return unit.transaction is None
+
+    def _note_ended(self, transaction: Any) -> None:
+        unit = self._unit
+        if unit.schema_changed:
+            self._statements.schema.advance()
+        exposed = unit.driver_exposed
+        unit.end()
+        unit.driver_exposed, unit.ended_by_program = exposed, True
+        self._transactions.read_only.transaction_ended()
+        self._counters.tidy("ended by the program")
+        if driver.is_private():
+            driver.forget_transaction(self._connection, transaction)
+        else:
+            unit.doubt(transaction, ended=True)
+
+    def begins_again(self, operation: str, alone: bool) -> tuple[bool, bool]:
+        """Tell how to execute a statement after the program has ended our transaction.
+
+        Whether without another BEGIN, and whether to try that if the server refuses it behind one.
+        """
+        unit = self._unit
+        alone = alone or runs_alone(operation)
+        return alone, not alone and (unit.in_doubt is None or unit.end_in_doubt)
+
+    async def left_for(self, error: Exception) -> bool:
+        """Roll back what was begun for a statement that the server refuses in a transaction.
+
+        Tell whether to execute it again, without one: it has done nothing, or nothing is left of
+        it.
+        """
+        unit = self._unit
+        state: str | None = getattr(error, "sqlstate", None)
+        if state not in _NOT_IN_A_BLOCK or unit.transaction is None:
+            return False
+        exposed = unit.driver_exposed
+        try:
+            await self.end(commit=False)
+        except Exception:
+            return False
+        unit.driver_exposed, unit.ended_by_program = exposed, True
+        self._counters.tidy("refused in a transaction, and executed without")
+        return True
+
+    def note_command(self, status: str | None) -> None:
+        """Note a transaction that a statement has begun in AUTOCOMMIT, or ended."""
+        if status in _BEGUN_BY:
+            self.begun_by_program = self.is_left_open()
+        elif self.begun_by_program and not self.is_left_open():
+            self.begun_by_program = False
+            self._end_of_changes()
+
+    def _end_of_changes(self) -> None:
+        if self._unit.schema_changed:
+            self._unit.schema_changed = False
+            self._statements.schema.advance()
+
+    async def end_begun_by_program(self, *, commit: bool) -> None:
+        """End the transaction that a statement has begun in AUTOCOMMIT; raise asyncpg's errors."""
+        try:
+            await self._connection.execute("COMMIT" if commit else "ROLLBACK")
+        except driver_errors.PostgresError:
+            if commit or not await self._rolled_back():
+                await self._rolled_back()
+                raise
+        self._counters.ran()
+        self._counters.tidy(
+            "begun by text, and committed" if commit else "begun by text, and rolled back"
+        )
+        self.begun_by_program = False
+        self._end_of_changes()
+
+    def is_left_open(self) -> bool:
+        """Tell whether the server is in a transaction, or asyncpg believes so, that is not ours."""
+        unit = self._unit
+        if unit.transaction is not None or unit.in_doubt is not None:
+            return False
+        return driver.has_transaction(self._connection)
+
+    def watch_return(self) -> None:
+        """Have the pool close the connection if it goes back in a transaction of the program's."""
+        self._unit.begin_failed = False
+        entry = None if self.entry is None else self.entry()
+        if entry is not None and self.close_left_open not in entry.finalize_callback:
+            entry.finalize_callback.append(self.close_left_open)
+
+    def close_left_open(self, adapted: Any) -> None:
+        """Close the adapted connection if it is in a transaction that is not ours; await nothing.
+
+        Called by the pool's entry, which has another connection if the program detached this one.
+        """
+        if adapted.session.ends is self and self.is_left_open():
+            self._counters.tidy("left open by the program, and the connection closed")
+            driver.drop(self._connection)
+
+    # ours
 
     def end_soon(self, *, commit: bool) -> bool:
         """Send a deferred end, if that is safe; tell whether it was sent."""
@@ -88,6 +225,10 @@ class TransactionEnds:
         if transaction is None:
             return
         owned = pipeline is not None and pipeline.owns(transaction)
+        if owned and self.status.status != driver.IN_TRANSACTION:
+            if not self._transactions.in_transaction():
+                self._note_ended(transaction)
+                return
         try:
             if pipeline is None:
                 await driver.end(self._connection, transaction, commit=commit)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
+from contextlib import suppress
 from time import monotonic
 from typing import Any
 
@@ -127,8 +128,7 @@ class Transactions:
         if pipeline is not None and not pipeline.begin_fits_executemany:
             await self.begin_awaited()
             return
-        waiting = self.begin()
-        if waiting is not None:
+        if (waiting := self.begin()) is not None:
             await waiting
         if pipeline is not None and pipeline.begin_under_way:
             pipeline.expect_executemany()
@@ -169,6 +169,7 @@ class Transactions:
         try:
             await transaction.start()
         except BaseException as error:
+            self._unit.begin_failed = True
             # else asyncpg would treat it as open, and every later one as a savepoint in it
             driver.forget_transaction(self._connection, transaction)
             if interrupts(error):
@@ -249,12 +250,14 @@ class Transactions:
             self.pipeline.forget_transaction()
         self._unit.transaction = None
 
-    def first_interrupted(self) -> None:
-        """Note that the transaction is in doubt; a cancelled task does not wait to find out."""
-        pipeline = self.pipeline
-        if pipeline is not None and pipeline.begin_under_way:
-            if not self._forget_unsent():
-                self.doubt(self._unit.transaction, ended=False)
+    def interrupted(self) -> None:
+        """Note that the transaction is in doubt: the first statement, or perhaps a COMMIT."""
+        unit, pipeline = self._unit, self.pipeline
+        unit.side_effect_free = False
+        if pipeline is not None and pipeline.begin_under_way and self._forget_unsent():
+            return
+        if unit.transaction is not None:
+            self.doubt(unit.transaction, ended=False)
 
     # doubt
 
@@ -275,13 +278,14 @@ class Transactions:
             if pipeline is not None:
                 begun = await pipeline.synchronize()
             else:
-                await connection.fetchrow(";")  # public API; without a pipeline no Sync is missing
+                with suppress(driver_errors.PostgresError):  # an error tells the status, too
+                    await connection.fetchrow(";")  # public; without a pipeline no Sync is missing
                 begun = connection.is_in_transaction()
             if begun and not unit.end_in_doubt:
                 unit.transaction = transaction
             else:
-                driver.forget_transaction(connection, transaction)
-                if begun:
+                await driver.forget_ended(connection, transaction)
+                if begun and connection.is_in_transaction():
                     await connection.execute("ROLLBACK")
             unit.in_doubt = None  # not earlier: the server is asked again until it has answered
         except Exception:

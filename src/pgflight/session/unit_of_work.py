@@ -21,6 +21,8 @@ class UnitOfWork:
         "operations",
         "schema_changed",
         "driver_exposed",
+        "ended_by_program",
+        "begin_failed",
         "in_doubt",
         "end_in_doubt",
     )
@@ -36,6 +38,10 @@ class UnitOfWork:
     """Whether it has changed the schema; other sessions do not see that before it ends."""
     driver_exposed: bool
     """Whether the program has been given asyncpg's connection, whose use the session cannot see."""
+    ended_by_program: bool
+    """Whether the program has ended its transaction unseen, by text or by asyncpg's connection."""
+    begin_failed: bool
+    """Whether an awaited BEGIN failed, perhaps because the program had begun a transaction."""
     in_doubt: Any
     """asyncpg's Transaction whose first statement or end was interrupted."""
     end_in_doubt: bool
@@ -61,6 +67,7 @@ class UnitOfWork:
         self.side_effect_free = self.commit_cannot_fail = False
         self.operations = 0
         self.schema_changed = self.driver_exposed = False
+        self.ended_by_program = self.begin_failed = False
 
     def doubt(self, transaction: Any, *, ended: bool) -> None:
         """Note that ``transaction`` may or may not be open; ``ended`` if it should not be."""

@@ -5,6 +5,11 @@ from __future__ import annotations
 import re
 
 _DDL_TAGS = frozenset({"ALTER", "DROP"})
+# where no transaction is open PostgreSQL warns of these or refuses them, as it does without us ...
+_ENDS = r"COMMIT|END|ABORT|ROLLBACK|RELEASE|PREPARE\s+TRANSACTION"
+# ... and in one it refuses these, whatever their options
+_NEVER_IN_BLOCK = r"VACUUM|DISCARD\s+ALL|ALTER\s+SYSTEM|(?:CREATE|DROP)\s+(?:DATABASE|TABLESPACE)"
+_ALONE = re.compile(rf"[\s;]*(?:{_ENDS}|{_NEVER_IN_BLOCK})\b", re.IGNORECASE)
 _REPLACING = re.compile(r"\bor\s+replace\b", re.IGNORECASE)
 
 
@@ -17,6 +22,15 @@ def is_ddl(status: str | None, operation: str) -> bool:
         return False
     kind = status.split(" ", 1)[0]
     return kind in _DDL_TAGS or (kind == "CREATE" and _REPLACING.search(operation) is not None)
+
+
+def runs_alone(operation: str) -> bool:
+    """Tell whether BEGIN in front of a command helps nothing, or makes the server refuse it.
+
+    Only a saving, for a program that has ended its transaction by text: a command that is not
+    listed here gets its BEGIN, and is executed again without it if the server refuses it in one.
+    """
+    return _ALONE.match(operation) is not None
 
 
 def drops_statements(status: str | None) -> bool:
