@@ -65,7 +65,7 @@ NOT_IN_A_BLOCK = (
 )
 
 
-@pytest.mark.parametrize("sql", NOT_IN_A_BLOCK)
+@pytest.mark.parametrize("sql", NOT_IN_A_BLOCK, ids=lambda sql: sql.split()[0])
 @pytest.mark.parametrize("ending", ["COMMIT", "ROLLBACK"])
 def test_what_cannot_run_in_a_transaction_runs_after_a_textual_end(
     dialect: Dialect, sql: str, ending: str
