@@ -66,6 +66,11 @@ def plan_for(context: Any, number: int) -> ArrayInsert | str | None:
     fewest = _fewest(context, returned)
     if number < fewest:
         return _TOO_FEW[fewest]
+    # asyncpg shows query loggers executemany(), and no statement that it has prepared before
+    kinds = driver.CALLS if returned else driver.CALLS | driver.LOGGED
+    watcher = session.watch.by(kinds)
+    if watcher is not None:
+        return f"asyncpg is watched: {watcher}"
     version: Any = getattr(context.dialect, "server_version_info", None) or (0,)
     if version < _UNNEST_TOGETHER:
         return "a server before PostgreSQL 10"

@@ -33,6 +33,8 @@ _CONFIRM = (
 )
 """Fails if a transaction of the level cannot begin, or gets a level that was not requested."""
 
+_IN_ONE = "the first connection's questions in one"
+
 
 class Answers(NamedTuple):
     """One server's answer to :data:`QUESTION`."""
@@ -151,6 +153,9 @@ def _ask(connection: Any) -> tuple[Any, Answers] | None:
         not isinstance(adapted, AsyncAdapt_asyncpg_connection)
         or adapted.session.unit.transaction is not None
         or adapted._connection.is_in_transaction()
+        or adapted.session.watch.steps_aside(
+            "the first connection's questions in one", driver.CALLS
+        )
     ):
         return None
     log(connection, QUESTION, "[raw sql] ()")

@@ -36,7 +36,9 @@ from .execution import counter as counter
 from .execution import executemany as executemany
 from .execution import executor as executor
 from .execution import fetch as fetch
+from .execution import name_of as name_of
 from .execution import operations as operations
+from .execution import parameters_of as parameters_of
 from .execution import receive_in_bulk as receive_in_bulk
 from .execution import settle as settle
 from .known_types import UUID_CLASSES as UUID_CLASSES
@@ -55,3 +57,10 @@ from .sockets import check_socket_options as check_socket_options
 from .sockets import drop as drop
 from .sockets import pending_input as pending_input
 from .sockets import ping as ping
+from .watching import CALLS as CALLS
+from .watching import COPIES as COPIES
+from .watching import LOGGED as LOGGED
+from .watching import Watch as Watch
+from .watching import calls_are_watched as calls_are_watched
+from .watching import open_watch as open_watch
+from .watching import watchers as watchers

@@ -16,6 +16,7 @@ import asyncpg
 from .capability import can_copy, is_private
 from .contracts import Connection, Operation, Statement
 from .error_texts import says_protocol_is_busy
+from .watching import COPIES, Watch
 
 _NO_TIMEOUT = 1e9
 """Seconds: without a value asyncpg would apply ``command_timeout``, which the caller handles."""
@@ -39,7 +40,8 @@ class CopyTarget(NamedTuple):
 def copies_privately(connection: Connection) -> bool:
     """Tell whether asyncpg's protocol accepts the statement and the types directly."""
     protocol = getattr(connection, "_protocol", None) if can_copy() else None
-    return hasattr(protocol, "copy_in")  # false for a closed connection and for another driver's
+    # none on a closed connection, and on another driver's
+    return hasattr(protocol, "copy_in") and Watch(connection).by(COPIES) is None
 
 
 async def has_binary_form(connection: Connection, target: CopyTarget) -> bool:

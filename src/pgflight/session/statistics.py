@@ -55,6 +55,9 @@ class Statistics(NamedTuple):
     array_dml: int = 0
     """ON CONFLICT DO UPDATEs without RETURNING, UPDATEs and DELETEs of many rows that were sent as
     arrays, if the option ``array_dml`` is on."""
+    watched: Mapping[str, int] = MappingProxyType({})
+    """What was sent as the built-in dialect sends it, because somebody watches asyncpg (a tracer, a
+    query logger): by what steps aside and who watches."""
 
 
 NOTHING = Statistics(0, 0, 0, 0, 0)
@@ -90,13 +93,16 @@ class Counters:
         "array_inserts",
         "array_dml",
         "array_fallbacks",
+        "watch",
         "_counter",
         "_retired",
         "__weakref__",
     )
 
-    def __init__(self, connection: Any) -> None:
+    def __init__(self, connection: Any, watch: driver.Watch | None = None) -> None:
         self._retired: deque[Statistics] | None = None
+        self.watch = watch or driver.Watch(connection)
+        """Who watches asyncpg's calls on it, and what that has cost."""
         self._counter = driver.counter(connection)
         self.units = 0
         """Transactions that reached the server, and statements in autocommit."""
@@ -133,6 +139,7 @@ class Counters:
             array_inserts=self.array_inserts,
             array_fallbacks=dict(self.array_fallbacks),
             array_dml=self.array_dml,
+            watched=dict(self.watch.counts),
         )
 
     def went_through(self, *, opted: bool = False) -> None:

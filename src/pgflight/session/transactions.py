@@ -65,9 +65,13 @@ class Transactions:
         self.pipeline = None
         self.last_used = monotonic()
 
-    def save_waits(self, wanted: str, sender: driver.Sender | None) -> None:
+    def save_waits(
+        self, wanted: str, sender: driver.Sender | None, watch: driver.Watch | None = None
+    ) -> None:
         """Save the waits that ``wanted`` names, if this asyncpg connection allows it."""
-        pipeline = None if wanted == "off" else driver.open_pipeline(self._connection, sender)
+        pipeline = None
+        if wanted != "off":
+            pipeline = driver.open_pipeline(self._connection, sender, watch)
         self.pipeline = pipeline
         self.saves = "off" if pipeline is None else wanted
         self._statements.in_transaction = None if pipeline is None else pipeline.in_transaction

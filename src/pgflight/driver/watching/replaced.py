@@ -1,0 +1,79 @@
+"""Telling whether an attribute of one of asyncpg's classes is still asyncpg's own, and whose it is.
+
+Looked at is what the class stores, not what it returns: wrappers made by wrapt return, and compare
+equal to, what they wrap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from types import BuiltinFunctionType, FunctionType, MethodDescriptorType, WrapperDescriptorType
+from typing import Any
+
+_BUILTIN = (BuiltinFunctionType, MethodDescriptorType, WrapperDescriptorType)
+_CYTHON = "cython_function_or_method"
+
+WRAPPER = "_self_wrapper"
+"""Where wrapt's objects have the function that they call."""
+
+_codes: dict[FunctionType, Any] = {}
+"""The code of each of asyncpg's functions when it was first seen: some tools replace just that."""
+
+
+def stored(cls: type, name: str) -> Any:
+    """Return what ``cls`` stores under ``name``, None if nothing."""
+    for each in cls.__mro__:
+        found = each.__dict__.get(name)
+        if found is not None:
+            return found
+    return None
+
+
+def replaced(cls: type, names: Iterable[str]) -> dict[str, str]:
+    """Return those of the methods ``names`` that are not asyncpg's own, and who made each."""
+    found = {name: stored(cls, name) for name in names}
+    return {
+        name: maker(value)
+        for name, value in found.items()
+        if value is not None and not _is_own(value)
+    }
+
+
+def _is_own(value: Any) -> bool:
+    kind = type(value)
+    if kind is FunctionType:
+        module, inner = value.__globals__.get("__name__"), value.__dict__.get("__wrapped__")
+        # asyncpg wraps some of its methods itself, and makes a context manager of one
+        by_asyncpg = _is_asyncpg(module) or (module == "contextlib" and inner is not None)
+        return (
+            by_asyncpg
+            and value.__code__ is _codes.setdefault(value, value.__code__)
+            and (inner is None or _is_own(inner))
+        )
+    if kind in _BUILTIN:
+        return True
+    return kind.__name__ == _CYTHON and _is_asyncpg(getattr(value, "__module__", None))
+
+
+def _is_asyncpg(module: Any) -> bool:
+    return isinstance(module, str) and module.partition(".")[0] == "asyncpg"
+
+
+def maker(value: Any) -> str:
+    """Return the name of the module, or of the class, that ``value`` comes from."""
+    try:
+        wrapper = getattr(value, WRAPPER, value)
+        function = getattr(wrapper, "__func__", wrapper)
+        if type(function) is FunctionType:
+            module: Any = function.__globals__.get("__name__")
+            if not _is_asyncpg(module):  # else a method whose code alone was replaced
+                return str(module)
+            return "a replaced __code__"
+    except Exception:
+        pass  # wrappers of wrappers may raise anything
+    return name_of(value if issubclass(type(value), type) else type(value))
+
+
+def name_of(cls: Any) -> str:
+    """Return the full name of a class."""
+    return f"{cls.__module__}.{cls.__qualname__}"
