@@ -66,9 +66,7 @@ def plan_for(context: Any, number: int) -> ArrayInsert | str | None:
     fewest = _fewest(context, returned)
     if number < fewest:
         return _TOO_FEW[fewest]
-    # asyncpg shows query loggers executemany(), and no statement that it has prepared before
-    kinds = driver.CALLS if returned else driver.CALLS | driver.LOGGED
-    watcher = session.watch.by(kinds)
+    watcher = session.watch.by()
     if watcher is not None:
         return f"asyncpg is watched: {watcher}"
     version: Any = getattr(context.dialect, "server_version_info", None) or (0,)

@@ -145,17 +145,15 @@ def _ask(connection: Any) -> tuple[Any, Answers] | None:
     """Return the DBAPI connection and its server's answers, ``None`` to ask one by one.
 
     That is done for a connection that is not ours, for one on which a listener has begun a
-    transaction (a failure would abort it), and for a server that cannot answer: SQLAlchemy then
-    asks it again, so that an error is reported as usual.
+    transaction (a failure would abort it), where somebody watches asyncpg, and for a server that
+    cannot answer: SQLAlchemy then asks it again, so that an error is reported as usual.
     """
     adapted = connection.connection.dbapi_connection
     if (
         not isinstance(adapted, AsyncAdapt_asyncpg_connection)
         or adapted.session.unit.transaction is not None
         or adapted._connection.is_in_transaction()
-        or adapted.session.watch.steps_aside(
-            "the first connection's questions in one", driver.CALLS
-        )
+        or adapted.session.watch.steps_aside("the first connection's questions in one")
     ):
         return None
     log(connection, QUESTION, "[raw sql] ()")

@@ -44,6 +44,7 @@ from .execution import settle as settle
 from .known_types import UUID_CLASSES as UUID_CLASSES
 from .known_types import register_array_types as register_array_types
 from .known_types import set_codec as set_codec
+from .pipeline import BEGIN_EARLY as BEGIN_EARLY
 from .pipeline import Pipeline as Pipeline
 from .pipeline import forget_transaction as forget_transaction
 from .pipeline import open_pipeline as open_pipeline
@@ -61,6 +62,5 @@ from .watching import CALLS as CALLS
 from .watching import COPIES as COPIES
 from .watching import LOGGED as LOGGED
 from .watching import Watch as Watch
-from .watching import calls_are_watched as calls_are_watched
 from .watching import open_watch as open_watch
 from .watching import watchers as watchers

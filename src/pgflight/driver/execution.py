@@ -36,7 +36,12 @@ def _executor_private(statement: Statement, watch: Watch | None = None) -> Execu
     watch = watch or Watch(connection)
     if type(statement) is not _STATEMENT or watch.other is not None:
         # a tracer's own, or one of a connection that a tracer has put in the place of asyncpg's
-        return _executor_public(statement)
+
+        def execute_watched(args: Sequence[Any]) -> Awaitable[Any]:
+            watch.steps_aside(_DIRECTLY, CALLS)
+            return _fetch_public(statement, args)
+
+        return execute_watched
     protocol: ProtocolOfAsyncpg = connection._protocol
     bind_execute = protocol.bind_execute
     state = statement._state

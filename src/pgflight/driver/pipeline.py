@@ -13,7 +13,7 @@ from asyncpg import exceptions as driver_errors
 from asyncpg import transaction as transactions
 
 from .._contracts import Receiver
-from .capability import is_private, pipelines
+from .capability import can_pipeline, is_private, pipelines
 from .contracts import Connection, Transaction
 from .deferred_ends import DeferredEnds, TransactionState
 from .execution import receiver_of
@@ -21,6 +21,9 @@ from .sender import Sender, message
 from .watching import CLASSES, PROTOCOL, TRANSACTION, VALID, State, Watch
 
 _TRANSACTION = CLASSES["Transaction"]
+
+BEGIN_EARLY = "BEGIN with the first statement"
+"""What :class:`Watch` calls the shortcut of this module."""
 _PORTAL_CLOSED = b"3\0\0\0\x04Z\0\0\0\x05"  # and the status of the transaction
 
 
@@ -67,7 +70,7 @@ class Pipeline(DeferredEnds):
                     or "query" in watch.attributes
                     or transactions.Transaction is not _TRANSACTION
                 )
-                and watch.steps_aside("BEGIN with the first statement")
+                and watch.steps_aside(BEGIN_EARLY)
             )
         ):
             return None
@@ -184,9 +187,10 @@ def open_pipeline(
     connection: Connection, sender: Sender | None, watch: Watch | None = None
 ) -> Pipeline | None:
     """Return a new pipeline for asyncpg's connection, None if it is not possible."""
-    if sender is None or not pipelines(connection):
-        return None
     watch = watch or Watch(connection)
     if watch.other is not None:
+        watch.no_pipeline = can_pipeline()
+        return None
+    if sender is None or not pipelines(connection):
         return None
     return Pipeline(connection, sender, receiver_of(connection), watch)

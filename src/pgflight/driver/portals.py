@@ -17,12 +17,11 @@ _EARLY_ROWS = "a stream's first rows with its first message"
 class PublicPortal:
     """A portal through asyncpg's own cursor."""
 
-    __slots__ = ("_cursor", "_exhausted", "trips")
+    __slots__ = ("_cursor", "_exhausted", "is_watched", "trips")
 
-    is_watched = True
-    """Whether to ask for as many rows at a time as the built-in dialect does."""
-
-    def __init__(self, cursor: Cursor) -> None:
+    def __init__(self, cursor: Cursor, is_watched: bool) -> None:
+        self.is_watched = is_watched
+        """Whether to ask for as many rows at a time as the built-in dialect does."""
         self._cursor = cursor
         self._exhausted = False
         self.trips = 1
@@ -91,9 +90,9 @@ async def open_portal(
     Raises NoActiveSQLTransactionError, before anything is sent, if this asyncpg needs to know of
     the transaction and does not.
     """
-    own = type(statement) is CLASSES["PreparedStatement"]
-    if is_private() and own and not watch.steps_aside(_EARLY_ROWS, CALLS):
+    watched = watch.steps_aside(_EARLY_ROWS, CALLS)
+    if is_private() and type(statement) is CLASSES["PreparedStatement"] and not watched:
         portal = PrivatePortal(statement)
         await portal.open(args, number)
         return portal
-    return PublicPortal(await statement.cursor(*args))
+    return PublicPortal(await statement.cursor(*args), watched)

@@ -22,7 +22,7 @@ def watch_of(connection: Any) -> driver.Watch | None:
         watch: driver.Watch = connection.dbapi_connection.session.watch
     except AttributeError:  # not a connection of ours
         return None
-    return None if watch.by(driver.CALLS) is None else watch
+    return None if watch.by() is None else watch
 
 
 def written_out(make: Callable[..., Any], watch: driver.Watch) -> Callable[..., Any]:
@@ -46,5 +46,5 @@ def are_written_out(lists: Any, parameters: Any) -> bool:
     for each in lists:
         given = parameters.get(each.name)
         if each.limit and hasattr(given, "__len__") and len(given) >= each.limit:
-            watch.steps_aside(_STEPS_ASIDE, driver.CALLS)
+            watch.steps_aside(_STEPS_ASIDE)
     return True

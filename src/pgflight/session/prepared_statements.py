@@ -238,7 +238,7 @@ class PreparedStatements:
         """Have the server prepare a statement and close those that are no longer needed."""
         connection = self._connection
         driver.take_dropped(connection, self._dropped, self._watch)
-        if "[]" in operation and (self._watch is None or self._watch.by(driver.CALLS) is None):
+        if "[]" in operation and (self._watch is None or self._watch.by() is None):
             driver.register_array_types(connection)
         if self._dropped and self._sender is not None:
             with driver.Closing(connection, self._sender, self._dropped):

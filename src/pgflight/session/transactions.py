@@ -65,13 +65,10 @@ class Transactions:
         self.pipeline = None
         self.last_used = monotonic()
 
-    def save_waits(
-        self, wanted: str, sender: driver.Sender | None, watch: driver.Watch | None = None
-    ) -> None:
+    def save_waits(self, wanted: str, sender: driver.Sender | None, watch: driver.Watch) -> None:
         """Save the waits that ``wanted`` names, if this asyncpg connection allows it."""
-        pipeline = None
-        if wanted != "off":
-            pipeline = driver.open_pipeline(self._connection, sender, watch)
+        saved = wanted != "off"
+        pipeline = driver.open_pipeline(self._connection, sender, watch) if saved else None
         self.pipeline = pipeline
         self.saves = "off" if pipeline is None else wanted
         self._statements.in_transaction = None if pipeline is None else pipeline.in_transaction
@@ -164,6 +161,8 @@ class Transactions:
         """Send BEGIN and wait for its answer."""
         if self.autocommit:
             return
+        if self._counters.watch.no_pipeline:
+            self._counters.watch.steps_aside(driver.BEGIN_EARLY)
         wanted = self.characteristics
         transaction = self._connection.transaction(
             isolation=wanted.isolation_level,

@@ -4,7 +4,8 @@
 
 TRACER is a name in TRACERS; DRIVER ``asyncpg`` (the built-in dialect) or ``pgflight``; WHEN says
 when the tracer is switched on: ``before`` the engine is made, ``after`` it has connections, or
-``removed``: on, and off again before the units.  ``PGFLIGHT_TRACED_URL`` is the rest of the URL.
+``removed``: on, and off again before the units.  ``PGFLIGHT_TRACED_URL`` is the rest of the URL,
+``PGFLIGHT_TRACED_OPTIONS`` what follows it for our dialect.
 A process of its own, because some tracers cannot be removed.
 """
 
@@ -41,7 +42,7 @@ class Opentelemetry:
 
         names: dict[int, str] = {}
 
-        class Exporter(SpanExporter):
+        class Exporter(SpanExporter):  # type: ignore[misc]
             def export(self, ended: Any) -> Any:
                 for span in ended:
                     parent = None if span.parent is None else names.get(span.parent.span_id, "?")
@@ -61,7 +62,9 @@ class Opentelemetry:
 
     def on(self, engine: Any = None) -> None:
         """Switch the tracer on."""
-        self._instrumentor.instrument(**({} if engine is None else {"engine": engine}))
+        # it declares SQLAlchemy 2.1 unknown, and works with it
+        options = {} if engine is None else {"engine": engine}
+        self._instrumentor.instrument(skip_dep_check=True, **options)
 
     def off(self) -> None:
         """Switch the tracer off."""
@@ -103,7 +106,7 @@ class Sentry:
 
         spans = self._spans
 
-        class Kept(Transport):
+        class Kept(Transport):  # type: ignore[misc]
             def capture_envelope(self, envelope: Any) -> None:
                 for item in envelope.items:
                     if item.headers.get("type") == "transaction":
@@ -111,8 +114,12 @@ class Sentry:
                         names = {sent["contexts"]["trace"]["span_id"]: sent["transaction"]}
                         names |= {s["span_id"]: s["description"] for s in sent["spans"]}
                         spans.extend(
-                            [s["op"], shown(s["description"]), s.get("status"), shown(
-                                names.get(s["parent_span_id"]))]
+                            [
+                                s["op"],
+                                shown(s["description"]),
+                                s.get("status"),
+                                shown(names.get(s["parent_span_id"])),
+                            ]
                             for s in sent["spans"]
                         )
 
@@ -147,7 +154,7 @@ class Ddtrace:
         os.environ["DD_REMOTE_CONFIGURATION_ENABLED"] = "false"
         from ddtrace.trace import TraceFilter, tracer
 
-        class Kept(TraceFilter):
+        class Kept(TraceFilter):  # type: ignore[misc]
             def process_trace(self, trace: Any) -> None:
                 names = {span.span_id: span.name for span in trace}
                 spans.extend(
@@ -259,12 +266,14 @@ TRACERS: dict[str, Callable[[Spans], Any]] = {
 async def observed(tracer: Any, spans: Spans, driver: str, when: str) -> dict[str, Any]:
     """Return the spans of each unit, and what our engine says."""
     # imported here, because a tracer may be there before it
-    import pgflight
     import sqlalchemy.ext.asyncio as sa_asyncio
 
+    import pgflight
     from tests.tracing import units
 
     url = f"postgresql+{driver}://{os.environ['PGFLIGHT_TRACED_URL']}"
+    if driver == "pgflight":
+        url += os.environ.get("PGFLIGHT_TRACED_OPTIONS", "")
     engine = sa_asyncio.create_async_engine(url, pool_pre_ping=True)
     await units.prepare(engine)
     await units.read(engine)

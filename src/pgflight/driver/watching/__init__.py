@@ -17,6 +17,5 @@ from .watch import STATEMENT as STATEMENT
 from .watch import TRANSACTION as TRANSACTION
 from .watch import State as State
 from .watch import Watch as Watch
-from .watch import calls_are_watched as calls_are_watched
 from .watch import open_watch as open_watch
 from .watch import watchers as watchers

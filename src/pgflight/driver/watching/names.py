@@ -80,6 +80,13 @@ PLACES = (
 )
 """Where asyncpg finds its classes when it makes an object: modules, and names in them."""
 
+MAKERS = (
+    (asyncpg, "connect"),
+    (asyncpg.connection, "Connection"),
+    (asyncpg.protocol, "Protocol"),
+)
+"""What makes connections and their parts: we call these, too, and look at what they make."""
+
 
 def _class_at(path: str) -> Any:
     """Return the class at a path of names below asyncpg, or the one under its wrapper."""

@@ -35,11 +35,12 @@ def replaced(cls: type, names: Iterable[str]) -> dict[str, str]:
     return {
         name: maker(value)
         for name, value in found.items()
-        if value is not None and not _is_own(value)
+        if value is not None and not is_own(value)
     }
 
 
-def _is_own(value: Any) -> bool:
+def is_own(value: Any) -> bool:
+    """Tell whether a function or a class is asyncpg's own, unchanged."""
     kind = type(value)
     if kind is FunctionType:
         module, inner = value.__globals__.get("__name__"), value.__dict__.get("__wrapped__")
@@ -48,10 +49,12 @@ def _is_own(value: Any) -> bool:
         return (
             by_asyncpg
             and value.__code__ is _codes.setdefault(value, value.__code__)
-            and (inner is None or _is_own(inner))
+            and (inner is None or is_own(inner))
         )
     if kind in _BUILTIN:
         return True
+    if issubclass(kind, type):
+        return _is_asyncpg(value.__module__)
     return kind.__name__ == _CYTHON and _is_asyncpg(getattr(value, "__module__", None))
 
 

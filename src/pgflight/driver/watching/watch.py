@@ -17,12 +17,13 @@ from asyncpg import transaction as transactions
 from . import marks, names
 from .marks import QUIET, VALID, compared, marked, renew
 from .names import CLASSES
-from .replaced import maker, name_of, replaced
+from .replaced import is_own, maker, name_of, replaced
 
 CALLS = 1
 """A method that the built-in dialect calls is replaced: it is called, with the same text."""
 LOGGED = 2
-"""A query logger is set: asyncpg shows it BEGIN, the end, pings and executemany()."""
+"""A query logger is set: asyncpg shows it BEGIN, ends, pings, executemany(), and what it asks about
+types that it does not know, such as arrays; not the execution of a prepared statement."""
 COPIES = 4
 """A method of COPY is replaced."""
 
@@ -145,31 +146,41 @@ def _makers(found: Mapping[str, str]) -> str:
     return ", ".join(dict.fromkeys(found.values()))
 
 
-def calls_are_watched() -> str | None:
-    """Return who watches asyncpg's classes in this process, None if nobody does."""
-    if not _marks_are_valid():
-        look_at_classes()
-    found = {f"{c.cls.__name__}.{n}": by for c in _classes for n, by in c.found[CALLS].items()}
-    return _makers({**found, **_places()}) or None
-
-
 def watchers() -> dict[str, str]:
-    """Return each method or class of asyncpg that is replaced in this process, and by whom."""
-    if not _marks_are_valid():
-        look_at_classes()
+    """Return what is replaced of asyncpg's in this process, by name, and who made each.
+
+    Also what changes only connections that are made from now on.
+    """
+    look_at_classes()
     found = {
         f"asyncpg.{each.cls.__name__}.{name}": by
         for each in _classes
         for kind in each.found.values()
         for name, by in kind.items()
     }
-    return {**found, **{f"asyncpg.{name}": by for name, by in _places().items()}}
+    elsewhere = {
+        f"{module.__name__}.{name}": getattr(module, name) for module, name in names.MAKERS
+    }
+    return {
+        **found,
+        **{f"asyncpg.{name}": by for name, by in _places().items()},
+        **{name: maker(value) for name, value in elsewhere.items() if not is_own(value)},
+    }
 
 
 class Watch:
     """Who watches one connection, and what it has cost."""
 
-    __slots__ = ("attributes", "counts", "mark", "odd", "other", "_class", "_connection")
+    __slots__ = (
+        "attributes",
+        "counts",
+        "mark",
+        "no_pipeline",
+        "odd",
+        "other",
+        "_class",
+        "_connection",
+    )
 
     def __init__(self, connection: Any) -> None:
         self.counts: dict[str, int] = {}
@@ -181,6 +192,8 @@ class Watch:
         """What stands in for asyncpg's connection or its protocol, if anything does."""
         self.mark: Any = self._class.mark if isinstance(self._class, _Derived) else _CONNECTION
         """The mark of the connection's class."""
+        self.no_pipeline = False
+        """Whether the session has no pipeline because of that."""
         self.attributes = _attributes(protocol)
         """What was assigned to the protocol object itself, by asyncpg and by others."""
         own = None if self._class is _connection else getattr(connection, "__dict__", None)
