@@ -110,7 +110,8 @@ class HeldCursor:
         if self._exhausted:
             return []
         entry = await self._statement(number)
-        records, _ = await driver.fetch(entry.statement, ())
+        watch = self._adapted.session.watch
+        records, _ = await driver.fetch(entry.statement, (), watch)
         if len(records) < number:
             self._exhausted = True
             self._entry = None
@@ -154,7 +155,7 @@ async def open_portal(
         if held is not None:
             return held
     entry = await session.prepared(operation)
-    records, status = await driver.fetch(entry.statement, parameters)
+    records, status = await driver.fetch(entry.statement, parameters, session.watch)
     session.note_command(status, operation)
     return BufferedRows(records, entry.description)
 
@@ -171,7 +172,7 @@ async def _declare(
         entry = await session.statements.prepare_once(
             f'DECLARE "{name}" NO SCROLL CURSOR WITH HOLD FOR {operation}'
         )
-        await driver.fetch(entry.statement, parameters)
+        await driver.fetch(entry.statement, parameters, session.watch)
     except (driver_errors.FeatureNotSupportedError, driver_errors.PostgresSyntaxError) as error:
         session.held_cursors.discard(name)
         if getattr(error, "context", None) is not None:

@@ -153,7 +153,7 @@ def _ask(connection: Any) -> tuple[Any, Answers] | None:
         not isinstance(adapted, AsyncAdapt_asyncpg_connection)
         or adapted.session.unit.transaction is not None
         or adapted._connection.is_in_transaction()
-        or adapted.session.watch.steps_aside("the first connection's questions in one")
+        or adapted.session.watch.steps_aside(_IN_ONE)
     ):
         return None
     log(connection, QUESTION, "[raw sql] ()")
@@ -168,7 +168,7 @@ async def _answers_of(adapted: AsyncAdapt_asyncpg_connection) -> Answers | None:
     connection = adapted._connection
     # unnamed: nothing to close afterwards, and no name that a pooler could mix up
     statement = await adapted.session.statements.prepare_unnamed(QUESTION)
-    records, _ = await driver.fetch(statement, ())
+    records, _ = await driver.fetch(statement, (), adapted.session.watch)
     version, schema, isolation, conforming = records[0]
     if not (isinstance(version, str) and isinstance(conforming, str)):
         return None

@@ -231,7 +231,7 @@ class Watch:
         if kinds & LOGGED:
             for logger in self._loggers():
                 called = getattr(logger, "cb", logger)
-                found[str(called)] = f"query logger {maker(called)}"
+                found[f"logger {id(called)}"] = f"query logger {maker(called)}"
         return _makers(found) or None
 
     def _loggers(self) -> Any:
