@@ -7,7 +7,13 @@ equal to, what they wrap.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from types import BuiltinFunctionType, FunctionType, MethodDescriptorType, WrapperDescriptorType
+from types import (
+    BuiltinFunctionType,
+    FunctionType,
+    MethodDescriptorType,
+    MethodType,
+    WrapperDescriptorType,
+)
 from typing import Any
 
 _BUILTIN = (BuiltinFunctionType, MethodDescriptorType, WrapperDescriptorType)
@@ -63,15 +69,15 @@ def _is_asyncpg(module: Any) -> bool:
 
 
 def maker(value: Any) -> str:
-    """Return the name of the module, or of the class, that ``value`` comes from."""
+    """Return the name of the module, or of the class, that a replacement comes from."""
     try:
-        wrapper = getattr(value, WRAPPER, value)
-        function = getattr(wrapper, "__func__", wrapper)
+        made = value if type(value) is FunctionType else getattr(value, WRAPPER, value)
+        function = made.__func__ if type(made) is MethodType else made
         if type(function) is FunctionType:
-            module: Any = function.__globals__.get("__name__")
-            if not _is_asyncpg(module):  # else a method whose code alone was replaced
-                return str(module)
-            return "a replaced __code__"
+            module = function.__globals__.get("__name__")
+            if _is_asyncpg(module):
+                return "a replaced __code__"
+            return str(module) if module else "a function of no module"
     except Exception:
         pass  # wrappers of wrappers may raise anything
     return name_of(value if issubclass(type(value), type) else type(value))
