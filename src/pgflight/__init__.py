@@ -62,12 +62,24 @@ __all__ = [
 def implementation() -> Implementation:
     """Return which form of the hot paths this process uses, ``compiled`` or ``python``, and why.
 
-    Raises ImportError when ``PGFLIGHT_IMPL=compiled`` cannot be served, ValueError when
-    ``PGFLIGHT_IMPL`` has a value that does not exist.
+    The reason also names who watches asyncpg in this process, such as a tracer: what they watch is
+    called as the built-in dialect calls it, and :func:`stats` counts what steps aside.  Raises
+    ImportError when ``PGFLIGHT_IMPL=compiled`` cannot be served, ValueError when ``PGFLIGHT_IMPL``
+    has a value that does not exist.
     """
     from . import _impl
 
-    return _impl.implementation()
+    found = _impl.implementation()
+    try:
+        from . import driver
+    except (ImportError, ValueError):  # the first connection says what is wrong
+        return found
+    makers = ", ".join(dict.fromkeys(driver.watchers().values()))
+    return (
+        found._replace(reason=f"{found.reason}; asyncpg is watched by {makers}")
+        if makers
+        else found
+    )
 
 
 def stats(engine: Engine | AsyncEngine) -> Statistics:

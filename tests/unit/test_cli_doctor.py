@@ -36,7 +36,7 @@ def test_sound_environment(path: list[str]) -> None:
     assert (
         "ok    dialect: postgresql+pgflight is served by pgflight.dialect.PGDialect_asyncpg" in said
     )
-    assert said.endswith("all 9 good")
+    assert said.endswith("all 10 good")
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_missing_private_name_is_not_wrong(path: list[str]) -> None:
         "without Engine._has_events: no arrays for many rows; rows are sent as SQLAlchemy sends"
         " them"
     ]
-    assert said.endswith("all 10 good")
+    assert said.endswith("all 11 good")
 
 
 def test_source_tree_without_entry_points(path: list[str]) -> None:
@@ -99,7 +99,7 @@ def test_server_that_is_not_there(server: Server, capsys: pytest.CaptureFixture[
     said = capsys.readouterr().out
     assert "WRONG connect: " in said
     assert "encryption" not in said
-    assert said.rstrip().endswith("1 of 10 wrong")
+    assert said.rstrip().endswith("1 of 11 wrong")
 
 
 def test_wrong_password(server: Server, capsys: pytest.CaptureFixture[str]) -> None:

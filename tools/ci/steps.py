@@ -24,7 +24,7 @@ UNIT, DIFFERENTIAL, PARITY, ADVERSITY = (
     *("tests/parity", "tests/adversity"),
 )
 CORE = (UNIT, DIFFERENTIAL, PARITY, ADVERSITY)
-REST = ("tests/leaks", "tests/packaging", "tests/selftest", "tests/typing")
+REST = ("tests/leaks", "tests/packaging", "tests/selftest", "tests/tracing", "tests/typing")
 # Once is enough: start-up hooks in environments of their own, and TLS, which asyncpg speaks. They
 # are a tenth of the tests' time.
 SAME_EVERYWHERE = (
@@ -141,6 +141,7 @@ STEPS: tuple[Step, ...] = (
         _compliance(PASSES["default"], FIRST_MODE, cached=True),
         (),
     ),
+    _both("tracers", "spans of what people trace with", work.tracers, "env-2.1", "env-2.0"),
     _pass("opposite", UNIT, PARITY, ADVERSITY),
     _pass("oldest_compiled", UNIT, DIFFERENTIAL, PARITY),
     _pass("oldest_python", PARITY, ADVERSITY),

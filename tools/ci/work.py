@@ -101,6 +101,26 @@ def _with_server(job: Job, *command: str | Path) -> None:
     job.call(python_of(job, DEFAULT), "tools/with_server.py", "local", "--", *command)
 
 
+def tracers(job: Job) -> None:
+    """Compare the spans of real tracers, on each line of SQLAlchemy in an environment of its own.
+
+    In that nothing but the tracers is installed: they patch whatever they find.
+    """
+    for name in ("2.1", "2.0"):
+        versions = VERSIONS[name]
+        directory = job.scratch / f"env-tracing-{name}"
+        job.call(the_machine.interpreter(versions.python), "-m", "venv", directory)
+        python = directory / "bin" / "python"
+        tag = f"cp{versions.python.replace('.', '')}"
+        (wheel,) = _wheels(job).glob(f"pgflight-*-{tag}-{tag}-*.whl")
+        job.call(python, "-m", "pip", "install", "-q", "--upgrade", "pip")
+        line = versions.requirements[0]
+        job.call(python, "-m", "pip", "install", "-q", f"{wheel}[tracing]", line)
+        tests = ("-m", "pytest", "tests/tracing/packages")
+        variables = {"PGFLIGHT_TRACING_PYTHON": str(python)}
+        job.attempt(python_of(job, DEFAULT), *tests, environment=variables)
+
+
 ENVIRONMENTS = {name: _environment(name) for name in VERSIONS}
 
 

@@ -66,6 +66,9 @@ def plan_for(context: Any, number: int) -> ArrayInsert | str | None:
     fewest = _fewest(context, returned)
     if number < fewest:
         return _TOO_FEW[fewest]
+    watcher = session.watch.by()
+    if watcher is not None:
+        return f"asyncpg is watched: {watcher}"
     version: Any = getattr(context.dialect, "server_version_info", None) or (0,)
     if version < _UNNEST_TOGETHER:
         return "a server before PostgreSQL 10"

@@ -64,6 +64,7 @@ def environment_facts() -> list[Fact]:
     facts.append(environment.implementation_fact())
     facts.append(environment.driver_fact())
     facts.append(environment.pipeline_fact())
+    facts.append(environment.watchers_fact())
     facts.extend(environment.private_name_facts())
     facts.append(_dialect_fact())
     return facts

@@ -95,6 +95,27 @@ def pipeline_fact() -> Fact:
     return Fact("pipeline", True, f"{'possible' if possible else 'off'} ({reason})")
 
 
+def watchers_fact() -> Fact:
+    """Say who watches asyncpg in this process and what that costs; it is slower, not wrong."""
+    try:
+        from pgflight.driver import watchers
+
+        found = watchers()
+    except (ImportError, ValueError) as error:
+        return Fact("tracers", False, f"cannot be looked for: {error}")
+    if not found:
+        return Fact("tracers", True, "nobody watches asyncpg in this process")
+    makers = {by: [name for name in found if found[name] == by] for by in found.values()}
+    who = "; ".join(f"{by} ({', '.join(names)})" for by, names in makers.items())
+    return Fact(
+        "tracers",
+        True,
+        f"asyncpg is watched by {who}: what they watch is called as the built-in dialect calls it,"
+        " so that BEGIN, pings and the ends of transactions are waited for and INSERTs of many rows"
+        " are no arrays; pgflight.stats() counts it",
+    )
+
+
 def private_name_facts() -> list[Fact]:
     """Say which private names of SQLAlchemy are there, and what steps aside without the others."""
     what = "SQLAlchemy's private names"

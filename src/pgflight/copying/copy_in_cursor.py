@@ -18,8 +18,7 @@ from .. import driver
 from ..compat.connections import dbapi_connection
 from ..dbapi import errors
 from ..dbapi.cursor import AsyncAdapt_asyncpg_cursor
-from ..session.request import Begin, Request
-from ..session.transactions import interrupts
+from ..session.request import Begin, Request, interrupts
 from . import text_format
 from .column_types import check_types, fits
 from .feed import Feed
@@ -120,6 +119,7 @@ class AsyncAdapt_asyncpg_copy_cursor(AsyncAdapt_asyncpg_cursor):
         binary = await driver.has_binary_form(connection, target)
         encoders = [] if binary else [self._encoder(x.type) for x in described.get_attributes()]
         session.counters.trips += 1
+        session.watch.steps_aside("COPY in without asyncpg's methods", driver.COPIES)
         with driver.CopyWatch(connection) as feed.watch:
             try:
                 if binary:
@@ -171,7 +171,7 @@ class AsyncAdapt_asyncpg_copy_cursor(AsyncAdapt_asyncpg_cursor):
         # a codec's error: asyncpg refuses the same values in an INSERT before anything is sent, and
         # says which one is wrong; the transaction is aborted, so nothing could be stored anyway
         try:
-            await driver.fetch(insert, row)
+            await driver.fetch(insert, row, self._adapt_connection.session.watch)
         except driver_errors.DataError as refused:
             found = re.search(r"query argument \$(\d+)", str(refused))
             name = None if found is None else feed.plan.columns[int(found[1]) - 1].name

@@ -78,6 +78,7 @@ class AsyncAdapt_asyncpg_copy_out_cursor(AsyncAdapt_asyncpg_cursor):
         savepoint = None
         try:
             session.counters.trips += 1
+            session.watch.steps_aside("COPY out without asyncpg's methods", driver.COPIES)
             if session.unit.transaction is not None:
                 savepoint = self._connection.transaction()
                 await savepoint.start()

@@ -31,11 +31,12 @@ _DECLARABLE = re.compile(
 class Portal:
     """A protocol-level portal of a transaction; it ends with the transaction."""
 
-    __slots__ = ("_session", "_portal", "description")
+    __slots__ = ("_session", "_portal", "description", "is_watched")
 
     def __init__(self, session: Session, portal: Any, description: Description | None) -> None:
         self._session = session
         self._portal: Any = portal
+        self.is_watched: bool = portal.is_watched
         self.description = description
 
     async def fetch(self, number: int) -> list[Any]:
@@ -55,6 +56,8 @@ class BufferedRows:
     """The records of a statement that was executed at once."""
 
     __slots__ = ("_records", "_next", "description")
+
+    is_watched = False
 
     def __init__(self, records: list[Any], description: Description | None) -> None:
         self._records = records
@@ -77,6 +80,8 @@ class HeldCursor:
 
     __slots__ = ("_adapted", "_name", "_size", "_exhausted", "_entry", "description")
 
+    is_watched = False
+
     def __init__(self, adapted: Connection, name: str) -> None:
         self._adapted = adapted
         self._name = name
@@ -93,7 +98,7 @@ class HeldCursor:
     async def _statement(self, number: int) -> PreparedEntry:
         entry = self._entry
         # an unnamed statement is gone as soon as the session prepares another one
-        if entry is None or number != self._size or not entry.statement.get_name():
+        if entry is None or number != self._size or not driver.name_of(entry.statement):
             self._size = number
             self._entry = entry = await self._adapted.session.statements.prepare_once(
                 f'FETCH FORWARD {number} FROM "{self._name}"'
@@ -105,7 +110,8 @@ class HeldCursor:
         if self._exhausted:
             return []
         entry = await self._statement(number)
-        records, _ = await driver.fetch(entry.statement, ())
+        watch = self._adapted.session.watch
+        records, _ = await driver.fetch(entry.statement, (), watch)
         if len(records) < number:
             self._exhausted = True
             self._entry = None
@@ -137,7 +143,7 @@ async def open_portal(
     if session.transactions.in_transaction():
         entry = await session.prepared(operation)
         try:
-            portal = await driver.open_portal(entry.statement, parameters, number)
+            portal = await driver.open_portal(entry.statement, parameters, number, session.watch)
             session.note_operations(portal.trips)
             return Portal(session, portal, entry.description)
         except driver_errors.NoActiveSQLTransactionError:
@@ -149,7 +155,7 @@ async def open_portal(
         if held is not None:
             return held
     entry = await session.prepared(operation)
-    records, status = await driver.fetch(entry.statement, parameters)
+    records, status = await driver.fetch(entry.statement, parameters, session.watch)
     session.note_command(status, operation)
     return BufferedRows(records, entry.description)
 
@@ -166,7 +172,7 @@ async def _declare(
         entry = await session.statements.prepare_once(
             f'DECLARE "{name}" NO SCROLL CURSOR WITH HOLD FOR {operation}'
         )
-        await driver.fetch(entry.statement, parameters)
+        await driver.fetch(entry.statement, parameters, session.watch)
     except (driver_errors.FeatureNotSupportedError, driver_errors.PostgresSyntaxError) as error:
         session.held_cursors.discard(name)
         if getattr(error, "context", None) is not None:

@@ -6,8 +6,8 @@ from collections import deque
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any, NoReturn
 
-from .. import _impl
-from ..session.request import Request
+from .. import _impl, driver
+from ..session.request import Begin, Request
 from .cursor import AsyncAdapt_asyncpg_cursor
 from .held_cursor import open_portal
 
@@ -34,9 +34,12 @@ class AsyncAdapt_asyncpg_ss_cursor(AsyncAdapt_asyncpg_cursor):
         """Run one statement; its rows are sent when they are fetched."""
         adapted = self._adapt_connection
         session = adapted.session
+        # asyncpg's own cursor has to know of the transaction before it sends anything
+        watched = session.watch.by(driver.CALLS) is not None
         request = Request(
             operation,
             lambda: open_portal(adapted, operation, parameters or (), self.ROWS_AHEAD),
+            Begin.AWAITED if watched else Begin.IN_FRONT,
             notes_side_effects=True,
         )
         try:
@@ -82,6 +85,13 @@ class AsyncAdapt_asyncpg_ss_cursor(AsyncAdapt_asyncpg_cursor):
             return self.fetchall()
         rows = self._unread()
         if size > len(rows):
+            if self._cursor is not None and self._cursor.is_watched:
+                # the built-in dialect's round trips, of which a tracer sees each
+                if not rows:
+                    rows.extend(self._fetch(self.ROWS_AHEAD))
+                if size > len(rows):
+                    rows.extend(self._fetch(size - len(rows)))
+                return [rows.popleft() for _ in range(min(size, len(rows)))]
             # SQLAlchemy first asks for 1, 5 and 25 rows: one round trip brings them all
             rows.extend(self._fetch(max(size - len(rows), self.ROWS_AHEAD)))
         return [rows.popleft() for _ in range(min(size, len(rows)))]

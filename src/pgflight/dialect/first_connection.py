@@ -33,6 +33,8 @@ _CONFIRM = (
 )
 """Fails if a transaction of the level cannot begin, or gets a level that was not requested."""
 
+_IN_ONE = "the first connection's questions in one"
+
 
 class Answers(NamedTuple):
     """One server's answer to :data:`QUESTION`."""
@@ -143,14 +145,15 @@ def _ask(connection: Any) -> tuple[Any, Answers] | None:
     """Return the DBAPI connection and its server's answers, ``None`` to ask one by one.
 
     That is done for a connection that is not ours, for one on which a listener has begun a
-    transaction (a failure would abort it), and for a server that cannot answer: SQLAlchemy then
-    asks it again, so that an error is reported as usual.
+    transaction (a failure would abort it), where somebody watches asyncpg, and for a server that
+    cannot answer: SQLAlchemy then asks it again, so that an error is reported as usual.
     """
     adapted = connection.connection.dbapi_connection
     if (
         not isinstance(adapted, AsyncAdapt_asyncpg_connection)
         or adapted.session.unit.transaction is not None
         or adapted._connection.is_in_transaction()
+        or adapted.session.watch.steps_aside(_IN_ONE)
     ):
         return None
     log(connection, QUESTION, "[raw sql] ()")
@@ -165,7 +168,7 @@ async def _answers_of(adapted: AsyncAdapt_asyncpg_connection) -> Answers | None:
     connection = adapted._connection
     # unnamed: nothing to close afterwards, and no name that a pooler could mix up
     statement = await adapted.session.statements.prepare_unnamed(QUESTION)
-    records, _ = await driver.fetch(statement, ())
+    records, _ = await driver.fetch(statement, (), adapted.session.watch)
     version, schema, isolation, conforming = records[0]
     if not (isinstance(version, str) and isinstance(conforming, str)):
         return None

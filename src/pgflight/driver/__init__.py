@@ -39,13 +39,16 @@ from .execution import counter as counter
 from .execution import executemany as executemany
 from .execution import executor as executor
 from .execution import fetch as fetch
+from .execution import name_of as name_of
 from .execution import operations as operations
+from .execution import parameters_of as parameters_of
 from .execution import receive_in_bulk as receive_in_bulk
 from .execution import settle as settle
 from .execution import transaction_status as transaction_status
 from .known_types import UUID_CLASSES as UUID_CLASSES
 from .known_types import register_array_types as register_array_types
 from .known_types import set_codec as set_codec
+from .pipeline import BEGIN_EARLY as BEGIN_EARLY
 from .pipeline import Pipeline as Pipeline
 from .pipeline import forget_ended as forget_ended
 from .pipeline import forget_transaction as forget_transaction
@@ -61,3 +64,9 @@ from .sockets import check_socket_options as check_socket_options
 from .sockets import drop as drop
 from .sockets import pending_input as pending_input
 from .sockets import ping as ping
+from .watching import CALLS as CALLS
+from .watching import COPIES as COPIES
+from .watching import LOGGED as LOGGED
+from .watching import Watch as Watch
+from .watching import open_watch as open_watch
+from .watching import watchers as watchers

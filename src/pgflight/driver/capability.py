@@ -24,6 +24,7 @@ PRIVATE_NAMES: Names = (
     ("PreparedStatement", "_connection"),
     ("PreparedStatement", "_state"),
     ("PreparedStatement", "_check_conn_validity"),
+    ("PreparedStatementState", "_get_parameters"),
     ("PreparedStatementState", "closed"),
     ("PreparedStatementState", "mark_closed"),
     ("PreparedStatementState", "name"),

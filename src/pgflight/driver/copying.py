@@ -16,6 +16,7 @@ import asyncpg
 from .capability import can_copy, is_private
 from .contracts import Connection, Operation, Statement
 from .error_texts import says_protocol_is_busy
+from .watching import COPIES, Watch
 
 _NO_TIMEOUT = 1e9
 """Seconds: without a value asyncpg would apply ``command_timeout``, which the caller handles."""
@@ -42,9 +43,14 @@ def copies_privately(connection: Connection) -> bool:
     return hasattr(protocol, "copy_in")  # false for a closed connection and for another driver's
 
 
+def _goes_past_methods(connection: Connection) -> bool:
+    """Tell whether to use the protocol directly, because nobody watches asyncpg's own methods."""
+    return copies_privately(connection) and Watch(connection).by(COPIES) is None
+
+
 async def has_binary_form(connection: Connection, target: CopyTarget) -> bool:
     """Tell whether each column has a codec that encodes to PostgreSQL's binary form."""
-    if copies_privately(connection):
+    if _goes_past_methods(connection):
         settings = connection._protocol.get_settings()
         return all(
             settings.get_data_codec(attribute.type.oid, _BINARY) is not None
@@ -91,7 +97,7 @@ async def copy_records(
 
     Passes on what a codec raises for a value that it cannot encode.
     """
-    if copies_privately(connection):
+    if _goes_past_methods(connection):
         statement = f"{target.statement} (FORMAT binary)"
         state = target.described._state
         copying = connection._protocol.copy_in(statement, None, None, records, state, _NO_TIMEOUT)
@@ -112,7 +118,7 @@ async def copy_text(
     connection: Connection, target: CopyTarget, chunks: AsyncIterator[bytes]
 ) -> None:
     """Send lines of COPY's text form."""
-    if copies_privately(connection):
+    if _goes_past_methods(connection):
         copying = connection._protocol.copy_in(
             target.statement, chunks, None, None, None, _NO_TIMEOUT
         )
@@ -202,7 +208,7 @@ async def copy_out(
     ``options`` is ``csv``, ``text`` or ``binary``, followed by `` header`` if wanted.
     """
     kind, _, header = options.partition(" ")
-    if copies_privately(connection):
+    if _goes_past_methods(connection):
         more = ", HEADER" if header else ""
         statement = f"COPY ({query}) TO STDOUT (FORMAT {kind}{more})"
         await _told_of_loss(connection, connection._protocol.copy_out(statement, sink, _NO_TIMEOUT))

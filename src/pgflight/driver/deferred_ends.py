@@ -20,9 +20,12 @@ from .contracts import Connection, Operation, ProtocolOfAsyncpg, StatementState,
 from .copying import command_timeout
 from .sender import Sender
 from .sockets import is_idle
+from .watching import CLASSES, PROTOCOL, TRANSACTION, VALID, State, Watch
 
 # may be None only if can_pipeline() is false
 TransactionState: Any = OWNERS["TransactionState"]
+
+_TRANSACTION = CLASSES["Transaction"]
 
 SETTLE_SECONDS = 2
 """How long a cancellation may take to finish on a connection that is returned."""
@@ -49,6 +52,7 @@ class DeferredEnds:
         "_protocol",
         "_sender",
         "_receiver",
+        "_watch",
         "_operations",
         "_probe",
         "_quiet",
@@ -58,8 +62,11 @@ class DeferredEnds:
         "__weakref__",
     )
 
-    def __init__(self, connection: Connection, sender: Sender, receiver: Receiver | None) -> None:
+    def __init__(
+        self, connection: Connection, sender: Sender, receiver: Receiver | None, watch: Watch
+    ) -> None:
         self._connection = connection
+        self._watch = watch
         self._protocol: ProtocolOfAsyncpg = connection._protocol
         self._sender = sender
         self._receiver = receiver
@@ -183,12 +190,21 @@ class DeferredEnds:
         raise RuntimeError("asyncpg did not accept the answer that it was given")
 
     def owns(self, transaction: Transaction) -> bool:
-        """Tell whether ``transaction`` is asyncpg's open one, and not watched by query loggers."""
-        connection = self._connection
+        """Tell whether ``transaction`` is asyncpg's open one, and nobody watches its end."""
+        connection, watch = self._connection, self._watch
         return (
             connection._top_xact is transaction
             and transaction._state is TransactionState.STARTED
+            and type(transaction) is _TRANSACTION
             and not connection._query_loggers
+            # written out: a call would cost more than the rest
+            and (
+                (
+                    watch.mark.__flags__ & TRANSACTION.__flags__ & PROTOCOL.__flags__ & VALID
+                    and not (State.any or watch.odd or "query" in watch.attributes)
+                )
+                or watch.by() is None
+            )
         )
 
     def end_unawaited(self, transaction: Transaction, statements: int, *, commit: bool) -> bool:

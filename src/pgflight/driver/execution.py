@@ -14,40 +14,58 @@ from .. import _impl
 from .._contracts import Receiver
 from .capability import is_private, pipelines
 from .contracts import Connection, Executor, Operation, ProtocolOfAsyncpg, Statement
+from .watching import CALLS, CLASSES, PROTOCOL, STATEMENT, VALID, State, Watch
+
+_STATEMENT = CLASSES["PreparedStatement"]
+_DIRECTLY = "a statement executed without asyncpg's fetch()"
 
 
-async def _fetch_public(statement: Statement, args: Sequence[Any]) -> tuple[list[Any], str | None]:
+async def _fetch_public(
+    statement: Statement, args: Sequence[Any], watch: Watch | None = None
+) -> tuple[list[Any], str | None]:
     records = await statement.fetch(*args)
     return records, statement.get_statusmsg()
 
 
-def _executor_public(statement: Statement) -> Executor:
+def _executor_public(statement: Statement, watch: Watch | None = None) -> Executor:
     return partial(_fetch_public, statement)
 
 
-def _executor_private(statement: Statement) -> Executor:
+def _executor_private(statement: Statement, watch: Watch | None = None) -> Executor:
     connection = statement._connection
+    watch = watch or Watch(connection)
+    if type(statement) is not _STATEMENT or watch.other is not None:
+        # a tracer's own, or one of a connection that a tracer has put in the place of asyncpg's
+
+        def execute_watched(args: Sequence[Any]) -> Awaitable[Any]:
+            watch.steps_aside(_DIRECTLY, CALLS)
+            return _fetch_public(statement, args)
+
+        return execute_watched
     protocol: ProtocolOfAsyncpg = connection._protocol
     bind_execute = protocol.bind_execute
     state = statement._state
-    if getattr(connection, "_proxy", connection) is not None:
-        # from an asyncpg pool: after its release another task may have the connection
-
-        def execute_checked(args: Sequence[Any]) -> Awaitable[Any]:
-            statement._check_conn_validity("fetch")
-            return bind_execute(state, args, "", 0, True, None)
-
-        return execute_checked
+    attributes = watch.attributes
+    pooled = getattr(connection, "_proxy", connection) is not None
 
     def execute(args: Sequence[Any]) -> Awaitable[Any]:
-        if state.closed or connection.is_closed():
+        if (
+            not STATEMENT.__flags__ & PROTOCOL.__flags__ & VALID
+            or State.any
+            or "bind_execute" in attributes
+        ) and watch.steps_aside(_DIRECTLY, CALLS):
+            return _fetch_public(statement, args)
+        # from an asyncpg pool: after its release another task may have the connection
+        if pooled or state.closed or connection.is_closed():
             statement._check_conn_validity("fetch")  # raises the appropriate error
         return bind_execute(state, args, "", 0, True, None)
 
     return execute
 
 
-executor: Callable[[Statement], Executor] = _executor_private if is_private() else _executor_public
+executor: Callable[[Statement, Watch | None], Executor] = (
+    _executor_private if is_private() else _executor_public
+)
 """Return the function that executes a prepared statement, without a coroutine of its own.
 
 Awaiting what it returns gives a sequence that begins with the records and the command tag (text or
@@ -60,24 +78,42 @@ async def settle(statement: Statement, error: Exception) -> None:
 
     If rows can no longer be decoded, neither the types nor this statement may be used again.
     """
-    if is_private() and isinstance(error, driver_errors.OutdatedSchemaCacheError):
+    stale = is_private() and isinstance(error, driver_errors.OutdatedSchemaCacheError)
+    if stale and not statement._state.closed:  # asyncpg's fetch() has done so itself
         await statement._connection.reload_schema_state()
         statement._state.mark_closed()
 
 
-async def _fetch_private(statement: Statement, args: Sequence[Any]) -> tuple[list[Any], str | None]:
+async def _fetch_private(
+    statement: Statement, args: Sequence[Any], watch: Watch | None = None
+) -> tuple[list[Any], str | None]:
     try:
-        records, status, _ = await _executor_private(statement)(args)
+        records, status, *_ = await _executor_private(statement, watch)(args)
     except Exception as error:
         await settle(statement, error)
         raise
-    return records, None if status is None else status.decode()
+    return records, status.decode() if isinstance(status, bytes) else status
 
 
-fetch: Callable[[Statement, Sequence[Any]], Awaitable[tuple[list[Any], str | None]]] = (
+fetch: Callable[..., Awaitable[tuple[list[Any], str | None]]] = (
     _fetch_private if is_private() else _fetch_public
 )
 """Execute a prepared statement; return its records and its command tag."""
+
+
+def name_of(statement: Statement) -> str:
+    """Return the name of a prepared statement without a call that a tracer of asyncpg would see."""
+    if is_private() and type(statement) is _STATEMENT:
+        name: str = statement._state.name
+        return name
+    return statement.get_name()
+
+
+def parameters_of(statement: Statement) -> Any:
+    """Return the types of a prepared statement's parameters, likewise."""
+    if is_private() and type(statement) is _STATEMENT:
+        return statement._state._get_parameters()
+    return statement.get_parameters()
 
 
 def receive_in_bulk(connection: Connection) -> None:

@@ -10,14 +10,20 @@ from __future__ import annotations
 from typing import Any
 
 from asyncpg import exceptions as driver_errors
+from asyncpg import transaction as transactions
 
 from .._contracts import Receiver
-from .capability import is_private, pipelines
+from .capability import can_pipeline, is_private, pipelines
 from .contracts import Connection, Transaction
 from .deferred_ends import DeferredEnds, TransactionState
 from .execution import receiver_of
 from .sender import Sender, message
+from .watching import CLASSES, PROTOCOL, TRANSACTION, VALID, State, Watch
 
+_TRANSACTION = CLASSES["Transaction"]
+
+BEGIN_EARLY = "BEGIN with the first statement"
+"""What :class:`Watch` calls the shortcut of this module."""
 _PORTAL_CLOSED = b"3\0\0\0\x04Z\0\0\0\x05"  # and the status of the transaction
 
 
@@ -29,8 +35,10 @@ class Pipeline(DeferredEnds):
 
     __slots__ = ("_begins", "_pretended", "begin_under_way")
 
-    def __init__(self, connection: Connection, sender: Sender, receiver: Receiver | None) -> None:
-        super().__init__(connection, sender, receiver)
+    def __init__(
+        self, connection: Connection, sender: Sender, receiver: Receiver | None, watch: Watch
+    ) -> None:
+        super().__init__(connection, sender, receiver, watch)
         self._begins: dict[tuple[Any, ...], tuple[Transaction, bytes]] = {}
         self._pretended = False
         self.begin_under_way = False
@@ -44,14 +52,26 @@ class Pipeline(DeferredEnds):
         """Put BEGIN in front of asyncpg's next message; return asyncpg's transaction.
 
         Returns None if BEGIN must be sent and awaited: a transaction is open, an operation is under
-        way, or query loggers must see it.
+        way, or somebody who watches asyncpg must see it.
         """
         connection, protocol, sender = self._connection, self._protocol, self._sender
+        watch = self._watch
         if (
             connection._top_xact is not None
-            or connection._query_loggers
             or protocol.is_in_transaction()
             or connection.is_closed()
+            or (
+                # written out: a call would cost more than all the rest
+                (
+                    connection._query_loggers
+                    or not watch.mark.__flags__ & TRANSACTION.__flags__ & PROTOCOL.__flags__ & VALID
+                    or State.any
+                    or watch.odd
+                    or "query" in watch.attributes
+                    or transactions.Transaction is not _TRANSACTION
+                )
+                and watch.steps_aside(BEGIN_EARLY)
+            )
         ):
             return None
         key = (isolation, readonly, deferrable)
@@ -187,8 +207,14 @@ def has_transaction(connection: Connection) -> bool:
     return getattr(connection, "_top_xact", None) is not None
 
 
-def open_pipeline(connection: Connection, sender: Sender | None) -> Pipeline | None:
+def open_pipeline(
+    connection: Connection, sender: Sender | None, watch: Watch | None = None
+) -> Pipeline | None:
     """Return a new pipeline for asyncpg's connection, None if it is not possible."""
+    watch = watch or Watch(connection)
+    if watch.other is not None:
+        watch.no_pipeline = can_pipeline()
+        return None
     if sender is None or not pipelines(connection):
         return None
-    return Pipeline(connection, sender, receiver_of(connection))
+    return Pipeline(connection, sender, receiver_of(connection), watch)

@@ -9,14 +9,19 @@ from asyncpg import exceptions as driver_errors
 
 from .capability import is_private
 from .contracts import Cursor, Statement
+from .watching import CALLS, CLASSES, Watch
+
+_EARLY_ROWS = "a stream's first rows with its first message"
 
 
 class PublicPortal:
     """A portal through asyncpg's own cursor."""
 
-    __slots__ = ("_cursor", "_exhausted", "trips")
+    __slots__ = ("_cursor", "_exhausted", "is_watched", "trips")
 
-    def __init__(self, cursor: Cursor) -> None:
+    def __init__(self, cursor: Cursor, is_watched: bool) -> None:
+        self.is_watched = is_watched
+        """Whether to ask for as many rows at a time as the built-in dialect does."""
         self._cursor = cursor
         self._exhausted = False
         self.trips = 1
@@ -35,6 +40,8 @@ class PrivatePortal:
     """A portal that fetches its first records in the flight that opens it."""
 
     __slots__ = ("_statement", "_name", "_first", "_exhausted", "trips")
+
+    is_watched = False
 
     def __init__(self, statement: Statement) -> None:
         self._statement = statement  # a reference, so that it is not closed on the server
@@ -76,15 +83,16 @@ class PrivatePortal:
 
 
 async def open_portal(
-    statement: Statement, args: Sequence[Any], number: int
+    statement: Statement, args: Sequence[Any], number: int, watch: Watch
 ) -> PublicPortal | PrivatePortal:
     """Open a portal over a prepared statement and fetch ``number`` records, in a transaction.
 
     Raises NoActiveSQLTransactionError, before anything is sent, if this asyncpg needs to know of
     the transaction and does not.
     """
-    if is_private():
+    watched = watch.steps_aside(_EARLY_ROWS, CALLS)
+    if is_private() and type(statement) is CLASSES["PreparedStatement"] and not watched:
         portal = PrivatePortal(statement)
         await portal.open(args, number)
         return portal
-    return PublicPortal(await statement.cursor(*args))
+    return PublicPortal(await statement.cursor(*args), watched)

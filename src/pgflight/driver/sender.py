@@ -14,6 +14,7 @@ from typing import Any
 from .capability import is_private
 from .contracts import Connection, StatementState, Transport
 from .sockets import is_idle
+from .watching import CALLS, Watch
 
 _GLUED_UP_TO = 65536
 """Size up to which a message is joined with ours, for one write instead of two, in bytes."""
@@ -157,13 +158,15 @@ def message(kind: bytes, body: bytes) -> bytes:
     return kind + (len(body) + 4).to_bytes(4, "big") + body
 
 
-def take_dropped(connection: Connection, into: set[StatementState]) -> None:
+def take_dropped(
+    connection: Connection, into: set[StatementState], watch: Watch | None = None
+) -> None:
     """Move the statements that asyncpg would close, one round trip each, to ``into``.
 
     asyncpg marks a statement for closing once nothing refers to it any more, including cursors.
-    Level ``public`` leaves them to asyncpg.
+    Level ``public`` leaves them to asyncpg, and so it is done if its calls are watched.
     """
-    if is_private():
+    if is_private() and (watch is None or watch.by(CALLS) is None):
         waiting = connection._stmts_to_close
         while waiting:  # a garbage collection may add to it at any moment
             into.add(waiting.pop())

@@ -27,6 +27,7 @@ from ..compat.features import Feature
 from ..options.url import coerced_argument
 from .array_types import array_type
 from .in_list_texts import ARRAY, ExpandedList, InLists, Wording, dummies, processors_of
+from .watched_lists import are_written_out
 
 _SEEN = "_pgflight_in_seen"
 _LISTS = "_pgflight_in_lists"
@@ -88,6 +89,8 @@ class InListCompiler(PGCompiler):
     ) -> ExpandedState:
         """Return the text and the parameters of one execution."""
         lists = None if _populate_self else self.in_lists
+        if lists is not None and are_written_out(lists.lists, parameters):
+            lists = None
         if lists is not None and all(expanded.name in parameters for expanded in lists.lists):
             for expanded in lists.lists:
                 values = parameters[expanded.name]

@@ -20,6 +20,7 @@ from ..compat import capability, connections, known_code, statements
 from ..compat import compiled_statements as compiled_names
 from ..compat.features import Feature
 from .in_list_texts import ExpandedSets, are_planned
+from .watched_lists import watch_of, written_out
 
 _PLAN = "_pgflight_param_plan"
 _UNPLANNED: Any = None
@@ -173,6 +174,8 @@ class PlannedParameters(PGExecutionContext):
             plan = compiled.__dict__[_PLAN] = (
                 StatementPlan(compiled) if plannable(compiled, dialect) else False
             )
+        if compiled.post_compile_params and (watch := watch_of(dbapi_connection)) is not None:
+            make, plan = written_out(make, watch), False
         values: Any = 0
         if (
             plan

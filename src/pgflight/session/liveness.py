@@ -15,6 +15,8 @@ from .statistics import Counters
 from .transactions import Transactions
 from .unit_of_work import UnitOfWork
 
+_PING = "a ping of one round trip"
+
 
 class Liveness:
     """Checks, with or without a round trip, of whether one session is alive."""
@@ -46,6 +48,7 @@ class Liveness:
             # compared with False: an object that stands in for asyncpg's may return anything
             and self._connection.is_closed() is False
             and not self.is_leaving()
+            and not self._counters.watch.steps_aside("no ping within ping_bypass_window")
         )
 
     def input_pending(self) -> bool:
@@ -62,7 +65,12 @@ class Liveness:
         connection, counters = self._connection, self._counters
         alone = self._unit.transaction is None and not self._transactions.autocommit
         # checked by class: another object may stand in for asyncpg's
-        if self._transactions.pipeline is not None and isinstance(connection, asyncpg.Connection):
+        own = isinstance(connection, asyncpg.Connection)
+        if (
+            own
+            and self._transactions.pipeline is not None
+            and not self._counters.watch.steps_aside(_PING)
+        ):
             await driver.ping(connection)
             counters.trips += 1
             if alone:

@@ -56,12 +56,14 @@ class PreparedEntry:
 
     __slots__ = ("statement", "execute", "description", "epoch", "timeless", "side_effect_free")
 
-    def __init__(self, statement: Any, epoch: int, operation: str) -> None:
+    def __init__(
+        self, statement: Any, epoch: int, operation: str, watch: driver.Watch | None = None
+    ) -> None:
         self.statement = statement
-        self.execute = driver.executor(statement)
+        self.execute = driver.executor(statement, watch)
         self.description: Description | None = describe(statement.get_attributes())
         self.epoch = epoch
-        self.timeless = self.description is None and not statement.get_parameters()
+        self.timeless = self.description is None and not driver.parameters_of(statement)
         self.side_effect_free = is_side_effect_free(operation)
 
 
@@ -90,6 +92,7 @@ class PreparedStatements:
     __slots__ = (
         "_connection",
         "_sender",
+        "_watch",
         "in_transaction",
         "schema",
         "_name_func",
@@ -111,8 +114,10 @@ class PreparedStatements:
         capacity: int,
         name_func: Callable[[], str | None] | None,
         sender: driver.Sender | None = None,
+        watch: driver.Watch | None = None,
     ) -> None:
         self._sender = sender
+        self._watch = watch
         self.schema = SchemaGeneration()
         """The engine's schema generation; a private one until the connection joins an engine."""
         self.in_transaction: Callable[[], bool] | None = None
@@ -186,7 +191,7 @@ class PreparedStatements:
         """
         if len(self._dropped) < MOST_DROPPED:
             # asyncpg may prepare a statement itself next, and would close these one by one
-            driver.take_dropped(self._connection, self._dropped)
+            driver.take_dropped(self._connection, self._dropped, self._watch)
         generation = self.schema.number
         if generation != self.seen:
             self._known_types.clear()
@@ -219,16 +224,17 @@ class PreparedStatements:
     async def prepare(self, operation: str) -> PreparedEntry:
         """Prepare a statement that :meth:`cached` did not find, and cache it."""
         entry = await self._prepare(operation)
-        if self.cache is not None and entry.statement.get_name():
+        if self.cache is not None and driver.name_of(entry.statement):
             self.cache.put(operation, entry)
             # before asyncpg spends a round trip on closing each evicted statement
-            driver.take_dropped(self._connection, self._dropped)
+            driver.take_dropped(self._connection, self._dropped, self._watch)
         return entry
 
     async def prepare_once(self, operation: str) -> PreparedEntry:
         """Prepare a statement that will not be used again, bypassing the cache."""
         epoch = self._epoch
-        return PreparedEntry(await self._ask(operation, self._name_func()), epoch, operation)
+        statement = await self._ask(operation, self._name_func())
+        return PreparedEntry(statement, epoch, operation, self._watch)
 
     async def prepare_unnamed(self, operation: str) -> Any:
         """Return asyncpg's statement for ``operation``, valid until the next one is prepared."""
@@ -237,8 +243,8 @@ class PreparedStatements:
     async def _ask(self, operation: str, name: str | None) -> Any:
         """Have the server prepare a statement and close those that are no longer needed."""
         connection = self._connection
-        driver.take_dropped(connection, self._dropped)
-        if "[]" in operation:
+        driver.take_dropped(connection, self._dropped, self._watch)
+        if "[]" in operation and (self._watch is None or self._watch.by() is None):
             driver.register_array_types(connection)
         if self._dropped and self._sender is not None:
             with driver.Closing(connection, self._sender, self._dropped):
@@ -254,13 +260,13 @@ class PreparedStatements:
         if touches_isolation(operation):
             self.touched_isolation = True
         in_transaction = self.in_transaction or self._connection.is_in_transaction
-        if not statement.get_name() and not in_transaction():
+        if not driver.name_of(statement) and not in_transaction():
             # asyncpg looks up unknown types between description and execution, which ends the
             # implicit transaction whose locks keep the description valid: describe again
             types = [attribute.type for attribute in statement.get_attributes()]
-            types += statement.get_parameters()
+            types += driver.parameters_of(statement)
             used = {each.oid for each in types if each.oid >= FIRST_USER_OID}
             if not used <= self._known_types:
                 self._known_types |= used
                 statement = await self._ask(operation, self._name_func())
-        return PreparedEntry(statement, epoch, operation)
+        return PreparedEntry(statement, epoch, operation, self._watch)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -32,3 +33,8 @@ class Request:
     begin: Begin = Begin.IN_FRONT
     notes_side_effects: bool = False
     """Whether ``send`` tells the unit of work itself, statement by statement."""
+
+
+def interrupts(error: BaseException) -> bool:
+    """Tell whether an error left an operation while the server was still executing it."""
+    return not isinstance(error, Exception) or isinstance(error, asyncio.TimeoutError)

@@ -18,10 +18,10 @@ from ..sqltext.commands import drops_statements, is_ddl
 from .held_cursors import HeldCursors
 from .liveness import Liveness
 from .prepared_statements import Description, PreparedEntry, PreparedStatements, SchemaGeneration
-from .request import Begin, Request
+from .request import Begin, Request, interrupts
 from .statistics import Counters
 from .transaction_ends import TransactionEnds
-from .transactions import Transactions, interrupts
+from .transactions import Transactions
 from .turn import Turn
 from .unit_of_work import UnitOfWork
 
@@ -49,6 +49,7 @@ class Session:
         "liveness",
         "held_cursors",
         "copying_out",
+        "watch",
         "_sender",
     )
 
@@ -57,14 +58,11 @@ class Session:
         self.options = options
         self.turn = Turn()
         self.unit = UnitOfWork()
-        self.counters = Counters(connection)
+        self.watch = driver.open_watch(connection)
+        self.counters = Counters(connection, self.watch)
         self._sender = driver.open_sender(connection)
-        self.statements = PreparedStatements(
-            connection,
-            options.prepared_statement_cache_size,
-            options.prepared_statement_name_func,
-            self._sender,
-        )
+        size, names = options.prepared_statement_cache_size, options.prepared_statement_name_func
+        self.statements = PreparedStatements(connection, size, names, self._sender, self.watch)
         self.held_cursors = HeldCursors(connection)
         self.transactions = Transactions(
             connection, self.unit, self.statements, self.counters, self.held_cursors
@@ -85,7 +83,7 @@ class Session:
     def use_options(self, options: EngineOptions) -> None:
         """Apply ``options`` from now on; the size of the statement cache stays as it is."""
         self.options = options
-        self.transactions.save_waits(options.pipeline, self._sender)
+        self.transactions.save_waits(options.pipeline, self._sender, self.watch)
 
     def join_engine(
         self,

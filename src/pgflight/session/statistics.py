@@ -55,6 +55,9 @@ class Statistics(NamedTuple):
     array_dml: int = 0
     """ON CONFLICT DO UPDATEs without RETURNING, UPDATEs and DELETEs of many rows that were sent as
     arrays, if the option ``array_dml`` is on."""
+    watched: Mapping[str, int] = MappingProxyType({})
+    """What was sent as the built-in dialect sends it, because somebody watches asyncpg (a tracer, a
+    query logger): by what steps aside and who watches."""
 
     transactions_tidied: Mapping[str, int] = MappingProxyType({})
     """Transactions that the program ended or left open behind SQLAlchemy's back, by what was done
@@ -95,13 +98,16 @@ class Counters:
         "array_dml",
         "array_fallbacks",
         "tidied",
+        "watch",
         "_counter",
         "_retired",
         "__weakref__",
     )
 
-    def __init__(self, connection: Any) -> None:
+    def __init__(self, connection: Any, watch: driver.Watch | None = None) -> None:
         self._retired: deque[Statistics] | None = None
+        self.watch = watch or driver.Watch(connection)
+        """Who watches asyncpg's calls on it, and what that has cost."""
         self._counter = driver.counter(connection)
         self.units = 0
         """Transactions that reached the server, and statements in autocommit."""
@@ -141,6 +147,7 @@ class Counters:
             array_fallbacks=dict(self.array_fallbacks),
             array_dml=self.array_dml,
             transactions_tidied=dict(self.tidied),
+            watched=dict(self.watch.counts),
         )
 
     def went_through(self, *, opted: bool = False) -> None:

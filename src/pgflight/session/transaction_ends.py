@@ -17,8 +17,9 @@ from asyncpg import exceptions as driver_errors
 from .. import driver
 from ..sqltext.commands import runs_alone
 from .prepared_statements import PreparedStatements
+from .request import interrupts
 from .statistics import Counters
-from .transactions import Transactions, interrupts
+from .transactions import Transactions
 from .unit_of_work import UnitOfWork
 
 _BEGUN_BY = frozenset({"BEGIN", "START TRANSACTION"})

@@ -7,7 +7,6 @@ task that has its turn.  Errors are asyncpg's.  Ends: :mod:`pgflight.session.tra
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable
 from contextlib import suppress
 from time import monotonic
@@ -19,6 +18,7 @@ from .. import driver
 from .characteristics import AUTOCOMMIT, Characteristics, ReadOnlyChoice
 from .held_cursors import HeldCursors
 from .prepared_statements import PreparedStatements
+from .request import interrupts
 from .statistics import Counters
 from .unit_of_work import UnitOfWork
 
@@ -66,9 +66,10 @@ class Transactions:
         self.pipeline = None
         self.last_used = monotonic()
 
-    def save_waits(self, wanted: str, sender: driver.Sender | None) -> None:
+    def save_waits(self, wanted: str, sender: driver.Sender | None, watch: driver.Watch) -> None:
         """Save the waits that ``wanted`` names, if this asyncpg connection allows it."""
-        pipeline = None if wanted == "off" else driver.open_pipeline(self._connection, sender)
+        saved = wanted != "off"
+        pipeline = driver.open_pipeline(self._connection, sender, watch) if saved else None
         self.pipeline = pipeline
         self.saves = "off" if pipeline is None else wanted
         self._statements.in_transaction = None if pipeline is None else pipeline.in_transaction
@@ -160,6 +161,8 @@ class Transactions:
         """Send BEGIN and wait for its answer."""
         if self.autocommit:
             return
+        if self._counters.watch.no_pipeline:
+            self._counters.watch.steps_aside(driver.BEGIN_EARLY)
         wanted = self.characteristics
         transaction = self._connection.transaction(
             isolation=wanted.isolation_level,
@@ -293,8 +296,3 @@ class Transactions:
                 unit.in_doubt = None
                 driver.forget_transaction(connection, transaction)
             raise
-
-
-def interrupts(error: BaseException) -> bool:
-    """Tell whether an error left an operation while the server was still executing it."""
-    return not isinstance(error, Exception) or isinstance(error, asyncio.TimeoutError)
