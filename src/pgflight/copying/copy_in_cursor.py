@@ -118,6 +118,8 @@ class AsyncAdapt_asyncpg_copy_cursor(AsyncAdapt_asyncpg_cursor):
             described,
         )
         binary = await driver.has_binary_form(connection, target)
+        if binary:
+            feed.numerics = driver.unchecked_numerics(connection, insert.get_parameters())
         encoders = [] if binary else [self._encoder(x.type) for x in described.get_attributes()]
         session.counters.trips += 1
         with driver.CopyWatch(connection) as feed.watch:

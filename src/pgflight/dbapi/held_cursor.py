@@ -137,7 +137,7 @@ async def open_portal(
     if session.transactions.in_transaction():
         entry = await session.prepared(operation)
         try:
-            portal = await driver.open_portal(entry.statement, parameters, number)
+            portal = await driver.open_portal(entry.statement, entry.checked(parameters), number)
             session.note_operations(portal.trips)
             return Portal(session, portal, entry.description)
         except driver_errors.NoActiveSQLTransactionError:
@@ -149,7 +149,7 @@ async def open_portal(
         if held is not None:
             return held
     entry = await session.prepared(operation)
-    records, status = await driver.fetch(entry.statement, parameters)
+    records, status = await driver.fetch(entry.statement, entry.checked(parameters))
     session.note_command(status, operation)
     return BufferedRows(records, entry.description)
 
@@ -166,7 +166,7 @@ async def _declare(
         entry = await session.statements.prepare_once(
             f'DECLARE "{name}" NO SCROLL CURSOR WITH HOLD FOR {operation}'
         )
-        await driver.fetch(entry.statement, parameters)
+        await driver.fetch(entry.statement, entry.checked(parameters))
     except (driver_errors.FeatureNotSupportedError, driver_errors.PostgresSyntaxError) as error:
         session.held_cursors.discard(name)
         if getattr(error, "context", None) is not None:

@@ -32,6 +32,7 @@ from .deferred_ends import end as end
 from .error_texts import count_elements_from as count_elements_from
 from .error_texts import refused_value as refused_value
 from .error_texts import says_connection_is_closed as says_connection_is_closed
+from .execution import check_text as check_text
 from .execution import counter as counter
 from .execution import executemany as executemany
 from .execution import executor as executor
@@ -40,8 +41,13 @@ from .execution import operations as operations
 from .execution import receive_in_bulk as receive_in_bulk
 from .execution import settle as settle
 from .known_types import UUID_CLASSES as UUID_CLASSES
+from .known_types import NumericPlaces as NumericPlaces
+from .known_types import check_numerics as check_numerics
+from .known_types import first_too_large as first_too_large
+from .known_types import numeric_error as numeric_error
 from .known_types import register_array_types as register_array_types
 from .known_types import set_codec as set_codec
+from .known_types import unchecked_numerics as unchecked_numerics
 from .pipeline import Pipeline as Pipeline
 from .pipeline import forget_transaction as forget_transaction
 from .pipeline import open_pipeline as open_pipeline

@@ -8,7 +8,7 @@ execution: another process may have changed those types in between, and nothing 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from asyncpg import exceptions as driver_errors
@@ -54,15 +54,37 @@ class PreparedEntry:
     columns nor parameters whose types could change.
     """
 
-    __slots__ = ("statement", "execute", "description", "epoch", "timeless", "side_effect_free")
+    __slots__ = (
+        "statement",
+        "execute",
+        "description",
+        "epoch",
+        "timeless",
+        "side_effect_free",
+        "_numerics",
+    )
 
-    def __init__(self, statement: Any, epoch: int, operation: str) -> None:
+    def __init__(self, statement: Any, epoch: int, operation: str, connection: Any) -> None:
         self.statement = statement
-        self.execute = driver.executor(statement)
+        self._numerics = driver.unchecked_numerics(connection, statement.get_parameters())
+        execute = driver.executor(statement)
+        if self._numerics:
+            self.execute: Any = lambda values: execute(self.checked(values))
+        else:
+            self.execute = execute
         self.description: Description | None = describe(statement.get_attributes())
         self.epoch = epoch
         self.timeless = self.description is None and not statement.get_parameters()
         self.side_effect_free = is_side_effect_free(operation)
+
+    def checked(self, values: Sequence[Any]) -> Sequence[Any]:
+        """Return arguments; raise asyncpg's DataError for one that its codec would change.
+
+        ``execute`` has called it.
+        """
+        if self._numerics:
+            driver.check_numerics(self._numerics, values)
+        return values
 
 
 def describe(attributes: Any) -> Description | None:
@@ -222,7 +244,8 @@ class PreparedStatements:
     async def prepare_once(self, operation: str) -> PreparedEntry:
         """Prepare a statement that will not be used again, bypassing the cache."""
         epoch = self._epoch
-        return PreparedEntry(await self._ask(operation, self._name_func()), epoch, operation)
+        statement = await self._ask(operation, self._name_func())
+        return PreparedEntry(statement, epoch, operation, self._connection)
 
     async def prepare_unnamed(self, operation: str) -> Any:
         """Return asyncpg's statement for ``operation``, valid until the next one is prepared."""
@@ -231,6 +254,9 @@ class PreparedStatements:
     async def _ask(self, operation: str, name: str | None) -> Any:
         """Have the server prepare a statement and close those that are no longer needed."""
         connection = self._connection
+        driver.check_text(operation)
+        if name:
+            driver.check_text(name)
         driver.take_dropped(connection, self._dropped)
         if "[]" in operation:
             driver.register_array_types(connection)
@@ -257,4 +283,4 @@ class PreparedStatements:
             if not used <= self._known_types:
                 self._known_types |= used
                 statement = await self._ask(operation, self._name_func())
-        return PreparedEntry(statement, epoch, operation)
+        return PreparedEntry(statement, epoch, operation, self._connection)
