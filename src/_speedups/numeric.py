@@ -1,7 +1,9 @@
 """Codec of numeric: the Python form.
 
 pgflight.session.codecs registers it if `FASTER` names it, through pgflight._impl. The encoder
-takes what asyncpg's own takes and returns the same bytes, the decoder returns a Decimal of the
+takes what asyncpg's own takes and returns the same bytes, except that it refuses what has more
+than 131,072 digits before its point: the wire form counts them in a signed number of 16 bits, and
+asyncpg's lets that overflow, so that the server stores 0. The decoder returns a Decimal of the
 same digits and exponent; both raise the same errors. Bytes that are not a numeric are a TypeError
 or ValueError. The compiled form is numeric_c.pyx.
 """
@@ -22,6 +24,7 @@ _SPECIAL = {
 }
 _MAX_SCALE = 0x3FFF
 _MAX_16 = 0xFFFF
+_MAX_WEIGHT = 0x7FFF
 
 
 def _decode_numeric(data: bytes) -> Decimal:
@@ -57,7 +60,7 @@ def _encode_numeric(value: Any) -> bytes:
     # The weight of the first group is that of the first digit in steps of four, rounded down.
     highest = len(parts.digits) + exponent - 1
     weight = highest // 4
-    if weight > _MAX_16:
+    if weight > (_MAX_WEIGHT if any(parts.digits) else _MAX_16):
         raise ValueError("cannot encode Decimal value into numeric: exponent is too large")
     digits = "0" * (3 - highest % 4) + "".join(map(str, parts.digits))
     count = -(-len(digits) // 4)

@@ -29,6 +29,8 @@ cdef object negative_infinity = Decimal("-Infinity")
 
 cdef int64_t MAX_SCALE = 0x3fff
 cdef int64_t MAX_16 = 0xffff
+# Of the first group of digits, in a signed number of 16 bits; zero alone may have a greater one.
+cdef int64_t MAX_WEIGHT = 0x7fff
 cdef Py_ssize_t HEAD = 8
 # Digits that an encoder keeps on the stack.
 cdef enum:
@@ -177,7 +179,7 @@ cdef bytes _pack(bint negative, const unsigned char *digits, int64_t count, int6
         weight = highest // 4
     else:
         weight = -((-highest - 1) // 4 + 1)
-    if weight > MAX_16:
+    if weight > (MAX_16 if count == 1 and digits[0] == 0 else MAX_WEIGHT):
         raise ValueError("cannot encode Decimal value into numeric: exponent is too large")
     padding = 4 * (weight + 1) - (highest + 1)
     groups = (count + padding + 3) // 4

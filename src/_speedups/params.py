@@ -329,3 +329,70 @@ def _joined(batch: Any, lower: cython.Py_ssize_t, upper: cython.Py_ssize_t) -> o
         PyTuple_SET_ITEM(joined, at, item)
         at += 1
     return joined
+
+
+@cython.annotation_typing(False)
+def within(values: Sequence[Any], most: int) -> bool:
+    """Tell whether all `values`, at least one, are numbers from `-most` to `most`.
+
+    Raises TypeError for what cannot be compared.
+    """
+    if cython.compiled:
+        fits: cython.Py_ssize_t = _fit(values, most)
+        if fits >= 0:
+            return fits == 1
+    return bool(-most <= min(values) and max(values) <= most)
+
+
+@cython.cfunc
+def _fit(values: Any, most: cython.longlong) -> cython.Py_ssize_t:
+    """Return 1 or 0 for a list of exact ints, -1 for all else."""
+    if not cython.compiled or type(values) is not list or not values:
+        return -1
+    items: list[Any] = values
+    item: object
+    number: cython.longlong
+    i: cython.Py_ssize_t
+    fits: cython.Py_ssize_t = 1
+    for i in range(len(items)):
+        item = items[i]
+        if type(item) is not int:
+            return -1
+        try:
+            number = item  # type: ignore[assignment]
+        except OverflowError:
+            fits = 0
+            continue
+        if number < -most or number > most:
+            fits = 0
+    return fits
+
+
+@cython.annotation_typing(False)
+def longest(values: Sequence[Any]) -> int:
+    """Return the length of the longest of `values`, at least one; TypeError for what has none."""
+    if cython.compiled:
+        length: cython.Py_ssize_t = _longest(values)
+        if length >= 0:
+            return length
+    return max(map(len, values))
+
+
+@cython.cfunc
+def _longest(values: Any) -> cython.Py_ssize_t:
+    """Return the length of the longest in a list of exact texts, -1 for all else."""
+    if not cython.compiled or type(values) is not list or not values:
+        return -1
+    items: list[Any] = values
+    item: object
+    text: str
+    i: cython.Py_ssize_t
+    most: cython.Py_ssize_t = 0
+    for i in range(len(items)):
+        item = items[i]
+        if type(item) is not str:
+            return -1
+        text = item
+        if len(text) > most:
+            most = len(text)
+    return most

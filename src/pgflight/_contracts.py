@@ -154,11 +154,9 @@ class JsonEncode(Protocol):
 
     def json_binder(self, json_type: Any, null_type: type) -> Callable[[Any], str | None]:
         """Return the bind processor of a JSON type, with json.dumps inside."""
-        ...
 
     def json_encoder(self, prefix: bytes) -> Callable[[str | bytes], bytes]:
         """Return a function from a serializer's result to the server's bytes."""
-        ...
 
 
 class ParamPlan(Protocol):
@@ -203,7 +201,9 @@ class Params(Protocol):
 
     def flatten(self, batch: list[Any], lower: int, upper: int) -> Any:
         """Return the parameters of a statement for all rows of a batch."""
-        ...
+
+    def within(self, values: Sequence[Any], most: int) -> bool: ...
+    def longest(self, values: Sequence[Any]) -> int: ...
 
 
 class Processors(Protocol):

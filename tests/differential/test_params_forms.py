@@ -137,6 +137,21 @@ def test_flatten(batch: list[Any], lower: int, upper: int) -> None:
     assert told(compiled) == told(python)
 
 
+ELEMENTS = st.one_of(st.integers(-20, 20), st.integers(), st.booleans(), st.none(), st.floats())
+
+
+@SOME
+@given(st.lists(ELEMENTS, max_size=4), st.integers(0, 20))
+def test_within(values: list[Any], most: int) -> None:
+    assert outcome(compiled.within, values, most) == outcome(python.within, values, most)
+
+
+@SOME
+@given(st.lists(st.one_of(st.text(), st.binary(), st.none()), max_size=4))
+def test_longest(values: list[Any]) -> None:
+    assert outcome(compiled.longest, values) == outcome(python.longest, values)
+
+
 @SOME
 @given(statements(), st.lists(st.one_of(st.none(), st.integers(), st.text(max_size=2)), max_size=3))
 def test_what_is_no_mapping(statement: Any, many: list[Any]) -> None:

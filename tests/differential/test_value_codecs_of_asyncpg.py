@@ -334,7 +334,9 @@ def test_errors_of_encoders(server: Server, impl: Impl, name: str) -> None:
     for value, cause in zip(wrong, asyncio.run(causes()), strict=True):
         ours = outcome(encode, value, messages=True)
         if cause is None:
-            assert ours[0] == "value", (value, ours)
+            # what is too large for the wire form, asyncpg turns into another number
+            changed = name == "numeric" and Decimal(value).adjusted() >= 131072
+            assert ours[0] == ("error" if changed else "value"), (value, ours)
         else:
             refused += 1
             assert ours == ("error", type(cause), str(cause)), repr(value)

@@ -234,6 +234,10 @@ def _params(impl: Impl) -> Calls:
         "params: flatten": lambda: impl.params.flatten(values, 0, 2),
         "params: flatten in part": lambda: impl.params.flatten(values, 1, 2),
         "params: flatten what is too short": lambda: impl.params.flatten([(1,), ()], 0, 2),
+        "params: within": lambda: impl.params.within([1, -(2**30), 2**70, 3], 2**24),
+        "params: within what is no number": lambda: impl.params.within([1, None], 2**24),
+        "params: longest": lambda: impl.params.longest([f"{VALUE!r}", ""]),
+        "params: longest of no texts": lambda: impl.params.longest([b"a", None]),
         "params: a plan": lambda: plan(impl, ("a",)),
         "params: a plan that is none": lambda: plan(impl, ("a",), positions=("a", "a")),
     }

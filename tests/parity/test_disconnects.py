@@ -13,6 +13,7 @@ from sqlalchemy import event, text
 from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from pgflight.dbapi.errors import translate
 from tests.fixtures.engines import Dialect
 from tests.fixtures.proxy import Proxy
 
@@ -112,24 +113,36 @@ def test_a_connection_that_is_reset(dialect: Dialect, proxy: Proxy) -> None:
     asyncio.run(work())
 
 
-@pytest.mark.parametrize("sqlstate", ["57P01", "57P02", "57P03", "08006", "08003"])
-def test_states_that_invalidate(pgflight_dialect: Dialect, sqlstate: str) -> None:
+ENDING = ["57P01", "57P02", "57P03", "08006", "08003", "08P01"]
+"""What a server says when it ends a session, and a foreign server through one that goes on."""
+
+
+@pytest.mark.parametrize("fields", [{"S": "FATAL"}, {"S": "FATAL", "V": "FATAL"}, {}])
+@pytest.mark.parametrize("sqlstate", ENDING)
+def test_states_that_invalidate(
+    pgflight_dialect: Dialect, sqlstate: str, fields: dict[str, str]
+) -> None:
     """Also when the socket is still open, as behind a pooler that reports the server's end."""
 
     async def work() -> None:
         engine = pgflight_dialect.engine(pool_size=1, max_overflow=0)
         async with engine.connect() as connection:
-            pid = await connection.scalar(PID)
-            with pytest.raises(sqlalchemy.exc.OperationalError) as caught:
-                await connection.exec_driver_sql(f"DO $$ BEGIN RAISE SQLSTATE '{sqlstate}'; END $$")
-            assert caught.value.connection_invalidated
-        assert await pid_of(engine) != pid
+            adapted: Any = (await connection.get_raw_connection()).dbapi_connection
+            told = {"C": sqlstate, "M": "the end", **fields}
+            error = translate(asyncpg.exceptions.PostgresError.new(told))
+            assert engine.dialect.is_disconnect(error, adapted, None)
+            goes_on = translate(asyncpg.exceptions.PostgresError.new({**told, "S": "ERROR"}))
+            assert engine.dialect.is_disconnect(goes_on, adapted, None) == ("V" in fields)
+            adapted.terminate()
+            assert engine.dialect.is_disconnect(goes_on, adapted, None)
 
     asyncio.run(work())
 
 
-@pytest.mark.parametrize("sqlstate", ["40001", "57014", "23505", "XX000", "53300"])
+@pytest.mark.parametrize("sqlstate", [*ENDING, "40001", "57014", "23505", "XX000", "53300"])
 def test_states_that_do_not(dialect: Dialect, sqlstate: str) -> None:
+    """An error of the statement: the server has said that it is ready for the next one."""
+
     async def work() -> None:
         engine = dialect.engine(pool_size=1, max_overflow=0)
         async with engine.connect() as connection:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import decimal
 import gc
 import threading
 import uuid
@@ -153,7 +154,10 @@ GATE: list[tuple[Any, Any, str | None]] = [
     (sa.BigInteger(), 1, "BIGINT[]"),
     (sa.String(5), "a", "VARCHAR[]"),
     (sa.Text(), "a", "VARCHAR[]"),
-    (sa.Numeric(10, 2), 1, "NUMERIC(10, 2)[]"),
+    (sa.Integer(), 2**24, "INTEGER[]"),
+    (sa.BigInteger(), -(2**24), "BIGINT[]"),
+    (sa.SmallInteger(), 2**15, "SMALLINT[]"),
+    (sa.String(), "é" * 31, "VARCHAR[]"),
     (sa.DateTime(timezone=True), None, "TIMESTAMP WITH TIME ZONE[]"),
     (sa.DateTime(), None, "TIMESTAMP WITHOUT TIME ZONE[]"),
     (pg.INTERVAL(precision=3), None, "INTERVAL (3)[]"),
@@ -165,6 +169,13 @@ GATE: list[tuple[Any, Any, str | None]] = [
     (pg.JSONB(), 1, "JSONB[]"),
     (pg.INT4RANGE(), pg.Range(1, 2), "INT4RANGE[]"),
     (Doubled(), 1, "INTEGER[]"),
+    # compared in another way than IN does, if the column has another type than the Table says
+    (sa.Integer(), 2**24 + 1, None),
+    (sa.BigInteger(), -(2**24) - 1, None),
+    (sa.String(), "é" * 32, None),
+    (sa.Numeric(10, 2), 1, None),
+    (pg.TEXT(), "a", "VARCHAR[]"),
+    (sa.CHAR(5), "a ", "VARCHAR[]"),
     # without a cast the server guesses each parameter's type from the other side
     (pg.INET(), "::1", None),
     (pg.CITEXT(), "a", None),
@@ -194,6 +205,31 @@ def test_types(kind: Any, value: Any, text: str | None) -> None:
             is is_side_effect_free(f"SELECT 1 WHERE {usual}")
             is True
         )
+
+
+@pytest.mark.parametrize("kind", [sa.Numeric(10, 2), sa.Integer(), sa.BigInteger()])
+def test_a_cast_on_the_left_proves_the_type(kind: Any) -> None:
+    """Then there is nothing to be converted, whatever the column is."""
+    values = [2**30] * 12
+    cast = sa.cast(sa.column("x", sa.Float), kind)
+    other = sa.cast(sa.column("x"), sa.Float)
+    bind = sa.bindparam("v", values, type_=kind, expanding=True)
+    assert " = ANY ($1::" in where(cast.in_(bind))
+    assert " = ANY " not in where(other.in_(bind))
+    assert " = ANY " not in where(cast.in_(bind) & sa.column("x", kind).in_(bind))
+
+
+def test_lists_too_long_for_a_message_are_arrays() -> None:
+    """The built-in dialect has only an error for them."""
+    kinds: list[tuple[Any, Any]] = [
+        (sa.Numeric(), decimal.Decimal(1)),
+        (sa.Integer(), 2**30),
+        (sa.String(), "x" * 80),
+    ]
+    for kind, value in kinds:
+        column = sa.column("x", kind)
+        assert " = ANY (" not in where(column.in_([value] * 300))
+        assert " = ANY (" in where(column.in_([value] * 32768))
 
 
 LEFT: list[tuple[Any, bool]] = [

@@ -235,3 +235,37 @@ def test_flatten(impl: Impl, batch: Any, lower: int, upper: int, joined: Any) ->
 def test_flatten_no_rows(impl: Impl) -> None:
     with pytest.raises(IndexError):
         impl.params.flatten([], 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("values", "fits"),
+    [
+        ([0], True),
+        ([16, -16, 3], True),
+        ((16, -16), True),
+        ([1, 17], False),
+        ([-17, 1], False),
+        ([2**70, 1], False),
+        ([-(2**63) - 1], False),
+        ([True, 1.5], True),
+        ([1, 16.5], False),
+        ([1, None], TypeError),
+        (["1", 2], TypeError),
+        ([], ValueError),
+    ],
+)
+def test_within(impl: Impl, values: Any, fits: Any) -> None:
+    if isinstance(fits, bool):
+        assert impl.params.within(values, 16) is fits
+    else:
+        with pytest.raises(fits):
+            impl.params.within(values, 16)
+
+
+def test_longest(impl: Impl) -> None:
+    assert impl.params.longest(["", "abc", "\U0001f600"]) == 3
+    assert impl.params.longest(("a", b"abcd")) == 4
+    with pytest.raises(TypeError):
+        impl.params.longest(["a", None])
+    with pytest.raises(ValueError, match="empty"):
+        impl.params.longest([])

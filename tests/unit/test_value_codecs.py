@@ -16,6 +16,7 @@ import pytest
 from tests.fixtures.impl import Impl
 from tests.unit.value_samples import (
     BOTH_WAYS,
+    CHANGED_BY_ASYNCPG,
     DAY,
     DECODED,
     ENCODED,
@@ -85,6 +86,12 @@ def test_encoders(impl: Impl, name: str, value: Any, wire: bytes) -> None:
 def test_what_no_encoder_takes(impl: Impl, name: str, wrong: Any) -> None:
     with pytest.raises((TypeError, ValueError, AttributeError, ArithmeticError)):
         codec(impl, name)[0](wrong)
+
+
+@pytest.mark.parametrize(("name", "value"), CHANGED_BY_ASYNCPG, ids=map(ids, CHANGED_BY_ASYNCPG))
+def test_never_another_value(impl: Impl, name: str, value: Any) -> None:
+    with pytest.raises((ValueError, OverflowError)):
+        codec(impl, name)[0](value)
 
 
 def test_every_day_and_its_second(impl: Impl) -> None:

@@ -235,7 +235,8 @@ ENCODED: list[tuple[str, Any, bytes]] = [
     ("numeric", Decimal("-sNaN123"), numeric(0, 0xC000, 0)),
     ("numeric", Decimal("10000"), numeric(1, 0, 0, 1, 0)),
     ("numeric", Decimal("1E+500"), numeric(125, 0, 0, 1)),
-    ("numeric", Decimal("1E+200000"), numeric(50000 - 65536, 0, 0, 1)),
+    ("numeric", Decimal("1E+131071"), numeric(32767, 0, 0, 1000)),
+    ("numeric", Decimal("0E+200000"), numeric(50000 - 65536, 0, 0, 0)),
 ]
 """Type, value, wire: what only a program sends."""
 
@@ -265,3 +266,12 @@ REFUSED: list[tuple[str, Any]] = [
     ("numeric", Amount("1E-16384")),
 ]
 """Type, value: what no codec takes. The errors are asyncpg's, and its tests compare them."""
+
+CHANGED_BY_ASYNCPG: list[tuple[str, Any]] = [
+    ("numeric", Decimal("1E+131072")),
+    ("numeric", Decimal("-1E+200000")),
+    ("numeric", Amount("1E+262143")),
+    ("numeric", (0, (1,), 131072)),
+    ("numeric", "1E+196607"),
+]
+"""Type, value: what asyncpg's codec turns into another value, and ours refuses."""

@@ -117,6 +117,8 @@ class AsyncAdapt_asyncpg_copy_cursor(AsyncAdapt_asyncpg_cursor):
             described,
         )
         binary = await driver.has_binary_form(connection, target)
+        if binary:
+            feed.numerics = driver.unchecked_numerics(connection, insert.get_parameters())
         encoders = [] if binary else [self._encoder(x.type) for x in described.get_attributes()]
         session.counters.trips += 1
         session.watch.steps_aside("COPY in without asyncpg's methods", driver.COPIES)

@@ -52,6 +52,8 @@ class Feed:
         self.page: Sequence[Any] = ()
         self.rows_before = 0
         """Number of rows in the pages before this one."""
+        self.numerics: driver.NumericPlaces = ()
+        """Columns whose values asyncpg's own codec encodes as numeric."""
         self.rows = 0
         """Number of rows stored, once the server has confirmed it."""
 
@@ -133,6 +135,9 @@ class Feed:
     def _prepare(self, raw: list[Any]) -> None:
         self._size = rows_for(raw[0])
         self.page = self.plan.tuples(raw, self.rows_before, self.context)
+        for place, texts in self.numerics:
+            if found := driver.first_too_large([row[place] for row in self.page], texts):
+                raise text_format.Unencodable(found - 1, place, driver.numeric_error())
 
     def _count_page(self) -> None:
         self.rows_before += len(self.page)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn, Protocol
 
 from .. import _impl
-from ..session.prepared_statements import Description, DescriptionColumn
+from ..session.prepared_entry import Description, DescriptionColumn
 from ..session.session import Session
 
 _tuples = _impl.rows.tuples

@@ -16,7 +16,7 @@ from typing import Any
 from asyncpg import exceptions as driver_errors
 
 from .. import driver
-from ..session.prepared_statements import Description, PreparedEntry
+from ..session.prepared_entry import Description, PreparedEntry
 from ..session.session import Session
 from .cursor import Connection
 
@@ -143,7 +143,9 @@ async def open_portal(
     if session.transactions.in_transaction():
         entry = await session.prepared(operation)
         try:
-            portal = await driver.open_portal(entry.statement, parameters, number, session.watch)
+            portal = await driver.open_portal(
+                entry.statement, entry.checked(parameters), number, session.watch
+            )
             session.note_operations(portal.trips)
             return Portal(session, portal, entry.description)
         except driver_errors.NoActiveSQLTransactionError:
@@ -155,7 +157,7 @@ async def open_portal(
         if held is not None:
             return held
     entry = await session.prepared(operation)
-    records, status = await driver.fetch(entry.statement, parameters, session.watch)
+    records, status = await driver.fetch(entry.statement, entry.checked(parameters), session.watch)
     session.note_command(status, operation)
     return BufferedRows(records, entry.description)
 
@@ -172,7 +174,7 @@ async def _declare(
         entry = await session.statements.prepare_once(
             f'DECLARE "{name}" NO SCROLL CURSOR WITH HOLD FOR {operation}'
         )
-        await driver.fetch(entry.statement, parameters, session.watch)
+        await driver.fetch(entry.statement, entry.checked(parameters), session.watch)
     except (driver_errors.FeatureNotSupportedError, driver_errors.PostgresSyntaxError) as error:
         session.held_cursors.discard(name)
         if getattr(error, "context", None) is not None:

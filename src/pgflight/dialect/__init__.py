@@ -39,7 +39,7 @@ from .execution_context import PGExecutionContext_asyncpg as PGExecutionContext_
 from .first_connection import InitializingDialect
 from .isolation import ISOLATION_LEVELS as ISOLATION_LEVELS
 from .isolation import IsolationDialect
-from .pool_health import close_unfit, refuse_lost, was_used_recently
+from .pool_health import close_unfit, ends_statement_only, refuse_lost, was_used_recently
 from .synchronous import SynchronousDialect
 from .type_map import COLSPECS as COLSPECS
 from .type_map import _pg_types as _pg_types
@@ -243,12 +243,14 @@ class PGDialect_asyncpg(InitializingDialect, BulkDialect, InListDialect, Isolati
     def is_disconnect(self, e: Any, connection: Any, cursor: Any) -> bool:
         """Tell whether an error means that the connection, and so the pool, is unusable.
 
-        A closed connection; the server's shutdown and connection exceptions; a write refused
-        as read-only (25006) on a session that the program did not make read-only: the server
-        behind the connection is no longer the primary.
+        A closed connection; the server's shutdown and connection exceptions, unless they are
+        errors of a statement alone, such as a foreign server's; a write refused as read-only
+        (25006) on a session that the program did not make read-only: the server behind the
+        connection is no longer the primary.
         """
         state = getattr(e, "sqlstate", None) or ""
-        if state in DISCONNECT_STATES or state.startswith(CONNECTION_EXCEPTION_CLASS):
+        ending = state in DISCONNECT_STATES or state.startswith(CONNECTION_EXCEPTION_CLASS)
+        if ending and not (connection and ends_statement_only(e)):
             return True
         if not connection:
             closed = isinstance(e, self.loaded_dbapi.InterfaceError)

@@ -65,6 +65,18 @@ def _is_unfit(error: BaseException | None) -> bool:
     return isinstance(error, kind)
 
 
+def ends_statement_only(error: Any) -> bool:
+    """Tell whether the server has said that the session goes on after an error.
+
+    The severity is ERROR and the connection still open: asyncpg raises such an error when the
+    server is ready for the next query.  What ends a session is FATAL, and what asyncpg itself
+    finds has no severity.  Whether the connection is open, the caller looks at.
+    """
+    cause = getattr(error, "orig", None)
+    severity = getattr(cause, "severity_en", None) or getattr(cause, "severity", None)
+    return severity == "ERROR"
+
+
 def was_used_recently(adapted: Any) -> bool:
     """Tell whether the server answered within the ping's bypass window, and has not closed since.
 

@@ -35,6 +35,7 @@ from .error_texts import says_connection_is_closed as says_connection_is_closed
 from .execution import IDLE as IDLE
 from .execution import IN_TRANSACTION as IN_TRANSACTION
 from .execution import UnknownStatus as UnknownStatus
+from .execution import check_text as check_text
 from .execution import counter as counter
 from .execution import executemany as executemany
 from .execution import executor as executor
@@ -46,8 +47,13 @@ from .execution import receive_in_bulk as receive_in_bulk
 from .execution import settle as settle
 from .execution import transaction_status as transaction_status
 from .known_types import UUID_CLASSES as UUID_CLASSES
+from .known_types import NumericPlaces as NumericPlaces
+from .known_types import check_numerics as check_numerics
+from .known_types import first_too_large as first_too_large
+from .known_types import numeric_error as numeric_error
 from .known_types import register_array_types as register_array_types
 from .known_types import set_codec as set_codec
+from .known_types import unchecked_numerics as unchecked_numerics
 from .pipeline import BEGIN_EARLY as BEGIN_EARLY
 from .pipeline import Pipeline as Pipeline
 from .pipeline import forget_ended as forget_ended

@@ -16,6 +16,7 @@ import asyncpg
 from .capability import can_copy, is_private
 from .contracts import Connection, Operation, Statement
 from .error_texts import says_protocol_is_busy
+from .execution import check_text
 from .watching import COPIES, Watch
 
 _NO_TIMEOUT = 1e9
@@ -207,6 +208,7 @@ async def copy_out(
 
     ``options`` is ``csv``, ``text`` or ``binary``, followed by `` header`` if wanted.
     """
+    check_text(query)
     kind, _, header = options.partition(" ")
     if _goes_past_methods(connection):
         more = ", HEADER" if header else ""

@@ -14,10 +14,28 @@ from .. import _impl
 from .._contracts import Receiver
 from .capability import is_private, pipelines
 from .contracts import Connection, Executor, Operation, ProtocolOfAsyncpg, Statement
+from .known_types import check_numeric_rows, has_own_numeric
 from .watching import CALLS, CLASSES, PROTOCOL, STATEMENT, VALID, State, Watch
 
 _STATEMENT = CLASSES["PreparedStatement"]
 _DIRECTLY = "a statement executed without asyncpg's fetch()"
+
+
+def check_text(text: str) -> None:
+    """Raise asyncpg's DataError for SQL, or a name in it, that cannot be sent.
+
+    asyncpg closes the connection over a lone surrogate, which it cannot encode; with a NUL, where
+    the server takes the text to end, it sends a message that the server refuses.
+    """
+    if "\0" in text:
+        raise driver_errors.DataError(
+            f"invalid SQL text: a NUL character at position {text.index(chr(0))}"
+        )
+    if not text.isascii():
+        try:
+            text.encode()  # asyncpg sends UTF-8, whatever the encoding of the session
+        except UnicodeEncodeError as error:
+            raise driver_errors.DataError(f"invalid SQL text: {error}") from error
 
 
 async def _fetch_public(
@@ -182,6 +200,10 @@ async def executemany(connection: Connection, statement: str, rows: Any) -> int:
     connection that is not asyncpg's own, or when part of a notification has come; and for
     commands whose tags have no number.  Raises asyncpg's errors.
     """
+    check_text(statement)
+    if has_own_numeric(connection):
+        rows = rows if isinstance(rows, (list, tuple)) else list(rows)
+        check_numeric_rows(statement, rows)
     receiver = receiver_of(connection)
     if receiver is None or not receiver.whole:
         await Cancellable(connection, connection.executemany(statement, rows))

@@ -6,11 +6,14 @@ the numbers are the same on every server.  It forgets the answers when a codec i
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence, Sized
+from decimal import Decimal
+from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
 import asyncpg
+from asyncpg import exceptions as driver_errors
 
 from .capability import OWNERS, can_tell_types
 from .contracts import Connection
@@ -126,3 +129,118 @@ UUID_CLASSES: frozenset[type] = frozenset(
     {UUID, *filter(None, [getattr(OWNERS["pgproto"], "UUID", None)])}
 )
 """The classes of UUIDs: Python's, and asyncpg's own, which it returns."""
+
+
+_NUMERIC = frozenset({1700, 1231, 3906, 3907, 4532, 6151})
+"""numeric, its range and multirange, and the arrays of the three."""
+_FIRST_USER_OID = 16384
+_MOST_DIGITS = 131072
+"""In front of a numeric's point."""
+_MOST_BITS = 435411
+"""An int of so many bits has fewer digits."""
+_NUMBERLESS = frozenset({type(None), bool, float, bytes})
+_TOO_LARGE = "cannot encode Decimal value into numeric: exponent is too large"
+NumericPlaces = tuple[tuple[int, bool], ...]
+
+
+def unchecked_numerics(connection: Connection, types: Iterable[Any]) -> NumericPlaces:
+    """Return which values of these types asyncpg's own codec would encode as numeric.
+
+    It sends a number with more than 131,072 digits before its point as another one, which the
+    server stores as 0: the field for that number overflows.  Each place comes with whether text
+    there is a number, too; in a type of the program's own it may be text.  None where another
+    codec is in its place: ours refuses such a number, and so does the server for a codec's text.
+    """
+    places = tuple(
+        (place, each.oid in _NUMERIC)
+        for place, each in enumerate(types)
+        if each.oid in _NUMERIC or each.oid >= _FIRST_USER_OID
+    )
+    return places if places and has_own_numeric(connection) else ()
+
+
+def has_own_numeric(connection: Connection) -> bool:
+    """Tell whether asyncpg's own codec of numeric is in use."""
+    settings = getattr(connection, "get_settings", None)
+    find = getattr(settings() if callable(settings) else None, "get_data_codec", None)
+    if find is None:
+        return False  # another object stands in for asyncpg's connection
+    return all(find(1700, form) is find(1700, form, True) for form in (0, 1))
+
+
+def check_numerics(places: NumericPlaces, values: Sequence[Any], element: str = "") -> None:
+    """Raise asyncpg's DataError for an argument that its codec would change to another number."""
+    for place, texts in places:
+        if place < len(values) and _too_large(values[place], texts):
+            raise driver_errors.DataError(
+                f"invalid input for query argument ${place + 1}{element}: "
+                f"{_shown(values[place])} ({_TOO_LARGE})"
+            )
+
+
+def check_numeric_rows(statement: str, rows: Sequence[Sequence[Any]]) -> None:
+    """Raise the error of :func:`check_numerics` for rows of arguments whose types are unknown."""
+    for place in range(min(map(len, rows), default=0)):
+        column = list(map(itemgetter(place), rows))
+        texts = f"${place + 1}::NUMERIC" in statement
+        if found := first_too_large(column, texts):
+            element = f" in element #{found - 1} of executemany() sequence"
+            check_numerics(((place, texts),), rows[found - 1], element)
+
+
+def first_too_large(column: Sequence[Any], texts: bool) -> int:
+    """Return the number, from 1, of the first value that is too large for numeric, else 0."""
+    kinds = set(map(type, column)) - _NUMBERLESS
+    if not texts:
+        kinds.discard(str)
+    if not kinds:
+        return 0
+    # zeros are left out: their exponent does not matter
+    numbers = [value for value in column if value and type(value) in kinds]
+    if kinds == {Decimal}:
+        if max(map(Decimal.adjusted, numbers), default=0) < _MOST_DIGITS:
+            return 0
+    elif kinds == {int} and max(map(int.bit_length, numbers), default=0) <= _MOST_BITS:
+        return 0
+    return next((n for n, value in enumerate(column, 1) if _too_large(value, texts)), 0)
+
+
+def numeric_error() -> ValueError:
+    """Return the reason why asyncpg refuses a number that is larger still."""
+    return ValueError(_TOO_LARGE)
+
+
+def _too_large(value: Any, texts: bool) -> bool:
+    kind = type(value)
+    if kind is Decimal:
+        return value.adjusted() >= _MOST_DIGITS and bool(value)
+    if kind in _NUMBERLESS:
+        return False
+    if isinstance(value, Decimal):
+        return _too_large(Decimal(value), texts)
+    if isinstance(value, int):
+        return value.bit_length() > _MOST_BITS and abs(value) >= 10**_MOST_DIGITS
+    if isinstance(value, str):
+        return texts and _text_too_large(value)
+    if isinstance(value, asyncpg.Range):
+        return _too_large(value.lower, texts) or _too_large(value.upper, texts)
+    if isinstance(value, Mapping):
+        value = value.values()
+    elif isinstance(value, (bytes, bytearray, memoryview)) or not isinstance(value, Sized):
+        return False
+    return isinstance(value, Iterable) and first_too_large(list(value), texts) > 0
+
+
+def _text_too_large(text: str) -> bool:
+    try:
+        return _too_large(Decimal(text), False)
+    except ArithmeticError:
+        return False
+
+
+def _shown(value: Any) -> str:
+    try:
+        text = repr(value)
+    except ValueError:  # an int of more digits than Python prints
+        return type(value).__name__
+    return text if len(text) <= 40 else f"{text[:40]}..."

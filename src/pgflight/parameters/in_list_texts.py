@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from .in_list_operators import MOST_PARAMETERS, Proof
+
 TEXTS_KEPT = 200
 """Texts per statement."""
 LONGEST_KEPT = 256
@@ -37,6 +39,15 @@ class ExpandedList(NamedTuple):
     """Whether only its first element shows the type of all."""
     ranges: bool
     """Whether the driver accepts lists as elements, too."""
+    proof: Proof | None = None
+    """Tells whether an array is compared as the list is; None if it is in any case."""
+
+    def becomes_array(self, values: Sequence[Any]) -> bool:
+        """Tell whether ``values``, ready for the driver, are sent as an array."""
+        size = len(values)
+        if not size >= self.limit > 0:
+            return False
+        return self.proof is None or size > MOST_PARAMETERS or self.proof(values)
 
     def is_nested(self, values: Sequence[Any]) -> bool:
         """Tell whether the driver would not take ``values``, converted, as that many elements."""
@@ -78,11 +89,15 @@ class InLists:
         self._write = write
         self._texts: dict[tuple[int, ...], Wording | None] = {}
 
-    def worded(self, compiled: Any, given: Sequence[Any]) -> tuple[Wording, list[list[Any]]] | None:
+    def worded(
+        self, compiled: Any, given: Sequence[Any], ready: list[list[Any] | None] | None = None
+    ) -> tuple[Wording, list[list[Any]]] | None:
         """Return the text for the values of each list, and these as lists of their own.
 
-        ``None`` if SQLAlchemy has to do it: the elements are not single values, or there are too
-        many to keep the text.  An iterator among ``given`` is not consumed then.
+        To ``ready`` the lists are appended as the driver gets them, None for those that have not
+        been converted yet.  ``None`` is returned if SQLAlchemy has to do it: the elements are not
+        single values, or there are too many to keep the text.  An iterator among ``given`` is not
+        consumed then.
         """
         shape: list[int] = []
         found: list[list[Any]] = []
@@ -95,7 +110,12 @@ class InLists:
             else:
                 return None
             size = len(values)
-            if size >= expanded.limit > 0:
+            sent: list[Any] | None = None if expanded.convert else values
+            if size >= expanded.limit > 0 and expanded.proof is not None and sent is None:
+                sent = list(map(expanded.convert, values))  # type: ignore[arg-type]
+            if ready is not None:
+                ready.append(sent)
+            if expanded.becomes_array(values if sent is None else sent):
                 size = ARRAY
             elif expanded.untyped and size and _is_row(values[0]):
                 return None
@@ -116,13 +136,15 @@ class InLists:
         ``row`` has the parameters in the order of ``positions``, ready for the driver but for the
         lists.
         """
-        worded = self.worded(compiled, [row[expanded.place] for expanded in self.lists])
+        ready: list[list[Any] | None] = []
+        worded = self.worded(compiled, [row[expanded.place] for expanded in self.lists], ready)
         if worded is None:
             return None
         wording, found = worded
         parameters = [row[place] for place in self._plain]
-        for expanded, size, values in zip(self.lists, wording.shape, found):
-            sent = values if expanded.convert is None else list(map(expanded.convert, values))
+        for expanded, size, values, sent in zip(self.lists, wording.shape, found, ready):
+            if sent is None:
+                sent = list(map(expanded.convert, values))  # type: ignore[arg-type]
             if size != ARRAY:
                 parameters += sent
             elif expanded.is_nested(sent):

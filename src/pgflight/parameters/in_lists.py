@@ -19,17 +19,19 @@ from sqlalchemy.dialects.postgresql.base import PGCompiler, PGDialect
 from sqlalchemy.dialects.postgresql.ranges import AbstractSingleRange
 from sqlalchemy.sql import visitors
 from sqlalchemy.sql.compiler import OPERATORS, ExpandedState
-from sqlalchemy.sql.elements import BindParameter, ColumnClause, TextClause
+from sqlalchemy.sql.elements import BindParameter, Cast, ColumnClause, TextClause
 from sqlalchemy.sql.operators import custom_op, in_op, not_in_op
 
 from ..compat import capability, compiled_statements, connections, sql_types, statements
 from ..compat.features import Feature
 from ..options.url import coerced_argument
 from .array_types import array_type
+from .in_list_operators import MOST_PARAMETERS, always, never, proof, type_name
 from .in_list_texts import ARRAY, ExpandedList, InLists, Wording, dummies, processors_of
 from .watched_lists import are_written_out
 
 _SEEN = "_pgflight_in_seen"
+_LEFT = "_pgflight_in_left_types"
 _LISTS = "_pgflight_in_lists"
 _ARRAYS = "_pgflight_in_arrays"
 _UNPLANNED: Any = None
@@ -66,6 +68,8 @@ class InListCompiler(PGCompiler):
         name = self.bind_names[bind]
         behind = operator + _token(self, name)
         seen = self.__dict__.setdefault(_SEEN, {})
+        left = self.__dict__.setdefault(_LEFT, {}).setdefault(name, set())
+        left.add(self._type_of(binary.left))
         # "=" binds less tightly than IN, and cannot be next to another comparison
         if (
             text.endswith(behind)
@@ -75,6 +79,12 @@ class InListCompiler(PGCompiler):
             seen.setdefault(name, set()).add(text.removesuffix(behind))
         else:
             seen.setdefault(name, set()).add(None)
+
+    def _type_of(self, left: Any) -> str | None:
+        """Return the type that the statement casts a left side to, None if it does not."""
+        if type(left) is not Cast or statements.is_compiled_by_program(left):
+            return None
+        return type_name(self.process(left.typeclause))
 
     @property
     def in_lists(self) -> InLists | None:
@@ -213,10 +223,17 @@ def _plan(compiled: Any) -> InLists | None:
         else:
             array = None
         convert = compiled_statements.bind_processors(compiled).get(name)
+        same: Any = always
+        if array is not None:
+            left = compiled.__dict__.get(_LEFT, {}).get(name, {None})
+            same = proof(impl, array.removesuffix("[]"), left)
         reach = 0 if array is None else limit
+        if same is never:
+            reach = max(reach, MOST_PARAMETERS + 1)
         ranges = isinstance(impl, AbstractSingleRange)
         untyped = bool(sql_types.is_null(impl))
-        lists.append(ExpandedList(name, place, convert, reach, untyped, ranges))
+        told = None if same in (always, never) else same
+        lists.append(ExpandedList(name, place, convert, reach, untyped, ranges, told))
 
     def write(compiled: Any, shape: tuple[int, ...]) -> Wording:
         return _write(compiled, lists, shape, arrays)

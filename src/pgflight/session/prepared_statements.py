@@ -14,11 +14,9 @@ from typing import Any
 from asyncpg import exceptions as driver_errors
 
 from .. import _impl, driver
-from ..sqltext.side_effects import is_side_effect_free, touches_isolation
+from ..sqltext.side_effects import touches_isolation
+from .prepared_entry import PreparedEntry
 from .statistics import Statistics
-
-DescriptionColumn = tuple[str, int, None, None, None, None, None]
-Description = tuple[DescriptionColumn, ...]
 
 FIRST_USER_OID = 16384
 """Object identifiers from here up belong to user-defined types (``FirstNormalObjectId``)."""
@@ -45,36 +43,6 @@ class SchemaGeneration:
     def advance(self) -> None:
         """Make every connection of the engine drop its caches before its next statement."""
         self.number += 1
-
-
-class PreparedEntry:
-    """A prepared statement together with the description taken when it was prepared.
-
-    ``epoch`` is the connection's at that time; ``timeless`` statements (DDL, SET) have neither
-    columns nor parameters whose types could change.
-    """
-
-    __slots__ = ("statement", "execute", "description", "epoch", "timeless", "side_effect_free")
-
-    def __init__(
-        self, statement: Any, epoch: int, operation: str, watch: driver.Watch | None = None
-    ) -> None:
-        self.statement = statement
-        self.execute = driver.executor(statement, watch)
-        self.description: Description | None = describe(statement.get_attributes())
-        self.epoch = epoch
-        self.timeless = self.description is None and not driver.parameters_of(statement)
-        self.side_effect_free = is_side_effect_free(operation)
-
-
-def describe(attributes: Any) -> Description | None:
-    """Return PEP 249's column description for asyncpg's attributes, ``None`` without any."""
-    if not attributes:
-        return None
-    return tuple(
-        (attribute.name, attribute.type.oid, None, None, None, None, None)
-        for attribute in attributes
-    )
 
 
 def unnamed_default() -> None:
@@ -234,7 +202,7 @@ class PreparedStatements:
         """Prepare a statement that will not be used again, bypassing the cache."""
         epoch = self._epoch
         statement = await self._ask(operation, self._name_func())
-        return PreparedEntry(statement, epoch, operation, self._watch)
+        return PreparedEntry(statement, epoch, operation, self._connection, self._watch)
 
     async def prepare_unnamed(self, operation: str) -> Any:
         """Return asyncpg's statement for ``operation``, valid until the next one is prepared."""
@@ -243,6 +211,9 @@ class PreparedStatements:
     async def _ask(self, operation: str, name: str | None) -> Any:
         """Have the server prepare a statement and close those that are no longer needed."""
         connection = self._connection
+        driver.check_text(operation)
+        if name:
+            driver.check_text(name)
         driver.take_dropped(connection, self._dropped, self._watch)
         if "[]" in operation and (self._watch is None or self._watch.by() is None):
             driver.register_array_types(connection)
@@ -269,4 +240,4 @@ class PreparedStatements:
             if not used <= self._known_types:
                 self._known_types |= used
                 statement = await self._ask(operation, self._name_func())
-        return PreparedEntry(statement, epoch, operation, self._watch)
+        return PreparedEntry(statement, epoch, operation, self._connection, self._watch)

@@ -17,7 +17,8 @@ from ..options.engine_options import EngineOptions
 from ..sqltext.commands import drops_statements, is_ddl
 from .held_cursors import HeldCursors
 from .liveness import Liveness
-from .prepared_statements import Description, PreparedEntry, PreparedStatements, SchemaGeneration
+from .prepared_entry import Description, PreparedEntry
+from .prepared_statements import PreparedStatements, SchemaGeneration
 from .request import Begin, Request, interrupts
 from .statistics import Counters
 from .transaction_ends import TransactionEnds
