@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import os
+from collections.abc import Iterator, Mapping
 from types import FunctionType, MemberDescriptorType, SimpleNamespace
 from typing import Any
 
@@ -211,6 +212,16 @@ class Attribute:
             if each in _ORIGINALS:
                 self.above.append(each)
         self.before = (self.owner, name) in _PATCHED_BEFORE
+
+    def probes(self) -> Iterator[tuple[Mapping[str, Any], str, Any]]:
+        """Yield classes' dictionaries, the name, and what each has of it while nothing is patched.
+
+        Comparing these is a fifth of the cost of :meth:`patch`.
+        """
+        for each in self.above:
+            yield each.__dict__, self.name, MISSING
+        if self.owner is not None and self.owner in _ORIGINALS:
+            yield self.owner.__dict__, self.name, object() if self.before else self.stock
 
     def patch(self) -> tuple[type, Any] | None:
         """Return what a program has put in its place, and onto which class; None if nothing.

@@ -93,10 +93,20 @@ class Watched:
         )
         self.hidden = [attribute for attribute in attributes if attribute.owner]
         """The attributes of SQLAlchemy's that ours hides."""
+        self._probes = [probe for attribute in self.hidden for probe in attribute.probes()]
         self.refused = frozenset(refused.split())
         if taken is not None:
             self.refused = frozenset(each.name for each in self.hidden) - set(taken.split())
         self._named_by = frozenset() if after is None else after.refused
+
+    def is_stock(self) -> bool:
+        """Tell whether nothing is patched now, nor was when it was last looked at."""
+        if self.put:
+            return False
+        for attributes, name, stock in self._probes:
+            if attributes.get(name, MISSING) is not stock:
+                return False
+        return True
 
     def synchronize(self) -> Iterator[str]:
         """Put patches onto our class, and take back old ones; yield the names without effect."""
@@ -177,7 +187,8 @@ _OWN_COLSPECS = dict(COLSPECS)
 
 def _put_types() -> Iterator[str]:
     for each in TYPES:
-        yield from each.synchronize()
+        if not each.is_stock():
+            yield from each.synchronize()
     changed = builtin.patched_types()
     COLSPECS.update({**_OWN_COLSPECS, **changed})
     for key in COLSPECS.keys() - _OWN_COLSPECS.keys() - changed.keys():
@@ -186,7 +197,7 @@ def _put_types() -> Iterator[str]:
 
 def synchronize(*, with_types: bool = True) -> list[str]:
     """Put patches onto our classes; return the names of those that have no effect."""
-    found = [name for each in WATCHED for name in each.synchronize()]
+    found = [name for each in WATCHED if not each.is_stock() for name in each.synchronize()]
     if with_types:
         found += _put_types()
     return list(dict.fromkeys(found))
