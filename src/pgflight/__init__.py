@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, overload
 
+from ._warnings import PgflightWarning as PgflightWarning
 from .activation.registration import install, installed, uninstall
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "PgflightWarning",
     "__version__",
     "copy_in",
     "copy_out",

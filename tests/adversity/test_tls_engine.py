@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from pgflight import PgflightWarning
 from pgflight.driver import capabilities
 from tests.adversity.tls_server import Endpoint, front_endpoint, plain_cluster, settled
 from tests.unit.tls_material import isolate, make_material
@@ -156,5 +158,8 @@ def test_mistakes_show_when_the_engine_is_made(endpoint: Endpoint) -> None:
         ({"channel_binding": "require"}, "SCRAM-SHA-256-PLUS"),
         ({"sslmode": "required"}, "is not valid"),
     ):
-        with pytest.raises(ArgumentError, match=message):
+        with pytest.warns(PgflightWarning, match=message):
             create_async_engine(url(endpoint, query))
+        with pytest.raises(ArgumentError, match=message), warnings.catch_warnings():
+            warnings.simplefilter("ignore", PgflightWarning)
+            visit(url(endpoint, query))

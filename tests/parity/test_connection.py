@@ -14,6 +14,7 @@ from sqlalchemy import event, text
 from sqlalchemy.pool import NullPool
 
 from pgflight import driver
+from pgflight._warnings import PgflightWarning
 from tests.fixtures.engines import Dialect
 from tests.fixtures.statements import Statements
 
@@ -218,12 +219,18 @@ def test_settings_from_the_url_reach_the_session(pgflight_dialect: Dialect) -> N
 
 
 def test_a_wrong_option_is_an_error_before_anything_is_tried(pgflight_dialect: Dialect) -> None:
-    with pytest.raises(sqlalchemy.exc.ArgumentError, match="statement_cache_size"):
-        pgflight_dialect.engine(
+    with pytest.warns(PgflightWarning, match="Unknown option 'statment_cache_size' in the URL"):
+        wrong = pgflight_dialect.engine(
             pgflight_dialect.url().update_query_dict({"statment_cache_size": "5"})
         )
 
     async def work() -> None:
+        for _ in range(2):
+            with pytest.raises(
+                sqlalchemy.exc.ArgumentError,
+                match=r"^Unknown option 'statment_cache_size' in the URL: did you mean",
+            ):
+                await wrong.connect()
         engine = pgflight_dialect.engine(connect_args={"statment_cache_size": 5})
         with pytest.raises(sqlalchemy.exc.ArgumentError, match="statement_cache_size"):
             await engine.connect()

@@ -18,6 +18,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, UserDefinedType
 
+from pgflight import PgflightWarning
 from pgflight.compat import known_code
 from pgflight.dialect import PGDialect_asyncpg
 from pgflight.dialect.compiler import PGCompiler_asyncpg
@@ -496,10 +497,13 @@ def test_places_of_the_option(query: str, arguments: dict[str, Any], expected: i
 
 @pytest.mark.parametrize("value", ["-1", "few", "1.5"])
 def test_wrong_values_of_the_option(value: str) -> None:
-    with pytest.raises(ArgumentError, match=f"in_array_threshold='{value}' in the URL"):
-        PGDialect_asyncpg().create_connect_args(
+    in_url = f"in_array_threshold='{value}' in the URL"
+    with pytest.warns(PgflightWarning, match=in_url):
+        _, arguments = PGDialect_asyncpg().create_connect_args(
             sa.make_url(f"postgresql+pgflight://h/?in_array_threshold={value}")
         )
+    with pytest.raises(ArgumentError, match=in_url):
+        prepare_connect_kwargs(arguments)
     with pytest.raises(ArgumentError, match=r"in create_engine\(\)"):
         PGDialect_asyncpg(in_array_threshold=value)
 

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from pgflight import driver
+from pgflight._warnings import PgflightWarning
 from pgflight.dbapi.connection import AsyncAdapt_asyncpg_connection
 from pgflight.driver import capability
 from tests.fixtures.engines import Dialect
@@ -139,12 +140,15 @@ def test_an_async_creator_gets_the_engine_arguments(pgflight_dialect: Dialect) -
     ],
 )
 def test_wrong_values(pgflight_dialect: Dialect, name: str, value: str, fix: str) -> None:
-    with pytest.raises(ArgumentError, match=f"{name}='{value}' in the URL is not valid.*{fix}"):
-        create_async_engine(make_url(NOWHERE).update_query_dict({name: value}))
+    in_url = f"{name}='{value}' in the URL is not valid.*{fix}"
+    with pytest.warns(PgflightWarning, match=in_url):
+        nowhere = create_async_engine(make_url(NOWHERE).update_query_dict({name: value}))
     with pytest.raises(ArgumentError, match=f"{name}='{value}' in create_engine.*{fix}"):
         create_async_engine(NOWHERE, **{name: value})
 
     async def work() -> None:
+        with pytest.raises(ArgumentError, match=in_url):
+            await nowhere.connect()
         engine = pgflight_dialect.engine(connect_args={name: value})
         with pytest.raises(ArgumentError, match=f"{name}='{value}' in connect_args.*{fix}"):
             await options(engine)

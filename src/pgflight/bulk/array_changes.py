@@ -246,8 +246,11 @@ def _chosen(context: Any, parameters: Any) -> ColumnRows | str | None:
 
 def _session_of(cursor: Any) -> Any:
     """Return the session of one of our cursors, None for another one."""
-    adapted = getattr(cursor, "_adapt_connection", None)
-    return None if adapted is None else adapted.session
+    try:
+        # SQLAlchemy 2.0's cursor, which a creator or a patch may bring, has no such attribute
+        return None if cursor._rowcount is None else cursor._adapt_connection.session
+    except AttributeError:
+        return None
 
 
 def _counters(context: Any) -> Counters:

@@ -21,6 +21,7 @@ import pgflight
 from pgflight.activation import start_up_hook
 from pgflight.cli import environment
 from pgflight.cli.target import CommandError
+from pgflight.cli.third_party import third_party_fact
 
 _MODULE = "_pgflight_enable"
 _PTH = "pgflight-enable.pth"
@@ -80,6 +81,9 @@ def status(arguments: argparse.Namespace) -> int:
         facts.append(environment.Fact("versions", True, said))
     except ImportError as error:
         facts.append(environment.Fact("versions", False, f"cannot be read: {error}"))
+    others = third_party_fact(directory)
+    if others is not None:
+        facts.append(others)
     width = max(len(fact.name) for fact in facts) + 1
     for fact in facts:
         print(f"{fact.name + ':':{width}} {'' if fact.good else 'WRONG: '}{fact.text}")

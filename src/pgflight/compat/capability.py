@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import sqlalchemy
 
-from . import known_code
+from . import builtin, known_code
 from .features import INSTEAD, Feature
 from .private_names import OURS, PRIVATE_NAMES, PrivateName
 from .versions import SQLALCHEMY_VERSION
@@ -120,6 +120,14 @@ def reports() -> list[Report]:
         lacking = (*names, *([_unknown[feature]] if feature in _unknown and not names else ()))
         if lacking:
             found.append(Report(what, lacking, instead))
+    if builtin.without():
+        found.append(
+            Report(
+                "derivation from the built-in dialect's classes of these names",
+                builtin.without(),
+                "isinstance() with them is false, and patches of them have no effect",
+            )
+        )
     return found
 
 

@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 from sqlalchemy.connectors import asyncio as connectors
 from sqlalchemy.dialects.postgresql import ExcludeConstraint
-from sqlalchemy.dialects.postgresql import asyncpg as builtin_asyncpg
 from sqlalchemy.dialects.postgresql.base import PGDialect
 from sqlalchemy.engine import (
     AdaptedConnection,
@@ -32,6 +31,7 @@ from sqlalchemy.sql.dml import Delete, DMLState, Insert, Update, UpdateBase
 from sqlalchemy.sql.elements import ClauseElement
 from sqlalchemy.sql.type_api import TypeEngine
 
+from .builtin import theirs
 from .features import NONE, Feature
 
 READ = "read"
@@ -163,10 +163,31 @@ PRIVATE_NAMES: tuple[PrivateName, ...] = (
     # ours, under SQLAlchemy's names
     *_rows(AdaptedConnection, "_connection", NONE, OURS),
     *_rows(connectors, "_async_soft_close", NONE, OURS),
+    # methods and slots of the built-in dialect's classes that ours replace
     *_rows(
-        builtin_asyncpg,
-        "_invalidate_schema_cache _invalidate_schema_cache_asof",
+        theirs.PGDialect_asyncpg,
+        "_dbapi_version _disable_asyncpg_inet_codecs _invalidate_schema_cache _isolation_lookup",
         NONE,
         OURS,
     ),
+    *_rows(
+        theirs.AsyncAdapt_asyncpg_connection,
+        "_async_ping _call_and_discard _check_type_cache_invalidation _commit_and_discard"
+        " _connection _cursor_cls _execute_mutex _handle_exception"
+        " _handle_exception_no_connection _invalidate_schema_cache_asof _isolation_setting"
+        " _prepare _prepared_statement_cache _prepared_statement_name_func"
+        " _rollback_and_discard _ss_cursor_cls _start_transaction _started"
+        " _terminate_force_close _terminate_graceful_close _transaction",
+        NONE,
+        OURS,
+    ),
+    *_rows(
+        theirs.AsyncAdapt_asyncpg_cursor,
+        "_adapt_connection _async_soft_close _awaitable_cursor_close _connection _cursor"
+        " _description _executemany _handle_exception _invalidate_schema_cache_asof"
+        " _prepare_and_execute _rowcount _rows",
+        NONE,
+        OURS,
+    ),
+    *_rows(theirs.AsyncAdapt_asyncpg_ss_cursor, "_all _buffer_rows _rowbuffer", NONE, OURS),
 )

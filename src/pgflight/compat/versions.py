@@ -10,7 +10,6 @@ from typing import Any
 
 import sqlalchemy
 from sqlalchemy.connectors import asyncio as _connectors
-from sqlalchemy.dialects.postgresql import asyncpg as builtin_asyncpg
 from sqlalchemy.util import concurrency as _concurrency
 
 
@@ -29,9 +28,6 @@ await_only: Callable[[Any], Any] = _concurrency.await_only
 
 in_greenlet: Callable[[], bool] = _concurrency.in_greenlet
 """Tell whether the caller runs inside SQLAlchemy's greenlet, where ``await_only`` may be used."""
-
-builtin_dbapi: Any = builtin_asyncpg.AsyncAdapt_asyncpg_dbapi
-"""The built-in dialect's DBAPI class, from whose exception classes ours derive."""
 
 dbapi_module_base: Any = getattr(_connectors, "AsyncAdapt_dbapi_module", object)
 """Base class by which SQLAlchemy 2.0.44+ recognizes an adapted DBAPI."""

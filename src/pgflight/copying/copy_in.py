@@ -78,6 +78,12 @@ def sync_connection(target: Connection | Session, clause: Any, mapper: Any = Non
             "COPY needs a connection that pgflight serves; this one is served by "
             f"{type(target.dialect).__module__}: call pgflight.install() before the engine is made"
         )
+    adapted: Any = target.connection.dbapi_connection
+    if not hasattr(adapted, "session"):
+        raise TypeError(
+            "COPY needs a connection that pgflight has made; this one is a "
+            f"{type(adapted).__module__}.{type(adapted).__name__} from the engine's creator"
+        )
     return target
 
 

@@ -9,16 +9,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from typing import Any, NoReturn
-
-from sqlalchemy.engine import AdaptedConnection
+from typing import Any
 
 from .. import driver
+from ..compat.builtin import theirs
 from ..compat.versions import SQLALCHEMY_2_1, await_only, in_greenlet
 from ..options.engine_options import EngineOptions
 from ..session.session import Session
-from ..session.turn import Turn
-from . import errors
+from .builtin_names import ConnectionNames
 from .cursor import AsyncAdapt_asyncpg_cursor
 from .server_side_cursor import AsyncAdapt_asyncpg_ss_cursor
 
@@ -28,7 +26,10 @@ GRACEFUL_CLOSE_SECONDS = 2
 _DEFAULTS = EngineOptions()
 
 
-class AsyncAdapt_asyncpg_connection(AdaptedConnection):
+class AsyncAdapt_asyncpg_connection(
+    ConnectionNames,
+    theirs.AsyncAdapt_asyncpg_connection,  # type: ignore[misc]
+):
     """A PEP 249 connection over one :class:`asyncpg.Connection`.
 
     ``prepared_statement_cache_size`` statements are kept prepared, 0 for none;
@@ -37,7 +38,7 @@ class AsyncAdapt_asyncpg_connection(AdaptedConnection):
     that use one connection queue.
     """
 
-    __slots__ = ("dbapi", "session")
+    __slots__ = ("session",)
 
     await_ = staticmethod(await_only)
 
@@ -74,10 +75,9 @@ class AsyncAdapt_asyncpg_connection(AdaptedConnection):
         try:
             connection = await connection_awaitable
         except Exception as error:
-            translated = errors.translate(error) if SQLALCHEMY_2_1 else None
-            if translated is None:
-                raise
-            raise translated from error
+            if SQLALCHEMY_2_1:
+                cls._handle_exception_no_connection(dbapi, error)
+            raise
         driver.receive_in_bulk(connection)
         return cls(dbapi, connection, **arguments)
 
@@ -95,15 +95,7 @@ class AsyncAdapt_asyncpg_connection(AdaptedConnection):
         cursor.execute(operation, parameters)
         return cursor
 
-    # names of the built-in dialect's that programs, and SQLAlchemy's own tests, look at
-
-    @property
-    def _execute_mutex(self) -> Turn:
-        return self.session.turn
-
-    @property
-    def _transaction(self) -> Any:
-        return self.session.unit.transaction
+    # the slot of the same name is not used
 
     @property
     def _connection(self) -> Any:
@@ -221,13 +213,6 @@ class AsyncAdapt_asyncpg_connection(AdaptedConnection):
             return self.await_(awaitable)
         except Exception as error:
             self._handle_exception(error)
-
-    def _handle_exception(self, error: Exception) -> NoReturn:
-        """Raise the PEP 249 error for one of asyncpg's, which the session has already noted."""
-        translated = None if isinstance(error, errors.Error) else errors.translate(error)
-        if translated is None:
-            raise error
-        raise translated from error
 
     # the end of the connection
 

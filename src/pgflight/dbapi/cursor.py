@@ -9,13 +9,33 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from .. import _impl
-from ..session.prepared_entry import Description, DescriptionColumn
+from ..compat.builtin import require_slots, slot, theirs
+from ..session.prepared_entry import DescriptionColumn
 from ..session.session import Session
+from .builtin_names import CursorNames
 
 _tuples = _impl.rows.tuples
+
+# slots of the built-in cursor, by their names in SQLAlchemy 2.1 and 2.0; ours has no others
+_DESCRIPTION = ("_description", "description")
+_ROWCOUNT = ("_rowcount", "rowcount")
+_ARRAYSIZE = ("_arraysize", "arraysize")
+_SPARE = ("_invalidate_schema_cache_asof",)  # ours looks at the schema's generation
+require_slots(
+    "AsyncAdapt_asyncpg_cursor",
+    ("_adapt_connection",),
+    ("_connection",),
+    ("_cursor",),
+    ("_rows",),
+    _DESCRIPTION,
+    _ROWCOUNT,
+    _ARRAYSIZE,
+    _SPARE,
+)
+_builtin = theirs.AsyncAdapt_asyncpg_cursor
 
 
 class Connection(Protocol):
@@ -39,31 +59,28 @@ class Connection(Protocol):
         ...
 
 
-class AsyncAdapt_asyncpg_cursor:
+class AsyncAdapt_asyncpg_cursor(CursorNames, theirs.AsyncAdapt_asyncpg_cursor):  # type: ignore[misc]
     """A PEP 249 cursor over one asyncpg connection that holds its rows in memory.
 
     Raises the errors of :mod:`pgflight.dbapi.errors`.  Rows are tuples or asyncpg records with one
     value per column; ``rowcount`` is -1 if the command tag carries no number.
     """
 
-    __slots__ = (
-        "_adapt_connection",
-        "_connection",
-        "_cursor",
-        "_rows",
-        "_description",
-        "_rowcount",
-        "_as_tuples",
-        "_invalidate_schema_cache_asof",  # set by contexts derived from the built-in dialect's
-        "arraysize",
-    )
+    if not TYPE_CHECKING:
+        __slots__ = ()  # those of the built-in cursor serve
 
     server_side = False
     _awaitable_cursor_close = False  # read by SQLAlchemy 2.0.44+: closing needs no round trip
 
+    _adapt_connection: Connection
+    _connection: Any
     _rows: list[Any] | deque[Any]
-    _description: Description | None
     _cursor: Any
+    # the same slots under one name each, without a call of the built-in cursor's properties
+    _description = slot(_builtin, *_DESCRIPTION)
+    _rowcount = slot(_builtin, *_ROWCOUNT)
+    _as_tuples = slot(_builtin, *_SPARE)
+    arraysize = slot(_builtin, *_ARRAYSIZE)
 
     def __init__(self, adapt_connection: Connection) -> None:
         self._adapt_connection = adapt_connection
@@ -80,13 +97,22 @@ class AsyncAdapt_asyncpg_cursor:
         """PEP 249's seven-item sequence per column, ``None`` for a statement without rows."""
         return None if self._description is None else list(self._description)
 
+    @description.setter
+    def description(self, value: Sequence[DescriptionColumn] | None) -> None:
+        # by methods of SQLAlchemy 2.0's cursor, which a patch may call
+        self._description = None if value is None else tuple(value)
+
     @property
     def rowcount(self) -> int:
         """Number of rows that the last statement returned or changed, -1 where unknown.
 
         After :meth:`executemany` the total of all executions.
         """
-        return self._rowcount
+        return self._rowcount  # type: ignore[no-any-return]
+
+    @rowcount.setter
+    def rowcount(self, value: int) -> None:
+        self._rowcount = value
 
     @property
     def lastrowid(self) -> None:
@@ -102,6 +128,14 @@ class AsyncAdapt_asyncpg_cursor:
             self._handle_exception(error)
         self._description, self._rows, self._rowcount = answer
 
+    async def _prepare_and_execute(self, operation: str, parameters: Any) -> None:
+        # for programs and patches that call it; execute() saves this coroutine
+        try:
+            answer = await self._adapt_connection.session.execute(operation, parameters or ())
+        except Exception as error:
+            self._handle_exception(error)
+        self._description, self._rows, self._rowcount = answer
+
     def executemany(self, operation: str, seq_of_parameters: Sequence[Sequence[Any]]) -> None:
         """Run one statement once per parameter sequence, atomically."""
         adapted = self._adapt_connection
@@ -112,6 +146,16 @@ class AsyncAdapt_asyncpg_cursor:
         except Exception as error:
             self._handle_exception(error)
         self._rowcount = changed
+
+    async def _executemany(self, operation: str, seq_of_parameters: Any) -> None:
+        # as _prepare_and_execute()
+        session = self._adapt_connection.session
+        self._description = None
+        self._rowcount = -1
+        try:
+            self._rowcount = await session.execute_many(operation, seq_of_parameters)
+        except Exception as error:
+            self._handle_exception(error)
 
     def setinputsizes(self, *inputsizes: Any) -> NoReturn:
         """Raise NotImplementedError: parameter types are rendered into the statement as casts."""

@@ -11,7 +11,10 @@ from typing import Any
 
 from asyncpg import exceptions as driver_errors
 
-from ..compat.versions import SQLALCHEMY_2_1, builtin_dbapi
+from ..compat.builtin import theirs
+from ..compat.versions import SQLALCHEMY_2_1
+
+builtin_dbapi: Any = theirs.AsyncAdapt_asyncpg_dbapi
 
 FIELDS = (
     "detail",

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import exc, util
 
 from .. import driver
+from ..compat.builtin import theirs
 from ..compat.versions import await_only, dbapi_module_base, in_greenlet
 from ..options.engine_options import EngineOptions
 from ..options.url import prepare_connect_kwargs
@@ -22,7 +23,7 @@ from .event_loop_thread import LoopThread
 from .synchronous import AsyncAdaptFallback_asyncpg_connection
 
 
-class AsyncAdapt_asyncpg_dbapi(dbapi_module_base):  # type: ignore[misc]
+class AsyncAdapt_asyncpg_dbapi(theirs.AsyncAdapt_asyncpg_dbapi, dbapi_module_base):  # type: ignore[misc]
     """asyncpg as a PEP 249 module: ``connect()``, the exception classes and the type markers.
 
     ``asyncpg`` and ``driver`` are the asyncpg module.
@@ -32,7 +33,8 @@ class AsyncAdapt_asyncpg_dbapi(dbapi_module_base):  # type: ignore[misc]
     threadsafety = 1
     paramstyle = "numeric_dollar"
 
-    Error = errors.Error
+    # SQLAlchemy's, from which ours derives: a `creator` may raise errors of the built-in adapter
+    Error = errors.builtin_dbapi.Error
     Warning = errors.Warning
     InterfaceError = errors.InterfaceError
     DatabaseError = errors.DatabaseError
@@ -123,6 +125,16 @@ class AsyncAdapt_asyncpg_dbapi(dbapi_module_base):  # type: ignore[misc]
             made = AsyncAdapt_asyncpg_connection.create(self, open_connection(), options=options)
             connection = await_only(made)
         return connection
+
+    def use_builtin_errors(self) -> None:
+        """Have SQLAlchemy's own classes stand for errors, since a built-in adapter raises them.
+
+        Ours derive from them.
+        """
+        for name in dir(errors.builtin_dbapi):
+            value = getattr(errors.builtin_dbapi, name)
+            if isinstance(value, type) and issubclass(value, Exception):
+                setattr(self, name, value)
 
     def Binary(self, value: Any) -> Any:
         """Return ``value`` unchanged, because asyncpg accepts bytes."""

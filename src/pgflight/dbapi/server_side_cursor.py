@@ -7,14 +7,19 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any, NoReturn
 
 from .. import _impl, driver
+from ..compat.builtin import require_base, theirs
 from ..session.request import Begin, Request
 from .cursor import AsyncAdapt_asyncpg_cursor
 from .held_cursor import open_portal
 
 _tuples = _impl.rows.tuples
+require_base("AsyncAdapt_asyncpg_ss_cursor", theirs.AsyncAdapt_asyncpg_cursor)
 
 
-class AsyncAdapt_asyncpg_ss_cursor(AsyncAdapt_asyncpg_cursor):
+class AsyncAdapt_asyncpg_ss_cursor(
+    AsyncAdapt_asyncpg_cursor,
+    theirs.AsyncAdapt_asyncpg_ss_cursor,  # type: ignore[misc]
+):
     """A cursor whose rows stay on the server until they are fetched (``stream()``, ``yield_per``).
 
     Works in AUTOCOMMIT, too: see :mod:`pgflight.dbapi.held_cursor`.  Fetching from a closed one
@@ -33,19 +38,33 @@ class AsyncAdapt_asyncpg_ss_cursor(AsyncAdapt_asyncpg_cursor):
     def execute(self, operation: str, parameters: Sequence[Any] | None = None) -> None:
         """Run one statement; its rows are sent when they are fetched."""
         adapted = self._adapt_connection
-        session = adapted.session
+        try:
+            portal = adapted.await_(adapted.session.run(self._request(operation, parameters)))
+        except Exception as error:
+            self._handle_exception(error)
+        self._read_from(portal)
+
+    async def _prepare_and_execute(self, operation: str, parameters: Any) -> None:
+        session = self._adapt_connection.session
+        try:
+            portal = await session.run(self._request(operation, parameters))
+        except Exception as error:
+            self._handle_exception(error)
+        self._read_from(portal)
+
+    def _request(self, operation: str, parameters: Sequence[Any] | None) -> Request:
+        adapted = self._adapt_connection
         # asyncpg's own cursor has to know of the transaction before it sends anything
-        watched = session.watch.by(driver.CALLS) is not None
-        request = Request(
+        watched = adapted.session.watch.by(driver.CALLS) is not None
+        return Request(
             operation,
             lambda: open_portal(adapted, operation, parameters or (), self.ROWS_AHEAD),
             Begin.AWAITED if watched else Begin.IN_FRONT,
             notes_side_effects=True,
         )
-        try:
-            self._cursor = portal = adapted.await_(session.run(request))
-        except Exception as error:
-            self._handle_exception(error)
+
+    def _read_from(self, portal: Any) -> None:
+        self._cursor = portal
         self._description = portal.description
         self._rows = deque()
         self._rowcount = -1
@@ -107,6 +126,21 @@ class AsyncAdapt_asyncpg_ss_cursor(AsyncAdapt_asyncpg_cursor):
     def __iter__(self) -> Iterator[Any]:
         while (row := self.fetchone()) is not None:
             yield row
+
+    # for programs and patches that use them
+
+    @property
+    def _rowbuffer(self) -> deque[Any]:
+        return self._unread()
+
+    def _buffer_rows(self) -> None:
+        self._unread().extend(self._fetch(self.ROWS_AHEAD))
+
+    async def _all(self) -> list[Any]:
+        rows = []
+        while batch := await self._read(self.ROWS_PER_BATCH):
+            rows.extend(batch)
+        return rows
 
     async def __aiter__(self) -> AsyncIterator[Any]:
         rows = self._unread()

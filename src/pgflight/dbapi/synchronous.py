@@ -11,11 +11,17 @@ from functools import partial
 from typing import Any
 
 from .. import driver
+from ..compat.builtin import require_base, theirs
 from .connection import AsyncAdapt_asyncpg_connection
 from .event_loop_thread import LoopThread
 
+require_base("AsyncAdaptFallback_asyncpg_connection", theirs.AsyncAdapt_asyncpg_connection)
 
-class AsyncAdaptFallback_asyncpg_connection(AsyncAdapt_asyncpg_connection):
+
+class AsyncAdaptFallback_asyncpg_connection(
+    AsyncAdapt_asyncpg_connection,
+    theirs.AsyncAdaptFallback_asyncpg_connection,  # type: ignore[misc]
+):
     """The adapted connection for callers without a greenlet: it waits on a loop thread."""
 
     __slots__ = ("_loop_thread", "_left")

@@ -7,7 +7,6 @@ imported from here; programs import nothing from the files within.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 from uuid import UUID as _python_UUID  # noqa: F401 (a name that the documentation lists)
@@ -18,7 +17,7 @@ from sqlalchemy import pool as sqlalchemy_pool
 from sqlalchemy.dialects.postgresql.base import PGDialect
 
 from ..bulk.array_changes import BulkDialect
-from ..compat import connections
+from ..compat.builtin import theirs
 from ..dbapi.connection import AsyncAdapt_asyncpg_connection as AsyncAdapt_asyncpg_connection
 from ..dbapi.cursor import AsyncAdapt_asyncpg_cursor as AsyncAdapt_asyncpg_cursor
 from ..dbapi.module import AsyncAdapt_asyncpg_dbapi as AsyncAdapt_asyncpg_dbapi
@@ -27,18 +26,18 @@ from ..dbapi.synchronous import (
     AsyncAdaptFallback_asyncpg_connection as AsyncAdaptFallback_asyncpg_connection,
 )
 from ..driver import says_connection_is_closed
-from ..options.url import coerced_argument, connect_arguments
-from ..parameters.in_lists import InListDialect
-from ..session import codecs
+from ..options.url import coerced_argument
 from ..session.prepared_statements import SchemaGeneration
 from ..session.session import Session
 from ..session.statistics import EngineCounters
+from . import patches
 from .compiler import PGCompiler_asyncpg as PGCompiler_asyncpg
 from .compiler import PGIdentifierPreparer_asyncpg as PGIdentifierPreparer_asyncpg
 from .execution_context import PGExecutionContext_asyncpg as PGExecutionContext_asyncpg
 from .first_connection import InitializingDialect
 from .isolation import ISOLATION_LEVELS as ISOLATION_LEVELS
 from .isolation import IsolationDialect
+from .new_connections import ConnectingDialect
 from .pool_health import close_unfit, ends_statement_only, refuse_lost, was_used_recently
 from .synchronous import SynchronousDialect
 from .type_map import COLSPECS as COLSPECS
@@ -78,7 +77,13 @@ CONNECTION_EXCEPTION_CLASS = "08"
 READ_ONLY_TRANSACTION = "25006"
 
 
-class PGDialect_asyncpg(InitializingDialect, BulkDialect, InListDialect, IsolationDialect):
+class PGDialect_asyncpg(
+    InitializingDialect,
+    BulkDialect,
+    ConnectingDialect,
+    IsolationDialect,
+    theirs.PGDialect_asyncpg,  # type: ignore[misc]
+):
     """PostgreSQL through asyncpg; replaces SQLAlchemy's class of the same name."""
 
     driver = "asyncpg"
@@ -95,9 +100,6 @@ class PGDialect_asyncpg(InitializingDialect, BulkDialect, InListDialect, Isolati
     supports_native_json_serialization = False
     supports_native_json_deserialization = True
     dialect_injects_custom_json_deserializer = True
-
-    # read by execution contexts that derive from the built-in dialect's; ours counts generations
-    _invalidate_schema_cache_asof = 0
 
     execution_ctx_cls = PGExecutionContext_asyncpg
     statement_compiler = PGCompiler_asyncpg
@@ -119,6 +121,7 @@ class PGDialect_asyncpg(InitializingDialect, BulkDialect, InListDialect, Isolati
         ``array_insert`` and ``array_dml`` (bool) win over ``connect_args`` and the URL.  Raises
         ArgumentError for a wrong value.
         """
+        patches.synchronize()  # before compiler and types are taken from the class
         super().__init__(**options)
         self.given = options
         ours = {
@@ -146,6 +149,7 @@ class PGDialect_asyncpg(InitializingDialect, BulkDialect, InListDialect, Isolati
     @classmethod
     def get_dialect_cls(cls, url: Any) -> type[PGDialect]:
         """Return the class for ``create_engine()``: the synchronous one where the URL asks."""
+        patches.synchronize()
         if util.asbool(url.query.get("async_fallback", False)):
             return _synchronous(cls)  # type: ignore[arg-type]  # mypy on classes as keys
         return cls
@@ -153,6 +157,7 @@ class PGDialect_asyncpg(InitializingDialect, BulkDialect, InListDialect, Isolati
     @classmethod
     def get_async_dialect_cls(cls, url: Any) -> type[PGDialect]:
         """Return the class for ``create_async_engine()``."""
+        patches.synchronize()
         return cls
 
     @classmethod
@@ -176,59 +181,15 @@ class PGDialect_asyncpg(InitializingDialect, BulkDialect, InListDialect, Isolati
         parts = str(version).split(".")
         return tuple(int(part) for part in parts if part.isdigit())
 
-    def create_connect_args(self, url: Any) -> tuple[Sequence[Any], dict[str, Any]]:
-        """Return the arguments of ``dbapi.connect()`` for ``url``; raise ArgumentError."""
-        return [], self._take_threshold(connect_arguments(url))
-
     # life and death of connections
 
     @classmethod
     def engine_created(cls, engine: Any) -> None:
         """Have the pool replace connections that were closed while not in use."""
         event.listen(engine, "checkout", refuse_lost)
-
-    def on_connect(self) -> Callable[[Any], None]:
-        """Return the function that sets up a new DBAPI connection: codecs, schema generation."""
-        inherited = super().on_connect()
-
-        def set_up(conn: Any) -> None:
-            session: Session = conn.session
-            session.join_engine(self._schema, self._default_isolation, self._given_options)
-            self._counters.register(session.statements)
-            self._counters.register(session.counters)
-            conn.await_(self.setup_asyncpg_json_codec(conn))
-            conn.await_(self.setup_asyncpg_jsonb_codec(conn))
-            if connections.native_inet_types(self) is False:
-                conn.await_(self._disable_asyncpg_inet_codecs(conn))
-            if inherited is not None:
-                inherited(conn)
-
-        def connect(conn: Any) -> None:
-            try:
-                set_up(conn)
-            except BaseException:
-                conn.terminate()  # the pool does not know it yet, and would leave it open
-                raise
-
-        return connect
-
-    def _default_isolation(self) -> str | None:
-        # known once the engine's first connection has been made
-        level: str | None = getattr(self, "default_isolation_level", None)
-        return level
-
-    async def setup_asyncpg_json_codec(self, conn: Any) -> None:
-        """Register the json codec on a new connection; third-party dialects override this."""
-        deserializer = connections.json_deserializer(self)
-        await codecs.set_json_codec(conn._connection, deserializer, jsonb=False)
-
-    async def setup_asyncpg_jsonb_codec(self, conn: Any) -> None:
-        """Register the jsonb codec on a new connection; third-party dialects override this."""
-        deserializer = connections.json_deserializer(self)
-        await codecs.set_json_codec(conn._connection, deserializer, jsonb=True)
-
-    async def _disable_asyncpg_inet_codecs(self, conn: Any) -> None:
-        await codecs.set_plain_inet_codecs(conn._connection)
+        look = getattr(engine.dialect, "look_for_patches", None)
+        if look is not None:
+            look(with_types=True)
 
     def do_ping(self, dbapi_connection: Any) -> bool:
         """Make a round trip to the server, if its last answer is older than the bypass window."""
@@ -253,20 +214,20 @@ class PGDialect_asyncpg(InitializingDialect, BulkDialect, InListDialect, Isolati
         if ending and not (connection and ends_statement_only(e)):
             return True
         if not connection:
-            closed = isinstance(e, self.loaded_dbapi.InterfaceError)
+            closed = isinstance(e, theirs.AsyncAdapt_asyncpg_dbapi.InterfaceError)
             return closed and says_connection_is_closed(e)
-        if connection._connection.is_closed() or connection.session.liveness.is_leaving():
+        if connection._connection.is_closed():
             return True
-        return (
-            state == READ_ONLY_TRANSACTION
-            and not connection.session.transactions.is_read_only_by_choice()
+        session: Session | None = getattr(connection, "session", None)
+        return session is not None and (
+            session.liveness.is_leaving()
+            or (
+                state == READ_ONLY_TRANSACTION and not session.transactions.is_read_only_by_choice()
+            )
         )
 
-    def get_driver_connection(self, connection: Any) -> Any:
-        """Return asyncpg's own connection."""
-        return connection.driver_connection
-
     def _invalidate_schema_cache(self) -> None:
+        super()._invalidate_schema_cache()  # for the built-in adapter of a `creator`
         self._schema.advance()
 
 
@@ -287,4 +248,13 @@ def _synchronous(cls: type[PGDialect_asyncpg]) -> type[PGDialect_asyncpg]:
     return type(f"{cls.__name__}_fallback", (SynchronousDialect, cls), own)
 
 
+patches.WATCHED.append(
+    patches.Watched(
+        PGDialect_asyncpg,
+        theirs.PGDialect_asyncpg,
+        refused="_invalidate_schema_cache",
+        # called by super(), or the patch is called inside
+        inside="__init__ initialize on_connect create_connect_args get_driver_connection",
+    )
+)
 dialect = PGDialect_asyncpg

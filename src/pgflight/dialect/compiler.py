@@ -6,15 +6,14 @@ they can be subclassed and looked up.
 
 from __future__ import annotations
 
-from sqlalchemy.dialects.postgresql.base import PGIdentifierPreparer
-
 from ..bulk.insert_many_values import BatchCompiler
+from ..compat.builtin import theirs
 from ..parameters.in_lists import InListCompiler
 
 
-class PGCompiler_asyncpg(BatchCompiler, InListCompiler):
+class PGCompiler_asyncpg(BatchCompiler, InListCompiler, theirs.PGCompiler_asyncpg):  # type: ignore[misc]
     """Compiles statements with ``$1`` parameters and casts that give them their types."""
 
 
-class PGIdentifierPreparer_asyncpg(PGIdentifierPreparer):
+class PGIdentifierPreparer_asyncpg(theirs.PGIdentifierPreparer_asyncpg):  # type: ignore[misc]
     """Quotes identifiers as PostgreSQL does."""

@@ -10,8 +10,10 @@ from typing import Any
 from .. import _impl
 from ..bulk.array_changes import BulkParameters
 from ..compat import capability, connections
+from ..compat.builtin import theirs
 from ..compat.features import Feature
 from ..compat.results import default_fetch
+from ..dbapi.cursor import AsyncAdapt_asyncpg_cursor
 from .result import PgflightCursorResult
 
 _OWN_ROWS = _impl.results.OWN_ROWS
@@ -20,12 +22,21 @@ CURSOR_OPTION = "pgflight_cursor"
 _STREAMING = frozenset({"preserve_rowcount", "stream_results", "yield_per"})
 
 
-class PGExecutionContext_asyncpg(BulkParameters):
-    """Runs one statement on an adapted connection."""
+class PGExecutionContext_asyncpg(BulkParameters, theirs.PGExecutionContext_asyncpg):  # type: ignore[misc]
+    """Runs one statement on an adapted connection: ours, or the built-in one of a `creator`."""
 
     def pre_exec(self) -> None:
         """Have the cursor return tuples, if making them is cheaper than reading records."""
-        self.cursor._as_tuples = _OWN_ROWS  # type: ignore[attr-defined]
+        cursor: Any = self.cursor
+        if cursor.__class__ is AsyncAdapt_asyncpg_cursor or is_ours(cursor):
+            cursor._as_tuples = _OWN_ROWS
+        else:
+            super().pre_exec()  # type: ignore[no-untyped-call]
+
+    def handle_dbapi_exception(self, e: BaseException) -> None:
+        """Invalidate the engine's caches after an error that says so, unless the session has."""
+        if not is_ours(self.cursor):
+            super().handle_dbapi_exception(e)  # type: ignore[no-untyped-call]
 
     if capability.has(Feature.RESULTS):
 
@@ -54,7 +65,8 @@ class PGExecutionContext_asyncpg(BulkParameters):
         super().post_exec()  # type: ignore[no-untyped-call]
         if self.isddl:
             cursor: Any = self.cursor
-            cursor._adapt_connection.session.note_schema_change()
+            if is_ours(cursor):
+                cursor._adapt_connection.session.note_schema_change()
 
     def create_server_side_cursor(self) -> Any:
         """Return a cursor whose rows stay on the server, or the one that a COPY has asked for."""
@@ -62,3 +74,8 @@ class PGExecutionContext_asyncpg(BulkParameters):
         if make is not None:
             return make(self)
         return connections.dbapi_connection(self).cursor(server_side=True)
+
+
+def is_ours(cursor: Any) -> bool:
+    """Tell whether a cursor is one of ours, perhaps in a program's wrapper."""
+    return hasattr(cursor, "_as_tuples")

@@ -16,6 +16,7 @@ from sqlalchemy.exc import DisconnectionError
 
 from .. import driver
 from ..dbapi.connection import AsyncAdapt_asyncpg_connection
+from ..dbapi.synchronous import AsyncAdaptFallback_asyncpg_connection
 from ..session.session import Session
 
 IDLE_SECONDS = 0.01
@@ -23,6 +24,13 @@ IDLE_SECONDS = 0.01
 
 TURNS = 10
 """Iterations of the event loop in which it reads the server's last message and closes."""
+
+
+_OWN_TERMINATE = (
+    AsyncAdapt_asyncpg_connection.terminate,
+    AsyncAdaptFallback_asyncpg_connection.terminate,
+)
+"""Not what a program has put in its place, and which it expects to be called."""
 
 
 def refuse_lost(dbapi_connection: Any, record: Any, proxy: Any) -> None:
@@ -50,7 +58,7 @@ def close_unfit(dbapi_connection: Any) -> None:
     task is cancelled while it waits here, the connection's place in the pool is lost until the
     garbage collector runs.
     """
-    if isinstance(dbapi_connection, AsyncAdapt_asyncpg_connection) and (
+    if getattr(type(dbapi_connection), "terminate", None) in _OWN_TERMINATE and (
         _is_unfit(sys.exc_info()[1]) or dbapi_connection._connection.is_closed() is True
     ):
         dbapi_connection.drop()

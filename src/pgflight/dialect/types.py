@@ -10,21 +10,12 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import exc
-from sqlalchemy.dialects.postgresql import json as pg_json
-from sqlalchemy.dialects.postgresql import ranges
-from sqlalchemy.dialects.postgresql.array import ARRAY as PGARRAY
-from sqlalchemy.dialects.postgresql.base import (
-    ENUM,
-    INTERVAL,
-    OID,
-    REGCLASS,
-    REGCONFIG,
-)
-from sqlalchemy.dialects.postgresql.types import BIT, BYTEA, PGUuid
+from sqlalchemy.dialects.postgresql.types import PGUuid
 from sqlalchemy.engine import processors
 from sqlalchemy.sql import sqltypes
 
 from ..compat import sql_types
+from ..compat.builtin import theirs
 from . import conversions
 
 NUMERIC_OIDS = frozenset({1231, 1700})
@@ -35,43 +26,43 @@ INTEGER_OIDS = frozenset({20, 21, 23, 26, 1005, 1007, 1016})
 """bigint, smallint, integer, oid and arrays of the first three."""
 
 
-class AsyncpgARRAY(PGARRAY):  # type: ignore[type-arg]
+class AsyncpgARRAY(theirs.AsyncpgARRAY):  # type: ignore[misc]
     """An array; asyncpg takes and returns nested lists."""
 
     render_bind_cast = True
 
 
-class AsyncpgString(sqltypes.String):
+class AsyncpgString(theirs.AsyncpgString):  # type: ignore[misc]
     """Character data as ``str``."""
 
     render_bind_cast = True
 
 
-class AsyncpgCHAR(sqltypes.CHAR):
+class AsyncpgCHAR(theirs.AsyncpgCHAR):  # type: ignore[misc]
     """Blank-padded character data as ``str``."""
 
     render_bind_cast = True
 
 
-class AsyncpgREGCONFIG(REGCONFIG):
+class AsyncpgREGCONFIG(theirs.AsyncpgREGCONFIG):  # type: ignore[misc]
     """The name of a text search configuration."""
 
     render_bind_cast = True
 
 
-class AsyncpgREGCLASS(REGCLASS):
+class AsyncpgREGCLASS(theirs.AsyncpgREGCLASS):  # type: ignore[misc]
     """The name of a relation."""
 
     render_bind_cast = True
 
 
-class AsyncpgOID(OID):
+class AsyncpgOID(theirs.AsyncpgOID):  # type: ignore[misc]
     """An object identifier as ``int``."""
 
     render_bind_cast = True
 
 
-class AsyncpgBit(BIT):
+class AsyncpgBit(theirs.AsyncpgBit):  # type: ignore[misc]
     """A bit string: ``str`` of 0 and 1 in; on SQLAlchemy 2.1 a ``BitString`` out."""
 
     render_bind_cast = True
@@ -85,82 +76,80 @@ class AsyncpgBit(BIT):
         return conversions.bit_from_driver
 
 
-class AsyncpgByteA(BYTEA):
+class AsyncpgByteA(theirs.AsyncpgByteA):  # type: ignore[misc]
     """Binary data as ``bytes``."""
 
     render_bind_cast = True
 
 
-class AsyncpgDate(sqltypes.Date):
+class AsyncpgDate(theirs.AsyncpgDate):  # type: ignore[misc]
     """A calendar date as ``datetime.date``."""
 
     render_bind_cast = True
 
 
-class AsyncpgTime(sqltypes.Time):
+class AsyncpgTime(theirs.AsyncpgTime):  # type: ignore[misc]
     """A time of day as ``datetime.time``."""
 
     render_bind_cast = True
 
 
-class AsyncpgDateTime(sqltypes.DateTime):
+class AsyncpgDateTime(theirs.AsyncpgDateTime):  # type: ignore[misc]
     """A point in time as ``datetime.datetime``, with a time zone where the column has one."""
 
     render_bind_cast = True
 
 
-class AsyncPgInterval(INTERVAL):
+class AsyncPgInterval(theirs.AsyncPgInterval):  # type: ignore[misc]
     """A span of time as ``datetime.timedelta``."""
 
     render_bind_cast = True
 
     @classmethod
-    def adapt_emulated_to_native(  # type: ignore[override]  # SQLAlchemy's bases disagree, too
-        cls, interval: Any, **kw: Any
-    ) -> AsyncPgInterval:
+    def adapt_emulated_to_native(cls, interval: Any, **kw: Any) -> AsyncPgInterval:
         """Return the native type for a generic ``Interval``, keeping its precision."""
         return cls(precision=interval.second_precision)
 
 
-class AsyncpgBoolean(sqltypes.Boolean):
+class AsyncpgBoolean(theirs.AsyncpgBoolean):  # type: ignore[misc]
     """A truth value as ``bool``."""
 
     render_bind_cast = True
 
 
-class AsyncPgEnum(ENUM):
+class AsyncPgEnum(theirs.AsyncPgEnum):  # type: ignore[misc]
     """A PostgreSQL ENUM, cast to its type's name."""
 
     render_bind_cast = True
 
     def bind_processor(self, dialect: Any) -> Any:
         """Return the function from a member, or its name, to the name on the server."""
-        convert = super().bind_processor(dialect)  # type: ignore[no-untyped-call]
+        convert = super().bind_processor(dialect)
         if convert is None or sqltypes.String.bind_processor(self, dialect) is not None:
             return convert
         return conversions.looked_up(convert, self, sql_types.enum_names)
 
     def result_processor(self, dialect: Any, coltype: object) -> Any:
         """Return the function from the name on the server to a member."""
-        convert = super().result_processor(dialect, coltype)  # type: ignore[no-untyped-call]
+        convert = super().result_processor(dialect, coltype)
         if convert is None or sqltypes.String.result_processor(self, dialect, coltype) is not None:
             return convert
         return conversions.looked_up(convert, self, sql_types.enum_members)
 
 
-class AsyncpgInteger(sqltypes.Integer):
+class AsyncpgInteger(theirs.AsyncpgInteger):  # type: ignore[misc]
     """A 32-bit integer as ``int``."""
 
     render_bind_cast = True
 
 
-class AsyncpgSmallInteger(sqltypes.SmallInteger):
+class AsyncpgSmallInteger(theirs.AsyncpgSmallInteger):  # type: ignore[misc]
     """A 16-bit integer as ``int``."""
 
     render_bind_cast = True
 
 
-class AsyncpgBigInteger(sqltypes.BigInteger):
+class AsyncpgBigInteger(theirs.AsyncpgBigInteger):  # type: ignore[misc]
     """A 64-bit integer as ``int``."""
 
     render_bind_cast = True
@@ -196,33 +185,33 @@ class _Documents:
         return conversions.json_literal(self, dialect)
 
 
-class AsyncpgJSON(_Documents, pg_json.JSON):
+class AsyncpgJSON(_Documents, theirs.AsyncpgJSON):  # type: ignore[misc]
     """json; decoded by the connection's codec (``json_deserializer``), so never again here."""
 
 
-class AsyncpgJSONB(_Documents, pg_json.JSONB):
+class AsyncpgJSONB(_Documents, theirs.AsyncpgJSONB):  # type: ignore[misc]
     """jsonb; decoded by the connection's codec (``json_deserializer``), so never again here."""
 
 
-class AsyncpgJSONIndexType(sqltypes.JSON.JSONIndexType):
+class AsyncpgJSONIndexType(theirs.AsyncpgJSONIndexType):  # type: ignore[misc]
     """The key or position in ``column[...]`` when its kind is not known at compile time."""
 
 
-class AsyncpgJSONIntIndexType(sqltypes.JSON.JSONIntIndexType):
+class AsyncpgJSONIntIndexType(theirs.AsyncpgJSONIntIndexType):  # type: ignore[misc]
     """A position in a JSON array."""
 
     __visit_name__ = "json_int_index"
     render_bind_cast = True
 
 
-class AsyncpgJSONStrIndexType(sqltypes.JSON.JSONStrIndexType):
+class AsyncpgJSONStrIndexType(theirs.AsyncpgJSONStrIndexType):  # type: ignore[misc]
     """A key of a JSON object."""
 
     __visit_name__ = "json_str_index"
     render_bind_cast = True
 
 
-class AsyncpgJSONPathType(pg_json.JSONPathType):
+class AsyncpgJSONPathType(theirs.AsyncpgJSONPathType):  # type: ignore[misc]
     """A path into a JSON document: a list of keys and positions, or a path expression."""
 
     def bind_processor(self, dialect: Any) -> Any:
@@ -252,15 +241,15 @@ class _Numbers:
         )
 
 
-class AsyncpgNumeric(_Numbers, sqltypes.Numeric):  # type: ignore[type-arg]
+class AsyncpgNumeric(_Numbers, theirs.AsyncpgNumeric):  # type: ignore[misc]
     """An exact number as ``decimal.Decimal`` (``float`` with ``asdecimal=False``)."""
 
 
-class AsyncpgFloat(_Numbers, sqltypes.Float):  # type: ignore[type-arg]
+class AsyncpgFloat(_Numbers, theirs.AsyncpgFloat):  # type: ignore[misc]
     """A floating-point number as ``float`` (``decimal.Decimal`` with ``asdecimal=True``)."""
 
 
-class _AsyncpgRange(ranges.AbstractSingleRangeImpl):  # type: ignore[type-arg]
+class _AsyncpgRange(theirs._AsyncpgRange):  # type: ignore[misc]
     """A range as SQLAlchemy's ``Range``."""
 
     def bind_processor(self, dialect: Any) -> Any:
@@ -270,7 +259,7 @@ class _AsyncpgRange(ranges.AbstractSingleRangeImpl):  # type: ignore[type-arg]
         return conversions.range_from_driver
 
 
-class _AsyncpgMultiRange(ranges.AbstractMultiRangeImpl):  # type: ignore[type-arg]
+class _AsyncpgMultiRange(theirs._AsyncpgMultiRange):  # type: ignore[misc]
     """A multirange as SQLAlchemy's ``MultiRange``, a list of ``Range``."""
 
     def bind_processor(self, dialect: Any) -> Any:

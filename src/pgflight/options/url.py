@@ -1,6 +1,6 @@
 """URL and connect_args -> what asyncpg.connect takes.
 
-``PGDialect_asyncpg.create_connect_args`` calls :func:`connect_arguments` when an engine is made,
+``PGDialect_asyncpg.create_connect_args`` calls :func:`engine_arguments` when an engine is made,
 ``AsyncAdapt_asyncpg_dbapi.connect`` calls :func:`prepare_connect_kwargs` for each connection.
 Between the two, options keep the names that they have in the URL, so that ``connect_args`` and
 ``do_connect`` handlers can replace them one by one.  :mod:`pgflight.options.table` says what each
@@ -17,6 +17,8 @@ import asyncpg
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError
 
+from .._warnings import warn
+from ..compat.builtin import theirs
 from . import hosts
 from .server_settings import server_settings
 from .service_files import service_options
@@ -46,14 +48,92 @@ def connect_arguments(url: URL) -> dict[str, Any]:
     Only names with a synonym in asyncpg change (``dbname`` to ``database``, ``connect_timeout``
     to ``timeout``).  Raises ArgumentError naming the option, the value and the fix.
     """
-    arguments = _coerced(url.query)
+    return _arguments(url, _Raising)
+
+
+def engine_arguments(url: URL) -> dict[str, Any]:
+    """Return the same, but only warn of what the built-in dialect makes an engine with.
+
+    An engine that never connects does no harm.  :func:`prepare_connect_kwargs` raises the error.
+    """
+    return _arguments(url, _Postponing)
+
+
+def _arguments(url: URL, checking: type[_Raising]) -> dict[str, Any]:
+    arguments = _coerced(url, checking)
     arguments.update(_before_query(url, arguments))
-    arguments.update(hosts.addresses(url.query, host=url.host, port=url.port))
+    with checking(url, arguments, "host"):
+        arguments.update(hosts.addresses(url.query, host=url.host, port=url.port))
+    if any(map(is_refused, arguments.values())):
+        return arguments  # the first connection says what else is wrong
+    complete = arguments
     if "service" in arguments:
-        arguments = _with_service(arguments)
-    _settings(arguments)
-    check_tls(_of(arguments, Target.TLS), unix=hosts.only_sockets(arguments))
-    return arguments
+        with checking(url, arguments, "service"):
+            complete = _with_service(arguments)
+    with checking(url, complete, *_of(complete, Target.SETTING)):
+        _settings(complete)
+    tls = _of(complete, Target.TLS)
+    with checking(url, complete, *tls):
+        check_tls(tls, unix=hosts.only_sockets(complete))
+    return complete
+
+
+class _Refused:
+    """A value in the URL that no connection can be made with."""
+
+    error: ArgumentError
+
+
+class _RefusedText(_Refused, str):
+    """One that is given once."""
+
+
+class _RefusedTexts(_Refused, tuple[str, ...]):
+    """One that is given several times."""
+
+
+def is_refused(value: Any) -> bool:
+    """Tell whether a value of :func:`engine_arguments` makes connections fail."""
+    return isinstance(value, _Refused)
+
+
+class _Raising:
+    """Leaves an ArgumentError inside as it is; ``names`` are the options that it may be about."""
+
+    def __init__(self, url: URL, arguments: dict[str, Any], *names: str) -> None:
+        self._url = url
+        self._arguments = arguments
+        self._names = names
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: Any, error: BaseException | None, traceback: object) -> bool | None:
+        return None
+
+
+class _Postponing(_Raising):
+    """Warns of an ArgumentError instead, and marks the first of ``names`` for later."""
+
+    def __exit__(self, kind: Any, error: BaseException | None, traceback: object) -> bool | None:
+        if not (isinstance(error, ArgumentError) and self._names and _is_made(self._url)):
+            return None
+        name = self._names[0]
+        value = self._url.query.get(name, self._arguments.get(name, ""))
+        marked = _RefusedTexts(value) if isinstance(value, tuple) else _RefusedText(value)
+        marked.error = error
+        self._arguments[name] = marked
+        warn(f"this engine cannot connect: {error}")
+        return True
+
+
+def _is_made(url: URL) -> bool:
+    """Tell whether the built-in dialect makes an engine for ``url``."""
+    try:
+        theirs.PGDialect_asyncpg().create_connect_args(url)
+    except Exception:
+        return False
+    return True
 
 
 def coerced_argument(name: str, value: Any) -> Any:
@@ -67,7 +147,7 @@ def coerced_argument(name: str, value: Any) -> Any:
 def prepare_connect_kwargs(kwargs: Mapping[str, Any]) -> PreparedArguments:
     """Return what asyncpg.connect takes for ``kwargs``, and what the socket gets afterwards.
 
-    ``kwargs`` is a result of :func:`connect_arguments` with ``connect_args`` laid over it.  An
+    ``kwargs`` is a result of :func:`engine_arguments` with ``connect_args`` laid over it.  An
     argument that only a newer asyncpg knows is passed unchanged, and so is any other if
     ``async_creator_fn`` receives it.  Raises ArgumentError naming the option, value and fix.
     """
@@ -94,28 +174,32 @@ def prepare_connect_kwargs(kwargs: Mapping[str, Any]) -> PreparedArguments:
     )
 
 
-def _coerced(query: Mapping[str, Any]) -> dict[str, Any]:
+def _coerced(url: URL, checking: type[_Raising]) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for name, value in query.items():
-        option = OPTIONS.get(name)
-        if option is None:
-            raise unknown_option(name, _IN_URL)
-        if not option.from_url:
-            raise ArgumentError(
-                f"{name!r} {_IN_URL} cannot be text; pass it in connect_args={{{name!r}: ...}}"
-            )
+    for name, value in url.query.items():
         if name in hosts.ADDRESS_OPTIONS:
             continue
-        if not isinstance(value, str):
-            raise ArgumentError(f"{name!r} is {_IN_URL} {len(value)} times; keep one")
-        final = option.alias_of or name
-        coerced = option.coerce(value, _IN_URL)
-        if found.setdefault(final, coerced) != coerced:
-            raise ArgumentError(
-                f"{name!r} and another name of the same option are both {_IN_URL}, with "
-                f"different values; keep {final!r}"
-            )
+        with checking(url, found, name):
+            final, coerced = _option(name, value)
+            if found.setdefault(final, coerced) != coerced:
+                raise ArgumentError(
+                    f"{name!r} and another name of the same option are both {_IN_URL}, with "
+                    f"different values; keep {final!r}"
+                )
     return found
+
+
+def _option(name: str, value: Any) -> tuple[str, Any]:
+    option = OPTIONS.get(name)
+    if option is None:
+        raise unknown_option(name, _IN_URL)
+    if not option.from_url:
+        raise ArgumentError(
+            f"{name!r} {_IN_URL} cannot be text; pass it in connect_args={{{name!r}: ...}}"
+        )
+    if not isinstance(value, str):
+        raise ArgumentError(f"{name!r} is {_IN_URL} {len(value)} times; keep one")
+    return option.alias_of or name, option.coerce(value, _IN_URL)
 
 
 def _before_query(url: URL, query: Mapping[str, Any]) -> dict[str, Any]:
@@ -133,6 +217,8 @@ def _validated(kwargs: Mapping[str, Any]) -> dict[str, Any]:
     aliases: dict[str, Any] = {}
     for name, value in kwargs.items():
         option = OPTIONS.get(name)
+        if isinstance(value, _Refused) and not (option is None and kwargs.get("async_creator_fn")):
+            raise ArgumentError(str(value.error))
         if option is None:
             if name not in _ASYNCPG_PARAMETERS and not kwargs.get("async_creator_fn"):
                 raise unknown_option(name, _IN_CONNECT_ARGS)

@@ -25,6 +25,7 @@ from sqlalchemy.dialects.postgresql.base import (
 from sqlalchemy.dialects.postgresql.ranges import AbstractSingleRange
 from sqlalchemy.sql import sqltypes
 
+from ..compat.builtin import BUILTIN_DIALECT
 from ..compat.sql_types import binds_by_expression, unwrapped
 
 _STATED = (
@@ -104,9 +105,9 @@ def _emulated(impl: Any, dialect: Any) -> bool:
 
 
 def _family(impl: Any) -> str:
-    """Return SQLAlchemy's public name of a type: ours derive from those."""
+    """Return SQLAlchemy's public name of a type: ours, and the built-in ones, derive from it."""
     for cls in type(impl).__mro__:
-        known = cls.__module__.startswith("sqlalchemy.")
+        known = cls.__module__.startswith("sqlalchemy.") and cls.__module__ != BUILTIN_DIALECT
         if known and not cls.__name__.startswith("_") and not cls.__name__.endswith("Impl"):
             return cls.__name__
     return type(impl).__name__

@@ -1,0 +1,129 @@
+"""How the dialect makes and sets up a connection: arguments, codecs, what it shares in the engine.
+
+A base of the dialect.  A connection may also come from a program's `creator`, and be SQLAlchemy's
+own adapter: it then gets what the built-in dialect sets up, and nothing of ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..compat import connections
+from ..compat.builtin import Attribute, theirs
+from ..compat.versions import SQLALCHEMY_2_1, await_only
+from ..options.url import engine_arguments, is_refused
+from ..parameters.in_lists import InListDialect
+from ..session import codecs
+from ..session.prepared_statements import SchemaGeneration
+from ..session.session import Session
+from ..session.statistics import EngineCounters
+from .patches import PatchedDialect, bound
+
+_CREATE_CONNECT_ARGS, _ON_CONNECT, _GET_DRIVER_CONNECTION = (
+    Attribute(theirs.PGDialect_asyncpg, name)
+    for name in ("create_connect_args", "on_connect", "get_driver_connection")
+)
+"""Methods that do what ours needs, and then call what a program has put in their place."""
+
+
+class ConnectingDialect(PatchedDialect, InListDialect):
+    """The part of the dialect that makes connections and sets them up."""
+
+    supports_statement_cache = True
+
+    _schema: SchemaGeneration
+    _counters: EngineCounters
+    _given_options: dict[str, Any]
+    _async_fallback: Any = None
+
+    def create_connect_args(self, url: Any) -> tuple[Sequence[Any], dict[str, Any]]:
+        """Return the arguments of ``dbapi.connect()`` for ``url``.
+
+        What is wrong in it warns, or raises ArgumentError: see :func:`engine_arguments`.
+        """
+        patch = _CREATE_CONNECT_ARGS.patch()
+        if patch is not None:
+            positional, arguments = bound(patch[1], self)(url)
+            return positional, self._take_threshold(arguments)
+        arguments = engine_arguments(url)
+        if not SQLALCHEMY_2_1:
+            # create_engine() of 2.0 would warn that its own fallback will be removed
+            self._async_fallback = arguments.pop("async_fallback", None)
+        if is_refused(arguments.get("in_array_threshold")):
+            return [], arguments
+        return [], self._take_threshold(arguments)
+
+    def connect(self, *positional: Any, **arguments: Any) -> Any:
+        """Return a new DBAPI connection."""
+        if self._async_fallback is not None:
+            arguments.setdefault("async_fallback", self._async_fallback)
+        return super().connect(*positional, **arguments)
+
+    def on_connect(self) -> Callable[[Any], None]:
+        """Return the function that sets up a new DBAPI connection: codecs, schema generation."""
+        patch = _ON_CONNECT.patch()
+        set_up = self._codecs() if patch is None else bound(patch[1], self)()
+
+        def connect(conn: Any) -> None:
+            try:
+                self.look_for_patches()
+                self._join(conn)
+                if set_up is not None:
+                    set_up(conn)
+            except BaseException:
+                conn.terminate()  # the pool does not know it yet, and would leave it open
+                raise
+
+        return connect
+
+    def _codecs(self) -> Callable[[Any], None]:
+        # what comes after the built-in dialect, whose codecs would be set a second time
+        inherited = super(theirs.PGDialect_asyncpg, self).on_connect()
+
+        def set_up(conn: Any) -> None:
+            # the built-in adapter, which a `creator` may have made, has no such method in 2.1
+            await_ = getattr(conn, "await_", await_only)
+            await_(self.setup_asyncpg_json_codec(conn))
+            await_(self.setup_asyncpg_jsonb_codec(conn))
+            if connections.native_inet_types(self) is False:
+                await_(self._disable_asyncpg_inet_codecs(conn))
+            if inherited is not None:
+                inherited(conn)
+
+        return set_up
+
+    def get_driver_connection(self, connection: Any) -> Any:
+        """Return asyncpg's own connection."""
+        driver_connection = connection.driver_connection  # ours notes that it is exposed
+        patch = _GET_DRIVER_CONNECTION.patch()
+        return driver_connection if patch is None else bound(patch[1], self)(connection)
+
+    def _join(self, conn: Any) -> None:
+        session: Session | None = getattr(conn, "session", None)
+        if session is None:
+            adapt = getattr(self.dbapi, "use_builtin_errors", None)
+            if adapt is not None:
+                adapt()
+        else:
+            session.join_engine(self._schema, self._default_isolation, self._given_options)
+            self._counters.register(session.statements)
+            self._counters.register(session.counters)
+
+    def _default_isolation(self) -> str | None:
+        # known once the engine's first connection has been made
+        level: str | None = getattr(self, "default_isolation_level", None)
+        return level
+
+    async def setup_asyncpg_json_codec(self, conn: Any) -> None:
+        """Register the json codec on a new connection; third-party dialects override this."""
+        deserializer = connections.json_deserializer(self)
+        await codecs.set_json_codec(conn._connection, deserializer, jsonb=False)
+
+    async def setup_asyncpg_jsonb_codec(self, conn: Any) -> None:
+        """Register the jsonb codec on a new connection; third-party dialects override this."""
+        deserializer = connections.json_deserializer(self)
+        await codecs.set_json_codec(conn._connection, deserializer, jsonb=True)
+
+    async def _disable_asyncpg_inet_codecs(self, conn: Any) -> None:
+        await codecs.set_plain_inet_codecs(conn._connection)
