@@ -18,6 +18,7 @@ from sqlalchemy import pool as sqlalchemy_pool
 from sqlalchemy.dialects.postgresql.base import PGDialect
 
 from ..bulk.array_changes import BulkDialect
+from ..bulk.refusals import Refusals
 from ..compat import connections
 from ..dbapi.connection import AsyncAdapt_asyncpg_connection as AsyncAdapt_asyncpg_connection
 from ..dbapi.cursor import AsyncAdapt_asyncpg_cursor as AsyncAdapt_asyncpg_cursor
@@ -131,6 +132,7 @@ class PGDialect_asyncpg(InitializingDialect, BulkDialect, InListDialect, Isolati
             name: coerced_argument(name, value) for name, value in ours.items() if value is not None
         }
         self._schema = SchemaGeneration()
+        self.table_refusals = Refusals()
         self._counters = EngineCounters()
 
     @classmethod
@@ -263,6 +265,9 @@ class PGDialect_asyncpg(InitializingDialect, BulkDialect, InListDialect, Isolati
     def get_driver_connection(self, connection: Any) -> Any:
         """Return asyncpg's own connection."""
         return connection.driver_connection
+
+    def _without_arrays(self) -> None:
+        self.in_array_threshold = 0  # INSERTs look at server_is_postgresql
 
     def _invalidate_schema_cache(self) -> None:
         self._schema.advance()
