@@ -196,8 +196,11 @@ class BulkDialect(BatchDialect):
         pages = rows.pages(_page_size(context), size)
         if len(pages) > 1 and _session_of(cursor).transactions.autocommit:
             return "more than a page in AUTOCOMMIT"
+        if rows.plan.proof is not None:
+            reason = guarded.first_refusal(cursor, _session_of(cursor), rows.plan.proof, self)
+            if reason is not None:
+                return reason
         changed = 0
-        reason: str | None
         for number, page in enumerate(pages):
             try:
                 cursor.execute(rows.plan.text, rows.page(page).arrays())

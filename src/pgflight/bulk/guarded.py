@@ -1,7 +1,9 @@
 """What becomes of a statement that carries a proof: it is run, refused, or not sent at all.
 
 Called by :mod:`pgflight.bulk.array_changes` before such a statement is sent, and after it has
-changed nothing.
+changed nothing.  Of a table that the engine does not know yet the server is asked beforehand, once:
+a statement that is refused fires triggers ``FOR EACH STATEMENT`` nevertheless.  So the one that is
+sent first after another process has made such a trigger fires it once more, for no rows.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..session.session import Session
-from .refusals import Refusals
+from .known_tables import UNKNOWN, KnownTables
 from .table_proof import SNAPSHOT, Proof
 
 _SNAPSHOT_LEVELS = ("repeatable_read", "serializable")
@@ -35,8 +37,29 @@ def known_refusal(dialect: Any, session: Session, proof: Proof) -> str | None:
         # a refusal could not be told from rows that are all in conflict: the lock that keeps the
         # table as it is has gone by the time of another question
         return "ON CONFLICT in AUTOCOMMIT"
-    refusals: Refusals = dialect.table_refusals
-    return refusals.reason(proof, session.statements.schema.number)
+    tables: KnownTables = dialect.known_tables
+    return tables.reason(proof, session.statements.schema.number) or None
+
+
+def first_refusal(cursor: Any, session: Session, proof: Proof, dialect: Any) -> str | None:
+    """Return why a statement would be refused; ask the server unless it has been asked before."""
+    generation = session.statements.schema.number
+    tables: KnownTables = dialect.known_tables
+    reason = tables.reason(proof, generation)
+    if reason != UNKNOWN:
+        return reason
+    reason = _UNNAMED
+    for row in _ask(cursor, proof):
+        reason = row[0]
+    tables.add(proof, generation, reason)
+    return reason
+
+
+def _ask(cursor: Any, proof: Proof) -> list[Any]:
+    cursor.execute(proof.question)
+    rows: list[Any] = cursor.fetchall()
+    cursor._description = None
+    return rows
 
 
 def refusal(cursor: Any, session: Session, proof: Proof, dialect: Any) -> str | None:
@@ -46,14 +69,12 @@ def refusal(cursor: Any, session: Session, proof: Proof, dialect: Any) -> str | 
     is still the one that the statement got.  In AUTOCOMMIT it may not be: what has found nothing to
     change is then sent again, in the usual way.
     """
-    cursor.execute(proof.question)
-    rows = cursor.fetchall()
-    cursor._description = None
+    rows = _ask(cursor, proof)
     reason: str | None = rows[0][0] if rows else None
     if reason is None:
         if proof.may_change_nothing and rows and not session.transactions.autocommit:
             cursor._rowcount = 0
             return None
         return _NOTHING if proof.may_change_nothing else _UNNAMED
-    dialect.table_refusals.add(proof, session.statements.schema.number, reason)
+    dialect.known_tables.add(proof, session.statements.schema.number, reason)
     return reason

@@ -200,7 +200,9 @@ class Proof:
         source = f"FROM pg_catalog.pg_class AS c WHERE c.oid = '{_quoted(table)}'"
         source += "::pg_catalog.regclass"
         allowed = " AND ".join(f"NOT ({condition})" for condition, _ in refusals)
-        reasons = " ".join(f"WHEN {condition} THEN '{reason}'" for condition, reason in refusals)
+        reasons = " ".join(
+            f"WHEN {condition} THEN '{_quoted(reason)}'" for condition, reason in refusals
+        )
         self.key = table, change
         self.condition = f"(SELECT {allowed} {source})"
         self.question = f"SELECT CASE {reasons} END {source}"

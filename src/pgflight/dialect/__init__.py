@@ -18,7 +18,7 @@ from sqlalchemy import pool as sqlalchemy_pool
 from sqlalchemy.dialects.postgresql.base import PGDialect
 
 from ..bulk.array_changes import BulkDialect
-from ..bulk.refusals import Refusals
+from ..bulk.known_tables import KnownTables
 from ..compat import connections
 from ..dbapi.connection import AsyncAdapt_asyncpg_connection as AsyncAdapt_asyncpg_connection
 from ..dbapi.cursor import AsyncAdapt_asyncpg_cursor as AsyncAdapt_asyncpg_cursor
@@ -132,7 +132,7 @@ class PGDialect_asyncpg(InitializingDialect, BulkDialect, InListDialect, Isolati
             name: coerced_argument(name, value) for name, value in ours.items() if value is not None
         }
         self._schema = SchemaGeneration()
-        self.table_refusals = Refusals()
+        self.known_tables = KnownTables()
         self._counters = EngineCounters()
 
     @classmethod
