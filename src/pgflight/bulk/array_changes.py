@@ -25,6 +25,7 @@ from . import guarded, insert_plan, update_delete_plan
 from .column_rows import LARGE_ROW, ColumnRows
 from .insert_many_values import BatchDialect
 from .insert_plan import ArrayInsert
+from .known_tables import Plain
 
 FEWEST_ROWS = 20
 """Number of rows from which arrays are faster than ``executemany()``."""
@@ -196,20 +197,25 @@ class BulkDialect(BatchDialect):
         pages = rows.pages(_page_size(context), size)
         if len(pages) > 1 and _session_of(cursor).transactions.autocommit:
             return "more than a page in AUTOCOMMIT"
+        text = rows.plan.text
+        sent: Plain | None = None
+        reason: str | None
         if rows.plan.proof is not None:
-            reason = guarded.first_refusal(cursor, _session_of(cursor), rows.plan.proof, self)
-            if reason is not None:
-                return reason
+            answer = guarded.permitted(cursor, _session_of(cursor), rows.plan.proof, self)
+            if isinstance(answer, str):
+                return answer
+            sent = answer
+            text = rows.plan.text_under(sent.condition)
         changed = 0
         for number, page in enumerate(pages):
             try:
-                cursor.execute(rows.plan.text, rows.page(page).arrays())
+                cursor.execute(text, rows.page(page).arrays())
             except self.loaded_dbapi.Error as error:
                 if not driver.refused_value(getattr(error, "orig", None)):
                     raise
                 reason = _REFUSED_VALUE
             else:
-                reason = self._why_refused(cursor, rows.plan)
+                reason = self._why_refused(cursor, rows.plan, sent)
             if reason is not None:
                 if not number:
                     return reason
@@ -223,11 +229,11 @@ class BulkDialect(BatchDialect):
         cursor._rowcount = changed
         return None
 
-    def _why_refused(self, cursor: Any, plan: ArrayInsert) -> str | None:
+    def _why_refused(self, cursor: Any, plan: ArrayInsert, sent: Plain | None) -> str | None:
         """Return why the server has not run the statement; it has changed nothing then."""
-        if cursor._rowcount or plan.proof is None:
+        if cursor._rowcount or plan.proof is None or sent is None:
             return None
-        return guarded.refusal(cursor, _session_of(cursor), plan.proof, self)
+        return guarded.refusal(cursor, _session_of(cursor), plan.proof, self, sent)
 
     def _send_rest(
         self, cursor: Any, statement: str, rows: ColumnRows, start: int, context: Any, reason: str

@@ -11,11 +11,11 @@ from __future__ import annotations
 from typing import Any
 
 from ..session.session import Session
-from .known_tables import UNKNOWN, KnownTables
+from .known_tables import CHANGED, KnownTables, Plain
 from .table_proof import SNAPSHOT, Proof
 
-_SNAPSHOT_LEVELS = ("repeatable_read", "serializable")
-_UNNAMED = "a table that has changed meanwhile"
+_SNAPSHOT_LEVELS = ("repeatable_read", "serializable")  # of the session
+_SNAPSHOT_DEFAULTS = ("REPEATABLE READ", "SERIALIZABLE")
 _NOTHING = "nothing to change, in AUTOCOMMIT"
 
 
@@ -29,52 +29,50 @@ def known_refusal(dialect: Any, session: Session, proof: Proof) -> str | None:
     transactions = session.transactions
     level = transactions.characteristics.isolation_level
     if level is None:
-        default = transactions.characteristics.default_isolation() or ""
-        level = default.lower().replace(" ", "_")
-    if level in _SNAPSHOT_LEVELS:
+        if transactions.characteristics.default_isolation() in _SNAPSHOT_DEFAULTS:
+            return SNAPSHOT
+    elif level in _SNAPSHOT_LEVELS:
         return SNAPSHOT
     if proof.may_change_nothing and transactions.autocommit and not proof.repeatable:
         # a refusal could not be told from rows that are all in conflict: the lock that keeps the
         # table as it is has gone by the time of another question
         return "ON CONFLICT in AUTOCOMMIT"
     tables: KnownTables = dialect.known_tables
-    return tables.reason(proof, session.statements.schema.number) or None
+    answer = tables.answer(proof, session.statements.schema.number)
+    return answer if isinstance(answer, str) else None
 
 
-def first_refusal(cursor: Any, session: Session, proof: Proof, dialect: Any) -> str | None:
-    """Return why a statement would be refused; ask the server unless it has been asked before."""
-    generation = session.statements.schema.number
+def permitted(cursor: Any, session: Session, proof: Proof, dialect: Any) -> str | Plain:
+    """Return the condition to send with a statement, or why it would be refused.
+
+    Asks the server unless it has been asked before.
+    """
     tables: KnownTables = dialect.known_tables
-    reason = tables.reason(proof, generation)
-    if reason != UNKNOWN:
-        return reason
-    reason = _UNNAMED
-    for row in _ask(cursor, proof):
-        reason = row[0]
-    tables.add(proof, generation, reason)
-    return reason
+    answer = tables.answer(proof, session.statements.schema.number)
+    return _ask(cursor, session, proof, dialect) if answer is None else answer
 
 
-def _ask(cursor: Any, proof: Proof) -> list[Any]:
+def _ask(cursor: Any, session: Session, proof: Proof, dialect: Any) -> str | Plain:
     cursor.execute(proof.question)
     rows: list[Any] = cursor.fetchall()
     cursor._description = None
-    return rows
+    tables: KnownTables = dialect.known_tables
+    return tables.add(proof, session.statements.schema.number, rows)
 
 
-def refusal(cursor: Any, session: Session, proof: Proof, dialect: Any) -> str | None:
+def refusal(cursor: Any, session: Session, proof: Proof, dialect: Any, sent: Plain) -> str | None:
     """Return why the server has refused a statement that changed nothing; None if it has not.
 
-    Asks the server for the reason.  In a transaction the table is locked by now, so that the answer
-    is still the one that the statement got.  In AUTOCOMMIT it may not be: what has found nothing to
-    change is then sent again, in the usual way.
+    ``sent`` is what it was sent with.  Asks the server again.  In a transaction the table is locked
+    by now, so that the answer is still the one that the statement got.  In AUTOCOMMIT it may not
+    be: what has found nothing to change is then sent once more, in the usual way.
     """
-    rows = _ask(cursor, proof)
-    reason: str | None = rows[0][0] if rows else None
-    if reason is None:
-        if proof.may_change_nothing and rows and not session.transactions.autocommit:
-            cursor._rowcount = 0
-            return None
-        return _NOTHING if proof.may_change_nothing else _UNNAMED
-    dialect.known_tables.add(proof, session.statements.schema.number, reason)
-    return reason
+    answer = _ask(cursor, session, proof, dialect)
+    if isinstance(answer, str):
+        return answer
+    if not proof.may_change_nothing or answer.condition != sent.condition:
+        return CHANGED
+    if session.transactions.autocommit:
+        return _NOTHING
+    cursor._rowcount = 0
+    return None

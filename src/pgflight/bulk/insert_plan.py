@@ -18,7 +18,7 @@ from ..compat import compiled_statements, statements
 from ..parameters.array_types import array_type, why_not
 from .insert_texts import PARAMETER, check_expression, items_of, proof_of, supposed_type
 from .row_equivalence import NoPlan
-from .table_proof import Proof
+from .table_proof import PROOF, Proof
 from .upserts import target_of
 
 _PLANS = "_pgflight_array_inserts"
@@ -37,7 +37,18 @@ _SIZED = frozenset(
 class ArrayInsert:
     """One statement for any number of rows."""
 
-    __slots__ = ("text", "inner", "sized", "ranges", "width", "keys", "proof")
+    __slots__ = (
+        "text",
+        "inner",
+        "sized",
+        "ranges",
+        "width",
+        "keys",
+        "proof",
+        "_before",
+        "_after",
+        "_sent",
+    )
 
     opted = False
     """Whether it is used only with ``array_dml``."""
@@ -57,6 +68,8 @@ class ArrayInsert:
         prove; none is needed where SQLAlchemy, too, sends many rows in one statement.
         """
         self.proof = proof
+        self._before, _, self._after = text.partition(PROOF)
+        self._sent: tuple[str, str] | None = None
         self.text = text
         self.width = width
         self.keys = tuple(keys)
@@ -65,6 +78,12 @@ class ArrayInsert:
         """Places of those whose values may be large."""
         self.ranges = tuple(place for place in self.inner if types[place].endswith("RANGE[]"))
         """Places of those whose values asyncpg takes as lists, too."""
+
+    def text_under(self, condition: str) -> str:
+        """Return the text with the condition under which it may be run."""
+        if self._sent is None or self._sent[0] != condition:
+            self._sent = condition, f"{self._before}{condition}{self._after}"
+        return self._sent[1]
 
 
 class ArrayChange(ArrayInsert):
@@ -157,7 +176,7 @@ def _plan(
     if not plain:  # expressions, or parameters in another order
         rows = f"SELECT {', '.join(chosen)} FROM ({rows}) AS {_ROWS}({', '.join(names)})"
     if proof is not None:
-        rows = f"{rows} WHERE {proof.condition}"
+        rows = f"{rows} WHERE {PROOF}"
     text = f"{head} FROM ({rows}{tail}" if ordered else f"{head} {rows}{tail}"
     width = len(compiled.positiontup)
     if keys is None:

@@ -44,6 +44,8 @@ class Change(Enum):
     )
 
 
+PROOF = "\0proof\0"
+"""Stands for the condition in a plan's text."""
 SNAPSHOT = "a transaction of REPEATABLE READ or SERIALIZABLE"
 
 _ALLOWED = """
@@ -130,6 +132,9 @@ _OF_DOMAIN = _found(
 )
 
 
+_OTHERS = "a view, a foreign or a partitioned table, or one with heirs"
+
+
 def _refusals(change: Change) -> list[tuple[str, str]]:
     """Return what is refused: an SQL condition and the reason in words, cheap ones first."""
     refusals = [
@@ -137,7 +142,7 @@ def _refusals(change: Change) -> list[tuple[str, str]]:
             "pg_catalog.current_setting('transaction_isolation') NOT LIKE 'read %'",
             SNAPSHOT,
         ),
-        ("c.relkind <> 'r'", "a view, a foreign or a partitioned table"),
+        ("c.relkind <> 'r'", _OTHERS),
         ("c.relispartition", "a partition"),
         ("c.relrowsecurity", "a table with row-level security"),
         ("c.relhasrules", "a table with rules"),
@@ -154,20 +159,49 @@ def _refusals(change: Change) -> list[tuple[str, str]]:
         (_OF_DOMAIN, "a column of a domain"),
     ]
     if change in (Change.UPDATE, Change.DELETE):
-        refusals.insert(2, ("c.relhassubclass", "a table that others inherit from"))
+        refusals[1] = "c.relkind <> 'r' OR c.relhassubclass", _OTHERS
     return refusals
+
+
+_DEPENDENTS = (
+    "pg_catalog.pg_depend AS u WHERE u.refclassid = 1259 AND u.refobjid = c.oid"
+    " AND u.classid IN (1259, 2604, 2606, 2620)"
+)
+"""Indexes, defaults, constraints (also foreign keys of others), triggers of a program."""
+_TYPES = (
+    "pg_catalog.pg_depend AS u WHERE u.classid = 1259 AND u.objid = c.oid AND u.refclassid = 1247"
+)
+_FACTS = (
+    f"ARRAY(SELECT DISTINCT u.objid FROM {_DEPENDENTS} ORDER BY 1),"
+    f" ARRAY(SELECT DISTINCT u.refobjid FROM {_TYPES} ORDER BY 1),"
+    # what CREATE OR REPLACE or ENABLE can change without a trace in pg_depend
+    f" EXISTS (SELECT FROM {_DEPENDENTS} AND (u.classid = 2620"
+    " OR EXISTS (SELECT FROM pg_catalog.pg_depend AS v WHERE v.classid = u.classid"
+    " AND v.objid = u.objid AND v.refclassid IN (1255, 2617))))"
+)
+_MOST_LISTED = 200
+_FLAGS = 6
+"""Of the refusals, how many are cheap."""
 
 
 class Proof:
     """The proof for one table, as a condition to add to a statement.
 
-    ``key`` is the table's name and the kind of change, for remembering a refusal.
+    ``key`` is the table's name and the kind of change, for remembering the server's answer.
     ``may_change_nothing`` tells whether the statement may find no row to change where the proof
     holds, ``repeatable`` whether it may be run again then: an INSERT has used up values of
     sequences even if each row was in conflict.
     """
 
-    __slots__ = ("key", "condition", "question", "may_change_nothing", "repeatable")
+    __slots__ = (
+        "key",
+        "question",
+        "may_change_nothing",
+        "repeatable",
+        "_flags",
+        "_rest",
+        "_source",
+    )
 
     def __init__(
         self,
@@ -184,30 +218,54 @@ class Proof:
         type oids that columns must have.
         """
         refusals = _refusals(change)
+        of_statement = []
         for name, oid in types:
             condition = _found(
                 f"pg_attribute AS a WHERE a.attrelid = c.oid AND a.attname = '{_quoted(name)}'"
                 f" AND a.atttypid <> {oid}"
             )
-            refusals.append((condition, "a column whose type is not the Table's"))
+            of_statement.append((condition, "a column whose type is not the Table's"))
         named = ",".join(sorted(functions))
         if named:
             condition = _found(
                 f"pg_proc AS p WHERE p.proname = ANY ('{{{named}}}') AND p.pronamespace <> 11"
                 " AND p.prolang NOT IN (12, 13)"
             )
-            refusals.append((condition, "functions of the database in VALUES"))
-        source = f"FROM pg_catalog.pg_class AS c WHERE c.oid = '{_quoted(table)}'"
-        source += "::pg_catalog.regclass"
-        allowed = " AND ".join(f"NOT ({condition})" for condition, _ in refusals)
+            of_statement.append((condition, "functions of the database in VALUES"))
+        name = _quoted(table)
+        self._source = f"FROM pg_catalog.pg_class AS c WHERE c.oid = '{name}'::pg_catalog.regclass"
+        self._flags = _none_of([*refusals[:_FLAGS], *of_statement])
+        self._rest = _none_of(refusals[_FLAGS:])
         reasons = " ".join(
-            f"WHEN {condition} THEN '{_quoted(reason)}'" for condition, reason in refusals
+            f"WHEN {condition} THEN '{_quoted(reason)}'"
+            for condition, reason in [*refusals, *of_statement]
         )
-        self.key = table, change
-        self.condition = f"(SELECT {allowed} {source})"
-        self.question = f"SELECT CASE {reasons} END {source}"
+        self.question = f"SELECT CASE {reasons} END, {_FACTS} {self._source}"
+        self.key = table, change.name, self._flags
         self.may_change_nothing = may_change_nothing
         self.repeatable = change in (Change.UPDATE, Change.DELETE)
+
+    def condition(self, dependents: list[int], types: list[int], replaceable: bool) -> str:
+        """Return the condition for a table that was found plain, with these facts about it.
+
+        It looks for anything that did not exist then, which is done by reading one catalog.  What
+        could become something else without another oid is proven anew each time.
+        """
+        if replaceable or len(dependents) + len(types) > _MOST_LISTED:
+            return f"(SELECT {self._flags} AND {self._rest} {self._source})"
+        new = (
+            f"(SELECT true FROM {_DEPENDENTS} AND u.objid <> ALL ({_oids(dependents)}) LIMIT 1)",
+            f"(SELECT true FROM {_TYPES} AND u.refobjid <> ALL ({_oids(types)}) LIMIT 1)",
+        )
+        return f"(SELECT {self._flags} AND {new[0]} IS NULL AND {new[1]} IS NULL {self._source})"
+
+
+def _oids(numbers: list[int]) -> str:
+    return f"'{{{','.join(map(str, numbers))}}}'::pg_catalog.oid[]"
+
+
+def _none_of(refusals: list[tuple[str, str]]) -> str:
+    return " AND ".join(f"NOT ({condition})" for condition, _ in refusals)
 
 
 def _quoted(name: str) -> str:

@@ -18,7 +18,7 @@ from ..compat import compiled_statements, statements
 from ..parameters.array_types import array_type, supposed_oid, why_not
 from .insert_plan import ArrayChange, ArrayInsert, kept_plan
 from .row_equivalence import NoPlan, check_expression, check_key, columns_compared, table_of
-from .table_proof import CHANGED, Change, Proof
+from .table_proof import CHANGED, PROOF, Change, Proof
 
 _ROWS = "imp_u"
 
@@ -70,7 +70,7 @@ def _plan(compiled: Any, statement: str, translation: Mapping[Any, str] | None) 
         raise NoPlan(_MORE_THAN_KEYS)
     change = Change.DELETE if compiled.isdelete else Change.UPDATE
     proof = Proof(target[1], change, may_change_nothing=True)
-    return ArrayChange(f"{text} AND {proof.condition}", types, len(names), distinct, proof)
+    return ArrayChange(f"{text} AND {PROOF}", types, len(names), distinct, proof)
 
 
 _MORE_THAN_KEYS = "WHERE with more than columns that equal parameters"
