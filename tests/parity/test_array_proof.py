@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 import pgflight
 from pgflight.bulk.array_changes import BulkDialect
@@ -43,7 +43,7 @@ def is_ours(engine: AsyncEngine) -> bool:
 async def other_process(both: Both | Dialect, *ddl: str) -> AsyncIterator[AsyncConnection]:
     """Make `target` in a schema of its own; yield a connection that pgflight knows nothing of."""
     builtin = both.builtin if isinstance(both, Both) else both
-    engine = sa.ext.asyncio.create_async_engine(
+    engine = create_async_engine(
         builtin.server.url("postgresql+asyncpg"),
         isolation_level="AUTOCOMMIT",
         connect_args={"server_settings": {"search_path": SCHEMA}},
@@ -207,10 +207,8 @@ def test_a_function_of_the_database_in_values(both: Both) -> None:
                 " $$ SELECT count(*)::int FROM target $$",
             ):
                 await connection.exec_driver_sql(statement)
-            statement = target.insert().values(
-                seen=sa.func.abs(sa.bindparam("m", type_=sa.Integer))
-            )
-            await connection.execute(statement, [{**row, "m": 1} for row in rows(0)])
+            changed = target.insert().values(seen=sa.func.abs(sa.bindparam("m", type_=sa.Integer)))
+            await connection.execute(changed, [{**row, "m": 1} for row in rows(0)])
             return (await connection.execute(sa.select(target).order_by(target.c.id))).all()
 
     both(work)
@@ -263,8 +261,8 @@ def test_pages_that_return_rows_are_sqlalchemys(both: Both, number: int, ordered
             ):
                 await connection.exec_driver_sql(statement)
             given = [{"name": "x" * 2000, **{f"c{n}": n for n in range(50)}}] * number
-            statement = wide.insert().returning(wide.c.id, sort_by_parameter_order=ordered)
-            await connection.execute(statement, given)
+            returned = wide.insert().returning(wide.c.id, sort_by_parameter_order=ordered)
+            await connection.execute(returned, given)
             return (await connection.execute(sa.text("SELECT what FROM log ORDER BY 1"))).all()
 
     both(work)
