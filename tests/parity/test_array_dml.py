@@ -37,6 +37,7 @@ class Loose(TypeDecorator[Any]):
 
 
 metadata = sa.MetaData()
+parent = sa.Table("parent_of_dml", metadata, sa.Column("id", sa.Integer, primary_key=True))
 item = sa.Table(
     "item_of_dml",
     metadata,
@@ -49,7 +50,7 @@ item = sa.Table(
     sa.Column("doc", pg.JSONB),
     sa.Column("list", pg.ARRAY(sa.Integer)),
     sa.Column("data", sa.LargeBinary),
-    sa.Column("up", sa.ForeignKey("item_of_dml.id")),
+    sa.Column("up", sa.ForeignKey("parent_of_dml.id")),
     sa.Column("must", sa.Integer, nullable=False, server_default="1"),
     sa.Column("state", sa.Text, onupdate="touched"),
     sa.Column("odd", Loose),

@@ -36,6 +36,7 @@ class Refusing(TypeDecorator[int]):
 
 
 metadata = sa.MetaData()
+parent = sa.Table("parent_of_arrays", metadata, sa.Column("id", sa.Integer, primary_key=True))
 full = sa.Table(
     "full_of_arrays",
     metadata,
@@ -47,7 +48,7 @@ full = sa.Table(
     sa.Column("sorted", sa.String(collation="C")),
     sa.Column("list", pg.ARRAY(sa.Integer)),
     sa.Column("odd", Refusing),
-    sa.Column("up", sa.ForeignKey("full_of_arrays.id")),
+    sa.Column("up", sa.ForeignKey("parent_of_arrays.id")),
     sa.Column("must", sa.Integer, nullable=False, server_default="1"),
 )
 wide = sa.Table(

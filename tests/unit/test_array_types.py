@@ -82,7 +82,7 @@ ACCEPTED = [
     (pg.ENUM("a", name="letter"), "letter[]"),
     (pg.INET(), "INET[]"),
     (pg.CIDR(), "CIDR[]"),
-    (pg.CITEXT(), "CITEXT[]"),
+    (pg.CITEXT(), "TEXT[]"),
     (pg.MACADDR(), "MACADDR[]"),
     (pg.MACADDR8(), "MACADDR8[]"),
     (pg.MONEY(), "MONEY[]"),

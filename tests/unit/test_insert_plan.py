@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
 from pgflight.bulk.insert_plan import ArrayInsert, plan_of
+from pgflight.bulk.table_proof import PROOF
 from tests.unit.compiled_for_many import compiled_for_many
 
 metadata = sa.MetaData()
@@ -32,6 +33,11 @@ keyed = sa.Table(
 )
 insert = table.insert()
 text_bind: Any = sa.bindparam("x", type_=sa.Text)
+
+
+def unproven(text: str) -> str:
+    """Return a plan's text without the place of its proof."""
+    return text.replace(f" WHERE {PROOF}", "").replace(f" AND {PROOF}", "")
 
 
 def plan(
@@ -99,7 +105,7 @@ def test_what_is_written(name: str) -> None:
     statement, columns, expected = WRITTEN[name]
     found, compiled = plan(statement, columns)
     assert isinstance(found, ArrayInsert), found
-    assert found.text == expected
+    assert unproven(found.text) == expected
     assert found.width == len(compiled.positiontup)
 
 
@@ -109,7 +115,7 @@ def test_an_expression_of_a_sorted_insert_is_computed_beside_the_counter() -> No
     )
     found, _ = plan(statement, [])
     assert isinstance(found, ArrayInsert)
-    assert found.text == (
+    assert unproven(found.text) == (
         "INSERT INTO t (a) SELECT p0::VARCHAR FROM (SELECT lower(imp_u.b1::VARCHAR), imp_u.n"
         " FROM (SELECT unnest($1::VARCHAR[]), generate_subscripts($1::VARCHAR[], 1))"
         " AS imp_u(b1, n)) AS imp_sen(p0, sen_counter)"
@@ -120,7 +126,7 @@ def test_an_expression_of_a_sorted_insert_is_computed_beside_the_counter() -> No
 def test_a_translated_schema_is_in_the_text() -> None:
     found, compiled = plan(keyed.insert(), ["id"], {"own": "other"})
     assert isinstance(found, ArrayInsert)
-    assert found.text == "INSERT INTO other.keyed (id) SELECT unnest($1::UUID[])"
+    assert unproven(found.text) == "INSERT INTO other.keyed (id) SELECT unnest($1::UUID[])"
     again, third = (
         compiled.preparer._render_schema_translates(compiled.string, {"own": name})
         for name in ("third", "fourth")
@@ -128,7 +134,7 @@ def test_a_translated_schema_is_in_the_text() -> None:
     for text in (again, third):
         made = plan_of(compiled, text, {"own": text.split(" ")[2].split(".")[0]})
         assert isinstance(made, ArrayInsert)
-        assert made.text in (
+        assert unproven(made.text) in (
             "INSERT INTO third.keyed (id) SELECT unnest($1::UUID[])",
             "INSERT INTO fourth.keyed (id) SELECT unnest($1::UUID[])",
         )
@@ -229,7 +235,7 @@ def test_arithmetic_after_a_parameter_is_not_lost() -> None:
     statement = insert.values(id=sa.bindparam("n", type_=sa.Integer) + sa.literal(100))
     found, _ = plan(statement, [])
     assert isinstance(found, ArrayInsert)
-    assert found.text == (
+    assert unproven(found.text) == (
         "INSERT INTO t (id) SELECT (imp_u.b1::INTEGER + imp_u.b2::INTEGER)"
         " FROM (SELECT unnest($1::INTEGER[]), unnest($2::INTEGER[])) AS imp_u(b1, b2)"
     )

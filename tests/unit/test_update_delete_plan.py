@@ -11,7 +11,13 @@ from sqlalchemy.types import TypeDecorator
 
 from pgflight.bulk import insert_plan, update_delete_plan
 from pgflight.bulk.insert_plan import ArrayChange, ArrayInsert
+from pgflight.bulk.table_proof import PROOF
 from tests.unit.compiled_for_many import compiled_for_many
+
+
+def unproven(text: str) -> str:
+    """Return a plan's text without the place of its proof."""
+    return text.replace(f" WHERE {PROOF}", "").replace(f" AND {PROOF}", "")
 
 
 class Doubled(TypeDecorator[int]):
@@ -191,7 +197,7 @@ def test_what_is_written(name: str) -> None:
     statement, columns, expected, keys = WRITTEN[name]
     found, compiled = plan(statement, columns)
     assert isinstance(found, ArrayChange), found
-    assert found.text == expected
+    assert unproven(found.text) == expected
     assert found.keys == keys
     assert found.width == len(compiled.positiontup)
 
@@ -200,11 +206,17 @@ def test_a_translated_schema_is_in_the_text() -> None:
     statement = touched.delete().where(touched.c.id == bind("pk"))
     found, compiled = plan(statement, ["pk"], {"own": "other"})
     assert isinstance(found, ArrayInsert)
-    assert found.text == "DELETE FROM other.touched WHERE other.touched.id = ANY ($1::INTEGER[])"
+    assert (
+        unproven(found.text)
+        == "DELETE FROM other.touched WHERE other.touched.id = ANY ($1::INTEGER[])"
+    )
     third = compiled.preparer._render_schema_translates(compiled.string, {"own": "third"})
     made = update_delete_plan.plan_of(compiled, third, {"own": "third"})
     assert isinstance(made, ArrayInsert)
-    assert made.text == "DELETE FROM third.touched WHERE third.touched.id = ANY ($1::INTEGER[])"
+    assert (
+        unproven(made.text)
+        == "DELETE FROM third.touched WHERE third.touched.id = ANY ($1::INTEGER[])"
+    )
 
 
 def test_a_plan_is_made_once_and_few_are_kept() -> None:

@@ -4,6 +4,8 @@ With RETURNING, the batches of SQLAlchemy's "insertmanyvalues" are sent this way
 of ``executemany()``, including UPDATE and DELETE by key (``array_dml``): programs, event hooks and
 logs see the statement and the rows that SQLAlchemy has made.  Where arrays would not have the same
 effect, or would be slower, this steps aside, and counts the reason in :func:`pgflight.stats`.
+What the table must be for that is proven by the server as it runs the statement
+(:mod:`pgflight.bulk.table_proof`).
 """
 
 from __future__ import annotations
@@ -19,10 +21,11 @@ from ..compat.features import Feature
 from ..parameters.plan import PlannedParameters
 from ..session.session import Session
 from ..session.statistics import Counters
-from . import insert_plan, update_delete_plan
+from . import guarded, insert_plan, update_delete_plan
 from .column_rows import LARGE_ROW, ColumnRows
 from .insert_many_values import BatchDialect
 from .insert_plan import ArrayInsert
+from .known_tables import Plain
 
 FEWEST_ROWS = 20
 """Number of rows from which arrays are faster than ``executemany()``."""
@@ -69,6 +72,8 @@ def plan_for(context: Any, number: int) -> ArrayInsert | str | None:
     watcher = session.watch.by()
     if watcher is not None:
         return f"asyncpg is watched: {watcher}"
+    if not guarded.is_postgresql(context.dialect):
+        return "a server that is not PostgreSQL"
     version: Any = getattr(context.dialect, "server_version_info", None) or (0,)
     if version < _UNNEST_TOGETHER:
         return "a server before PostgreSQL 10"
@@ -82,6 +87,8 @@ def plan_for(context: Any, number: int) -> ArrayInsert | str | None:
         plan = update_delete_plan.plan_of(compiled, context.statement, translation)
     if isinstance(plan, ArrayInsert) and not returned and len(plan.inner) > MOST_COLUMNS:
         return f"more than {MOST_COLUMNS} columns"
+    if isinstance(plan, ArrayInsert) and plan.proof is not None:
+        return guarded.known_refusal(context.dialect, session, plan.proof) or plan
     return plan
 
 
@@ -193,16 +200,29 @@ class BulkDialect(BatchDialect):
         pages = rows.pages(_page_size(context), size)
         if len(pages) > 1 and _session_of(cursor).transactions.autocommit:
             return "more than a page in AUTOCOMMIT"
+        text = rows.plan.text
+        sent: Plain | None = None
+        reason: str | None
+        if rows.plan.proof is not None:
+            answer = guarded.permitted(cursor, _session_of(cursor), rows.plan.proof, self)
+            if isinstance(answer, str):
+                return answer
+            sent = answer
+            text = rows.plan.text_under(sent.condition)
         changed = 0
         for number, page in enumerate(pages):
             try:
-                cursor.execute(rows.plan.text, rows.page(page).arrays())
+                cursor.execute(text, rows.page(page).arrays())
             except self.loaded_dbapi.Error as error:
                 if not driver.refused_value(getattr(error, "orig", None)):
                     raise
+                reason = _REFUSED_VALUE
+            else:
+                reason = self._why_refused(cursor, rows.plan, sent)
+            if reason is not None:
                 if not number:
-                    return _REFUSED_VALUE
-                self._send_rest(cursor, statement, rows, page.start, context)
+                    return reason
+                self._send_rest(cursor, statement, rows, page.start, context, reason)
                 rest = cursor._rowcount
                 changed = -1 if rest < 0 else changed + rest
                 break
@@ -212,11 +232,17 @@ class BulkDialect(BatchDialect):
         cursor._rowcount = changed
         return None
 
+    def _why_refused(self, cursor: Any, plan: ArrayInsert, sent: Plain | None) -> str | None:
+        """Return why the server has not run the statement; it has changed nothing then."""
+        if cursor._rowcount or plan.proof is None or sent is None:
+            return None
+        return guarded.refusal(cursor, _session_of(cursor), plan.proof, self, sent)
+
     def _send_rest(
-        self, cursor: Any, statement: str, rows: ColumnRows, start: int, context: Any
+        self, cursor: Any, statement: str, rows: ColumnRows, start: int, context: Any, reason: str
     ) -> None:
         """Send the rows from ``start`` on one by one; an error counts them from the first."""
-        _counters(context).fell_back(_REFUSED_VALUE)
+        _counters(context).fell_back(reason)
         try:
             more = rows.rows()[start:]
             super().do_executemany(cursor, statement, more, context)  # type: ignore[no-untyped-call]

@@ -162,7 +162,13 @@ class BatchCompiler(PGCompiler):
     ) -> Iterator[Any]:
         """Yield batches that all have the plan's text, and an array per column."""
         sentinels = self._sentinels(sets)
-        pages = rows.pages(page)
+        # pages of the same number of rows as SQLAlchemy's, which has a parameter for each value and
+        # a limit for those: a page is a statement, and triggers and functions notice
+        most = getattr(self.dialect, "insertmanyvalues_max_parameters", None)
+        if most:
+            repeated = len(many_values(self).insert_crud_params)
+            page = max(min(page, (most - len(self.bind_names) + repeated) // repeated), 1)
+        pages = [slice(at, at + page) for at in range(0, rows.number, page)]
         for number, chosen in enumerate(pages, 1):
             batch = rows.page(chosen)
             yield InsertBatch(

@@ -9,7 +9,6 @@ last character has no plan.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -17,7 +16,9 @@ from sqlalchemy.dialects.postgresql.dml import OnConflictDoNothing, OnConflictDo
 
 from ..compat import compiled_statements, statements
 from ..parameters.array_types import array_type, why_not
-from .row_equivalence import PER_ROW, NoPlan
+from .insert_texts import PARAMETER, check_expression, items_of, proof_of, supposed_type
+from .row_equivalence import NoPlan
+from .table_proof import PROOF, Proof
 from .upserts import target_of
 
 _PLANS = "_pgflight_array_inserts"
@@ -27,12 +28,8 @@ _ROWS = "imp_u"  # beside SQLAlchemy's own imp_sen
 _PLAIN = " VALUES ("
 _SORTED = " FROM (VALUES ("
 
-_PARAMETER = re.compile(r"\$(\d+)")
-_UNCLEAR = re.compile(r"\\|--|/\*|\$(?!\d)")
-_REFUSED = re.compile(r"\b(SELECT|DEFAULT|OVER|WITHIN|FILTER)\b", re.IGNORECASE)
-_CALLED = re.compile(r"""(::\s*)?([\w."]+)\s*\(""")
 _SIZED = frozenset(
-    {"VARCHAR[]", "CHAR[]", "BYTEA[]", "JSON[]", "JSONB[]", "CITEXT[]", "TSVECTOR[]"}
+    {"VARCHAR[]", "TEXT[]", "CHAR[]", "BYTEA[]", "JSON[]", "JSONB[]", "CITEXT[]", "TSVECTOR[]"}
 )
 """Arrays whose values may be of any size."""
 
@@ -40,19 +37,39 @@ _SIZED = frozenset(
 class ArrayInsert:
     """One statement for any number of rows."""
 
-    __slots__ = ("text", "inner", "sized", "ranges", "width", "keys")
+    __slots__ = (
+        "text",
+        "inner",
+        "sized",
+        "ranges",
+        "width",
+        "keys",
+        "proof",
+        "_before",
+        "_after",
+        "_sent",
+    )
 
     opted = False
     """Whether it is used only with ``array_dml``."""
 
     def __init__(
-        self, text: str, types: Mapping[int, str], width: int, keys: Sequence[int] = ()
+        self,
+        text: str,
+        types: Mapping[int, str],
+        width: int,
+        keys: Sequence[int] = (),
+        proof: Proof | None = None,
     ) -> None:
         """Keep the text and the array types of those of its ``width`` parameters that are arrays.
 
         Keys of ``types`` are the parameters' places, from 0; ``keys`` are the places of those
-        whose values, taken together, must be unique.
+        whose values, taken together, must be unique.  ``proof`` is what the text has the server
+        prove; none is needed where SQLAlchemy, too, sends many rows in one statement.
         """
+        self.proof = proof
+        self._before, _, self._after = text.partition(PROOF)
+        self._sent: tuple[str, str] | None = None
         self.text = text
         self.width = width
         self.keys = tuple(keys)
@@ -61,6 +78,12 @@ class ArrayInsert:
         """Places of those whose values may be large."""
         self.ranges = tuple(place for place in self.inner if types[place].endswith("RANGE[]"))
         """Places of those whose values asyncpg takes as lists, too."""
+
+    def text_under(self, condition: str) -> str:
+        """Return the text with the condition under which it may be run."""
+        if self._sent is None or self._sent[0] != condition:
+            self._sent = condition, f"{self._before}{condition}{self._after}"
+        return self._sent[1]
 
 
 class ArrayChange(ArrayInsert):
@@ -125,17 +148,22 @@ def _plan(
     head, found, tail = statement.partition(token)
     if not found or token in tail:
         raise NoPlan("no VALUES, or more than one")
-    items, tail = _items(tail)
+    items, tail = items_of(tail)
     if tail.startswith(","):
         raise NoPlan("several rows in VALUES")
-    inside = {number for item in items for number in _PARAMETER.findall(item)}
+    inside = {number for item in items for number in PARAMETER.findall(item)}
     if not inside:
         raise NoPlan("no parameters in VALUES")
-    if not inside.isdisjoint(_PARAMETER.findall(head + tail)):
+    if not inside.isdisjoint(PARAMETER.findall(head + tail)):
         raise NoPlan("a parameter inside and outside of VALUES")
 
     types: dict[int, str] = {}
     chosen = [_take_in(item, compiled, translation, ordered, types) for item in items]
+    proof = None
+    if imv is None:
+        proof = proof_of(head, items, tail, compiled, upsert=keys is not None)
+    elif not ordered and any(supposed_type(item, compiled) for item in items):
+        raise NoPlan("a type without a cast")
     places = sorted(types)
     arrays = [f"unnest(${place + 1}::{types[place]})" for place in places]
     names = [f"b{place + 1}" for place in places]
@@ -147,13 +175,15 @@ def _plan(
     rows = f"SELECT {', '.join(arrays)}"
     if not plain:  # expressions, or parameters in another order
         rows = f"SELECT {', '.join(chosen)} FROM ({rows}) AS {_ROWS}({', '.join(names)})"
+    if proof is not None:
+        rows = f"{rows} WHERE {PROOF}"
     text = f"{head} FROM ({rows}{tail}" if ordered else f"{head} {rows}{tail}"
     width = len(compiled.positiontup)
     if keys is None:
-        return ArrayInsert(text, types, width)
+        return ArrayInsert(text, types, width, proof=proof)
     if not {f"{_ROWS}.b{key + 1}" for key in keys} <= {*chosen}:
         raise NoPlan("a conflict target that is not bound")
-    return ArrayChange(text, types, width, keys)
+    return ArrayChange(text, types, width, keys, proof)
 
 
 def _check(
@@ -183,33 +213,6 @@ def _check(
     return None
 
 
-def _items(text: str) -> tuple[list[str], str]:
-    """Split a list at its commas, up to the parenthesis that closes it; return the rest, too."""
-    items: list[str] = []
-    depth = start = 0
-    quote = ""
-    for at, character in enumerate(text):
-        if quote:
-            if character == "$":  # as good as a parameter, to what comes later
-                break
-            quote = "" if character == quote else quote
-        elif character in "'\"":
-            quote = character
-        elif character in "([":
-            depth += 1
-        elif character == "," and not depth:
-            items.append(text[start:at].strip())
-            start = at + 1
-        elif character in ")]":
-            depth -= 1
-            if depth < 0:
-                items.append(text[start:at].strip())
-                if not _UNCLEAR.search(text, 0, at):
-                    return items, text[at + 1 :]
-                break
-    raise NoPlan("VALUES that cannot be taken apart")
-
-
 def _take_in(
     item: str,
     compiled: Any,
@@ -218,7 +221,7 @@ def _take_in(
     types: dict[int, str],
 ) -> str:
     """Note the array types of one value's parameters; return what stands for it in a row."""
-    matches = list(_PARAMETER.finditer(item))
+    matches = list(PARAMETER.finditer(item))
     alone = len(matches) == 1 and not matches[0].start()
     bare = alone and matches[0].end() == len(item)
     for match in matches:
@@ -239,16 +242,6 @@ def _take_in(
         if not bare and not item.startswith("::", match.end()):
             raise NoPlan("a parameter without a cast in an expression")
     if not bare:
-        _check_expression(item)
-        return _PARAMETER.sub(lambda match: f"{_ROWS}.b{match[1]}", item)
+        check_expression(item)
+        return PARAMETER.sub(lambda match: f"{_ROWS}.b{match[1]}", item)
     return f"{_ROWS}.b{matches[0][1]}"
-
-
-def _check_expression(item: str) -> None:
-    """Raise unless an expression has one value for each row, independent of other rows."""
-    refused = _REFUSED.search(item)
-    if refused is not None:
-        raise NoPlan(f"{refused[1].upper()} in VALUES")
-    for cast, name in _CALLED.findall(item):
-        if not cast and name.lower() not in PER_ROW:
-            raise NoPlan(f"function {name} in VALUES")

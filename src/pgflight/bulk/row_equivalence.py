@@ -23,14 +23,15 @@ PER_ROW = frozenset(
     abs btrim cast ceil char_length clock_timestamp coalesce concat concat_ws currval date_trunc
     encode floor gen_random_uuid greatest initcap lcase least left length lower lpad ltrim md5 mod
     nextval now nullif octet_length random replace right round rpad rtrim sha256
-    statement_timestamp substr substring timeofday timezone to_char to_date to_number to_timestamp
+    substr substring timeofday timezone to_char to_date to_number to_timestamp
     to_tsvector transaction_timestamp trim upper uuid_generate_v1 uuid_generate_v4
     and or not in case when then else end like ilike
     current_date current_time current_timestamp localtime localtimestamp
     """.split()
 )
 """Functions (and words in front of a parenthesis) that give one value for each row and read no
-table.  An aggregate or a function of sets is an error in VALUES and none in a SELECT list."""
+table.  An aggregate or a function of sets is an error in VALUES and none in a SELECT list.  Not
+``statement_timestamp``: it tells rows apart that are statements of their own."""
 
 _IN_TURN = frozenset({"currval", "nextval"})
 """Those whose value depends on the order of rows, which an UPDATE may choose freely."""

@@ -15,9 +15,10 @@ from sqlalchemy import Column, Table, delete, literal_column, select, update
 from sqlalchemy.sql import coercions, elements, operators, roles
 
 from ..compat import compiled_statements, statements
-from ..parameters.array_types import array_type, why_not
+from ..parameters.array_types import array_type, supposed_oid, why_not
 from .insert_plan import ArrayChange, ArrayInsert, kept_plan
 from .row_equivalence import NoPlan, check_expression, check_key, columns_compared, table_of
+from .table_proof import CHANGED, PROOF, Change, Proof
 
 _ROWS = "imp_u"
 
@@ -64,7 +65,12 @@ def _plan(compiled: Any, statement: str, translation: Mapping[Any, str] | None) 
         raise NoPlan(_MORE_THAN_KEYS)
     distinct = [names.index(name) for name in keys] if compiled.isupdate else ()
     types = {place: _translated(made, name, translation) for place, name in types.items()}
-    return ArrayChange(text, types, len(names), distinct)
+    target = CHANGED.match(text)
+    if target is None or "\\" in target[1]:
+        raise NoPlan(_MORE_THAN_KEYS)
+    change = Change.DELETE if compiled.isdelete else Change.UPDATE
+    proof = Proof(target[1], change, may_change_nothing=True)
+    return ArrayChange(f"{text} AND {PROOF}", types, len(names), distinct, proof)
 
 
 _MORE_THAN_KEYS = "WHERE with more than columns that equal parameters"
@@ -157,7 +163,7 @@ def _check_changes(compiled: Any, simple: Any, keys: set[Any]) -> None:
 def _array(compiled: Any, name: str) -> str:
     kind = compiled.binds[name].type
     array = array_type(kind, compiled)
-    if array is None:
+    if array is None or supposed_oid(kind, compiled.dialect) is not None:
         raise NoPlan(why_not(kind, compiled))
     return array
 

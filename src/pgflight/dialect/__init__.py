@@ -17,6 +17,7 @@ from sqlalchemy import pool as sqlalchemy_pool
 from sqlalchemy.dialects.postgresql.base import PGDialect
 
 from ..bulk.array_changes import BulkDialect
+from ..bulk.known_tables import KnownTables
 from ..compat.builtin import theirs
 from ..dbapi.connection import AsyncAdapt_asyncpg_connection as AsyncAdapt_asyncpg_connection
 from ..dbapi.cursor import AsyncAdapt_asyncpg_cursor as AsyncAdapt_asyncpg_cursor
@@ -134,6 +135,7 @@ class PGDialect_asyncpg(
             name: coerced_argument(name, value) for name, value in ours.items() if value is not None
         }
         self._schema = SchemaGeneration()
+        self.known_tables = KnownTables()
         self._counters = EngineCounters()
 
     @classmethod
@@ -225,6 +227,9 @@ class PGDialect_asyncpg(
                 state == READ_ONLY_TRANSACTION and not session.transactions.is_read_only_by_choice()
             )
         )
+
+    def _without_arrays(self) -> None:
+        self.in_array_threshold = 0  # INSERTs look at server_is_postgresql
 
     def _invalidate_schema_cache(self) -> None:
         super()._invalidate_schema_cache()  # for the built-in adapter of a `creator`

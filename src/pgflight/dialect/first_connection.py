@@ -8,6 +8,7 @@ runs as usual with these answers.
 
 from __future__ import annotations
 
+import re
 from typing import Any, NamedTuple
 
 from sqlalchemy.dialects.postgresql.base import PGDialect
@@ -26,6 +27,17 @@ QUESTION = (
     " pg_catalog.current_setting('standard_conforming_strings')"
 )
 
+_VERSION = "select pg_catalog.version()"
+_POSTGRESQL = re.compile(
+    r"PostgreSQL \d+(?:\.\d+)*(?:devel|alpha\d+|beta\d+|rc\d+)?(?: \((?P<packager>[^()]*)\))?"
+    r" on [\w.-]+, compiled by .*, (?:32|64)-bit"
+)
+_FORKS = re.compile(
+    r"greenplum|cloudberry|enterprisedb|edb|yugabyte|redshift|materialize|questdb|cockroach|crate"
+    r"|gauss|polardb|hologres|risingwave|h2|citus|babelfish",
+    re.IGNORECASE,
+)
+
 _CONFIRM = (
     "BEGIN ISOLATION LEVEL {upper};"
     " SELECT 1 / (pg_catalog.current_setting('transaction_isolation') = '{lower}')::int;"
@@ -34,6 +46,12 @@ _CONFIRM = (
 """Fails if a transaction of the level cannot begin, or gets a level that was not requested."""
 
 _IN_ONE = "the first connection's questions in one"
+
+
+def is_postgresql(version: str) -> bool:
+    """Tell whether the result of ``version()`` is that of PostgreSQL itself, not of a relative."""
+    match = _POSTGRESQL.fullmatch(version)
+    return match is not None and not _FORKS.search(match["packager"] or "")
 
 
 class Answers(NamedTuple):
@@ -52,6 +70,10 @@ class InitializingDialect(PGDialect):
     Three if the engine has an isolation level of its own.
     """
 
+    server_is_postgresql = False
+    """Whether the server of the first connection is PostgreSQL itself: not one of the servers that
+    speak its protocol or derive from it, whose rules for statements of many rows differ."""
+
     _told: tuple[Any, Answers] | None = None  # the connection in initialize(), and its answers
 
     def initialize(self, connection: Any) -> None:
@@ -64,6 +86,11 @@ class InitializingDialect(PGDialect):
             super().initialize(connection)  # type: ignore[no-untyped-call]
         finally:
             self._told = None
+        if not self.server_is_postgresql or self.name != "postgresql":
+            self._without_arrays()
+
+    def _without_arrays(self) -> None:
+        """Leave out what only PostgreSQL is known to do as it is done here."""
 
     def _answers(self, dbapi_connection: Any) -> Answers | None:
         told = self._told
@@ -80,9 +107,13 @@ class InitializingDialect(PGDialect):
 
     def _get_server_version_info(self, connection: Any) -> Any:
         inherited: Any = super()._get_server_version_info
-        if is_stock_question(inherited):
-            connection = self._knowing(connection)
-        return inherited(connection)
+        self.server_is_postgresql = False
+        if not is_stock_question(inherited):
+            return inherited(connection)
+        listening = _Listening(self._knowing(connection))
+        answer = inherited(listening)
+        self.server_is_postgresql = is_postgresql(listening.version)
+        return answer
 
     def _get_default_schema_name(self, connection: Any) -> Any:
         inherited: Any = super()._get_default_schema_name
@@ -121,13 +152,33 @@ class _Answer:
     scalar_one = scalar_one_or_none = scalar
 
 
+class _Listening:
+    """A connection that takes a note of the server's version in words."""
+
+    version = ""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    def exec_driver_sql(self, statement: str, *parameters: Any, **options: Any) -> Any:
+        result = self._connection.exec_driver_sql(statement, *parameters, **options)
+        if statement != _VERSION:
+            return result
+        value = result.scalar()
+        self.version = value if isinstance(value, str) else ""
+        return _Answer(value)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+
 class _KnowingConnection:
     """SQLAlchemy's connection, except that it knows the answers to three statements."""
 
     def __init__(self, connection: Any, answers: Answers) -> None:
         self._connection = connection
         self._answers = {
-            "select pg_catalog.version()": answers.version,
+            _VERSION: answers.version,
             "select current_schema()": answers.schema,
             "show standard_conforming_strings": answers.conforming,
         }

@@ -52,6 +52,9 @@ _STATED = (
 _NAMED = (INET, CIDR, CITEXT, MACADDR, MACADDR8, MONEY, TSVECTOR)
 """Types without such a cast, whose names are unambiguous."""
 
+_OIDS = ((INET, 869), (CIDR, 650), (MACADDR, 829), (MACADDR8, 774), (MONEY, 790), (TSVECTOR, 3614))
+"""What the columns are supposed to be whose values SQLAlchemy does not cast."""
+
 _TEXTUAL = (sqltypes.Enum, sqltypes.Uuid)
 """Types that may be stored as text: without a cast the column's own type decides."""
 
@@ -66,15 +69,32 @@ def array_type(bind_type: Any, compiler: Any, *, stated: bool = False) -> str | 
     impl = unwrapped(bind_type, compiler.dialect)
     if _refusal(bind_type, impl, compiler, stated) is not None:
         return None
+    if isinstance(impl, CITEXT) and not impl.render_bind_cast:
+        # the statement does not name it, and its schema may be in no search path
+        return "TEXT[]"
     text: str = compiler.render_bind_cast(bind_type, impl, "")
     element = text.removeprefix("::")
     return None if element.endswith("]") else f"{element}[]"
+
+
+def supposed_oid(bind_type: Any, dialect: Any) -> int | None:
+    """Return the oid of the type that a column must have for an array of ``bind_type``.
+
+    None if SQLAlchemy casts each parameter as well, so that the column's type does not matter, or
+    where any text will do.
+    """
+    impl = unwrapped(bind_type, dialect)
+    if impl.render_bind_cast:
+        return None
+    return next((oid for cls, oid in _OIDS if isinstance(impl, cls)), None)
 
 
 def why_not(bind_type: Any, compiler: Any, *, stated: bool = False) -> str:
     """Return the reason why :func:`array_type` returns ``None``, in a few words."""
     impl = unwrapped(bind_type, compiler.dialect)
     refusal = _refusal(bind_type, impl, compiler, stated)
+    if refusal is None and not impl.render_bind_cast:
+        return f"type {_family(impl)} without a cast"
     return refusal or f"type {type(impl).__name__} renders as an array"
 
 

@@ -2,8 +2,7 @@
 
 ``x IN ($1, $2)`` is a statement for two elements only.  For ``in_array_threshold`` or more elements
 the compiler here writes ``x = ANY ($1::INTEGER[])``, which serves any number.  Below that,
-PostgreSQL plans IN better: a list of one is treated as ``=``, and an array of fewer than ten is
-planned anew each time.
+PostgreSQL plans IN better: one element is ``=``, and fewer than ten are planned anew each time.
 
 The compiled text stays SQLAlchemy's; the array is put in when the list is filled in for an
 execution.
