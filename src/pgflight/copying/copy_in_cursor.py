@@ -19,7 +19,7 @@ from ..compat.connections import dbapi_connection
 from ..dbapi import errors
 from ..dbapi.cursor import AsyncAdapt_asyncpg_cursor
 from ..session.request import Begin, Request
-from ..session.transactions import interrupts
+from ..session.unit_of_work import interrupts
 from . import text_format
 from .column_types import check_types, fits
 from .feed import Feed

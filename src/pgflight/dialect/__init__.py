@@ -26,7 +26,7 @@ from ..dbapi.server_side_cursor import AsyncAdapt_asyncpg_ss_cursor as AsyncAdap
 from ..dbapi.synchronous import (
     AsyncAdaptFallback_asyncpg_connection as AsyncAdaptFallback_asyncpg_connection,
 )
-from ..driver import says_connection_is_closed
+from ..driver import Known, says_connection_is_closed
 from ..options.url import coerced_argument, connect_arguments
 from ..parameters.in_lists import InListDialect
 from ..session import codecs
@@ -108,6 +108,7 @@ class PGDialect_asyncpg(InitializingDialect, BulkDialect, InListDialect, Isolati
         self,
         # not keyword-only: create_engine() looks for the names of positional arguments
         pipeline: str | None = None,
+        pooler: str | None = None,
         ping_bypass_window: float | None = None,
         array_insert: bool | None = None,
         array_dml: bool | None = None,
@@ -115,14 +116,15 @@ class PGDialect_asyncpg(InitializingDialect, BulkDialect, InListDialect, Isolati
     ) -> None:
         """Take the options of :class:`PGDialect` (json_serializer, native_inet_types...) and ours.
 
-        ``pipeline`` (``auto``, ``begin`` or ``off``), ``ping_bypass_window`` (seconds),
-        ``array_insert`` and ``array_dml`` (bool) win over ``connect_args`` and the URL.  Raises
-        ArgumentError for a wrong value.
+        ``pipeline`` (``auto``, ``begin`` or ``off``), ``pooler`` (``auto``, ``none``, ``session``
+        or ``transaction``), ``ping_bypass_window`` (seconds), ``array_insert`` and ``array_dml``
+        (bool) win over ``connect_args`` and the URL.  Raises ArgumentError for a wrong value.
         """
         super().__init__(**options)
         self.given = options
         ours = {
             "pipeline": pipeline,
+            "pooler": pooler,
             "ping_bypass_window": ping_bypass_window,
             "array_insert": array_insert,
             "array_dml": array_dml,
@@ -131,6 +133,7 @@ class PGDialect_asyncpg(InitializingDialect, BulkDialect, InListDialect, Isolati
             name: coerced_argument(name, value) for name, value in ours.items() if value is not None
         }
         self._schema = SchemaGeneration()
+        self._known = Known()
         self._counters = EngineCounters()
 
     @classmethod
@@ -193,7 +196,9 @@ class PGDialect_asyncpg(InitializingDialect, BulkDialect, InListDialect, Isolati
 
         def set_up(conn: Any) -> None:
             session: Session = conn.session
-            session.join_engine(self._schema, self._default_isolation, self._given_options)
+            session.join_engine(
+                self._schema, self._known, self._default_isolation, self._given_options
+            )
             self._counters.register(session.statements)
             self._counters.register(session.counters)
             conn.await_(self.setup_asyncpg_json_codec(conn))

@@ -45,6 +45,10 @@ from .known_types import set_codec as set_codec
 from .pipeline import Pipeline as Pipeline
 from .pipeline import forget_transaction as forget_transaction
 from .pipeline import open_pipeline as open_pipeline
+from .poolers.preparing import Preparer as Preparer
+from .poolers.proof import PROCESS as PROCESS
+from .poolers.route import Known as Known
+from .poolers.route import Route as Route
 from .portals import open_portal as open_portal
 from .sender import Closing as Closing
 from .sender import Sender as Sender

@@ -55,6 +55,7 @@ class DeferredEnds:
         "_collecting",
         "listening",
         "end_refused",
+        "direct",
         "__weakref__",
     )
 
@@ -69,6 +70,12 @@ class DeferredEnds:
         # after each transaction and should not be sent a new one before the end is answered
         self._quiet = connection._config.statement_cache_size == 0
         self._collecting: asyncio.Future[None] | None = None
+        self.direct = False
+        """Whether the connection is known to be a server session of its own.
+
+        A pooler may lose what is sent behind an end that has not been answered, and then waits
+        forever: there each end is awaited.
+        """
         self.listening = False
         """Whether the session may receive notifications."""
         self.end_refused = False
@@ -95,7 +102,8 @@ class DeferredEnds:
             return True
         return self._quiet and self._receiver is not None and bool(self._receiver.owed)
 
-    def _is_idle(self) -> bool:
+    def is_idle(self) -> bool:
+        """Tell whether asyncpg would send its next message at once."""
         protocol = self._protocol
         if protocol._is_cancelling():
             return False
@@ -114,7 +122,7 @@ class DeferredEnds:
         transport, receiver = self._connection._transport, self._receiver
         if transport is None or transport.is_closing():
             return
-        if self._is_idle() and receiver is not None:
+        if self.is_idle() and receiver is not None:
             self._sender.send(_ROLLBACK_MESSAGE)
             receiver.owe(_ROLLBACK[1])
         else:
@@ -201,6 +209,7 @@ class DeferredEnds:
         connection, protocol, receiver = self._connection, self._protocol, self._receiver
         if (
             receiver is None
+            or not self.direct
             or receiver.status != _IN_TRANSACTION
             or protocol.queries_count != self._operations + statements
             or connection._listeners

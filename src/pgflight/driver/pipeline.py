@@ -61,7 +61,7 @@ class Pipeline(DeferredEnds):
                 isolation=isolation, readonly=readonly, deferrable=deferrable
             )
             known = self._begins[key] = transaction, statement_messages(begin_text(*key))
-        if not sender.can_hold_back and not self._is_idle():
+        if not sender.can_hold_back and not self.is_idle():
             return None
         transaction, messages = known
         transaction._state = TransactionState.STARTED

@@ -49,7 +49,6 @@ class Session:
         "liveness",
         "held_cursors",
         "copying_out",
-        "_sender",
     )
 
     def __init__(self, connection: Any, options: EngineOptions) -> None:
@@ -57,13 +56,13 @@ class Session:
         self.options = options
         self.turn = Turn()
         self.unit = UnitOfWork()
-        self.counters = Counters(connection)
-        self._sender = driver.open_sender(connection)
+        route = driver.Route(connection)
+        self.counters = Counters(connection, route)
         self.statements = PreparedStatements(
             connection,
             options.prepared_statement_cache_size,
             options.prepared_statement_name_func,
-            self._sender,
+            route,
         )
         self.held_cursors = HeldCursors(connection)
         self.transactions = Transactions(
@@ -85,20 +84,21 @@ class Session:
     def use_options(self, options: EngineOptions) -> None:
         """Apply ``options`` from now on; the size of the statement cache stays as it is."""
         self.options = options
-        self.transactions.save_waits(options.pipeline, self._sender)
+        self.transactions.save_waits(options.pipeline, options.pooler)
 
     def join_engine(
         self,
         schema: SchemaGeneration,
+        known: driver.Known,
         default_isolation: Callable[[], str | None],
         given: Mapping[str, Any],
     ) -> None:
-        """Join an engine: use its schema generation and its options from now on.
+        """Join an engine: use its schema generation, options and knowledge of poolers from now on.
 
         ``given`` are the options of ``create_engine()``, which override the connection's own.
         """
-        if given:
-            self.use_options(replace(self.options, **given))
+        self.statements.route.known = known
+        self.use_options(replace(self.options, **given))
         self.statements.schema = schema
         self.statements.adopt(schema.number)
         self.transactions.characteristics.default_isolation = default_isolation
@@ -213,7 +213,8 @@ class Session:
             await self.statements.synchronize()
             if self.counters.by_hand:
                 self.counters.ran()
-            return await driver.executemany(self.connection, operation, parameter_sets)
+            with self.statements.proving(operation):
+                return await driver.executemany(self.connection, operation, parameter_sets)
 
         changed: int = await self.run(Request(operation, send, Begin.WITH_MANY))
         return changed

@@ -55,6 +55,8 @@ class Statistics(NamedTuple):
     array_dml: int = 0
     """ON CONFLICT DO UPDATEs without RETURNING, UPDATEs and DELETEs of many rows that were sent as
     arrays, if the option ``array_dml`` is on."""
+    pooled_connections: int = 0
+    """Connections that led to a connection pooler in transaction mode, found or declared."""
 
 
 NOTHING = Statistics(0, 0, 0, 0, 0)
@@ -91,11 +93,13 @@ class Counters:
         "array_dml",
         "array_fallbacks",
         "_counter",
+        "_route",
         "_retired",
         "__weakref__",
     )
 
-    def __init__(self, connection: Any) -> None:
+    def __init__(self, connection: Any, route: driver.Route) -> None:
+        self._route = route
         self._retired: deque[Statistics] | None = None
         self._counter = driver.counter(connection)
         self.units = 0
@@ -133,6 +137,7 @@ class Counters:
             array_inserts=self.array_inserts,
             array_fallbacks=dict(self.array_fallbacks),
             array_dml=self.array_dml,
+            pooled_connections=int(self._route.pooled),
         )
 
     def went_through(self, *, opted: bool = False) -> None:

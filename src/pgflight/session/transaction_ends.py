@@ -13,8 +13,8 @@ from asyncpg import exceptions as driver_errors
 from .. import driver
 from .prepared_statements import PreparedStatements
 from .statistics import Counters
-from .transactions import Transactions, interrupts
-from .unit_of_work import UnitOfWork
+from .transactions import Transactions
+from .unit_of_work import UnitOfWork, interrupts
 
 
 class TransactionEnds:

@@ -7,7 +7,6 @@ task that has its turn.  Errors are asyncpg's.  Ends: :mod:`pgflight.session.tra
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable
 from time import monotonic
 from typing import Any
@@ -19,7 +18,7 @@ from .characteristics import AUTOCOMMIT, Characteristics, ReadOnlyChoice
 from .held_cursors import HeldCursors
 from .prepared_statements import PreparedStatements
 from .statistics import Counters
-from .unit_of_work import UnitOfWork
+from .unit_of_work import UnitOfWork, interrupts
 
 
 class Transactions:
@@ -65,12 +64,14 @@ class Transactions:
         self.pipeline = None
         self.last_used = monotonic()
 
-    def save_waits(self, wanted: str, sender: driver.Sender | None) -> None:
-        """Save the waits that ``wanted`` names, if this asyncpg connection allows it."""
-        pipeline = None if wanted == "off" else driver.open_pipeline(self._connection, sender)
+    def save_waits(self, wanted: str, pooler: str) -> None:
+        """Save the waits that ``wanted`` names, as far as connection and ``pooler`` allow it."""
+        route = self._statements.route
+        pipeline = None if wanted == "off" else driver.open_pipeline(self._connection, route.sender)
         self.pipeline = pipeline
         self.saves = "off" if pipeline is None else wanted
         self._statements.in_transaction = None if pipeline is None else pipeline.in_transaction
+        route.use(pooler, pipeline)
 
     @property
     def autocommit(self) -> bool:
@@ -207,6 +208,9 @@ class Transactions:
         own.
         """
         pipeline = self.pipeline
+        if await self._statements.route.withdrawn():
+            self._never_began()
+            return True
         if pipeline is None or not pipeline.begin_under_way:
             return False
         if self._forget_unsent():
@@ -289,8 +293,3 @@ class Transactions:
                 unit.in_doubt = None
                 driver.forget_transaction(connection, transaction)
             raise
-
-
-def interrupts(error: BaseException) -> bool:
-    """Tell whether an error left an operation while the server was still executing it."""
-    return not isinstance(error, Exception) or isinstance(error, asyncio.TimeoutError)

@@ -5,6 +5,7 @@ Held by :class:`pgflight.session.session.Session` and written only by this folde
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 
@@ -67,3 +68,8 @@ class UnitOfWork:
         self.transaction = None
         self.in_doubt = transaction
         self.end_in_doubt = ended
+
+
+def interrupts(error: BaseException) -> bool:
+    """Tell whether an error left an operation while the server was still executing it."""
+    return not isinstance(error, Exception) or isinstance(error, asyncio.TimeoutError)
