@@ -32,6 +32,7 @@ from .deferred_ends import end as end
 from .error_texts import count_elements_from as count_elements_from
 from .error_texts import refused_value as refused_value
 from .error_texts import says_connection_is_closed as says_connection_is_closed
+from .error_texts import with_our_pool_hint as with_our_pool_hint
 from .execution import counter as counter
 from .execution import executemany as executemany
 from .execution import executor as executor

@@ -18,7 +18,7 @@ from .route import Route, unique_name
 
 _QUERY = re.compile(
     r"(?:\s|--[^\n]*\n|/\*(?:[^*]|\*(?!/))*\*/|\()*"
-    r"(?:SELECT|INSERT|UPDATE|DELETE|MERGE|VALUES|TABLE|WITH)\b",
+    r"(?:SELECT|INSERT|UPDATE|DELETE|MERGE|VALUES|TABLE|WITH|DECLARE)\b",
     re.IGNORECASE,
 )
 """The beginning of a statement that takes a snapshot as it begins, as the question in front does.

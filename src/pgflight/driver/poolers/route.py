@@ -110,13 +110,18 @@ class Route:
         connection, config = self._connection, self._config
         if config is None:
             return
-        if self.pooled or self.asks:
+        if self.keeps_nothing:
             connection._config = _with_largest(config, _NOTHING_FITS)
             # off would mean that asyncpg parses unnamed statements twice
             connection._stmt_cache_enabled = True
         else:
             connection._config = config
             connection._stmt_cache_enabled = config.statement_cache_size > 0
+
+    @property
+    def keeps_nothing(self) -> bool:
+        """Whether what a transaction leaves in the session may not be there for the next one."""
+        return self.pooled or self.asks
 
     def ask(self) -> bool:
         """Put the question in front of asyncpg's next message; tell whether that was possible.
@@ -215,8 +220,8 @@ class Route:
     def disown(self, statement: Statement) -> None:
         """Close a named statement that turned out to be a pooler's, with asyncpg's next message."""
         if self.sender is not None:
-            statement._state.mark_closed()  # or asyncpg would, in a flight of its own
             self.sender.put(close_message(statement.get_name()))
+            statement._state.mark_closed()  # or asyncpg would close it, in a flight of its own
 
 
 def _with_largest(config: ConnectionConfig, size: int) -> ConnectionConfig:
