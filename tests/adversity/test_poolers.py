@@ -19,7 +19,7 @@ from sqlalchemy.pool import NullPool
 import pgflight
 from pgflight import driver
 from pgflight.cli import server_checks
-from pgflight.driver.poolers import route as routes
+from pgflight.driver.poolers.proof import QUESTION
 from tests.adversity.server_view import View
 from tests.fixtures.engines import Dialect
 from tests.fixtures.messages import Messages
@@ -233,11 +233,12 @@ def test_a_column_that_changes_its_type_is_read_right(
 def test_a_server_that_does_not_know_the_question(
     pgflight_dialect: Dialect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    unknown = routes.QUESTION.replace(b"pg_backend_pid", b"pg_packend_bid")
-    monkeypatch.setattr(routes, "QUESTION", unknown)
+    unknown = QUESTION.replace(b"pg_backend_pid", b"pg_packend_bid")
+    monkeypatch.setattr("pgflight.driver.poolers.route.QUESTION", unknown)
+    levels: list[dict[str, Any]] = [{}, {"isolation_level": "AUTOCOMMIT"}]
 
     async def work() -> None:
-        for options in ({}, {"isolation_level": "AUTOCOMMIT"}):
+        for options in levels:
             engine = pgflight_dialect.engine(pool_size=2, **options)
             async with engine.connect() as one, engine.connect() as two:
                 for connection in (one, two):
