@@ -294,3 +294,65 @@ def test_doctor_names_the_pooler_and_the_option(
 def test_doctor_says_that_there_is_none(pgflight_dialect: Dialect) -> None:
     fact = asyncio.run(server_checks.run_check(server_checks.CHECKS[1], pgflight_dialect.url(), 20))
     assert (fact.good, fact.text.startswith("none: ")) == (True, True)
+
+
+@pytest.mark.parametrize("pipeline", ["auto", "off"])
+def test_settings_that_the_pooler_refuses_are_made_in_each_transaction(
+    pgflight_dialect: Dialect,
+    pgbouncer: Pgbouncer,
+    caplog: pytest.LogCaptureFixture,
+    pipeline: str,
+) -> None:
+    settings = {
+        "statement_timeout": "54321",
+        "search_path": 'Pg_Catalog, "Odd ""Name", public',
+        "my.own": "it's \\ here",
+    }
+    shown = sa.select(*(sa.func.current_setting(name) for name in settings))
+
+    async def work() -> None:
+        engine = pgflight_dialect.engine(
+            pgbouncer.url(), connect_args={"server_settings": settings}, pipeline=pipeline
+        )
+        async with committed(pgflight_dialect.engine(), metadata):
+            for _ in range(3):
+                async with engine.connect() as one, engine.connect() as two:
+                    for connection in (one, two):
+                        values = tuple((await connection.execute(shown)).one())
+                        assert values == (
+                            "54321ms",
+                            'pg_catalog, "Odd ""Name", public',
+                            "it's \\ here",
+                        )
+            many = [{"id": n, "v": n} for n in range(3)]
+            async with engine.begin() as connection:
+                text = f"INSERT INTO public.{things.name} VALUES (:id, :v)"
+                assert (await connection.execute(sa.text(text), many)).rowcount in (3, -1)
+                rows = sa.text(f"SELECT v FROM public.{things.name} ORDER BY v")
+                assert list(await connection.scalars(rows)) == [0, 1, 2]
+        async with View.of(pgflight_dialect.server) as view:
+            found = "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in%'"
+            assert await view.connection.fetchval(found) == 0
+
+    with caplog.at_level(logging.INFO, logger="pgflight"):
+        asyncio.run(work())
+    refused = [record for record in caplog.records if "refuses" in record.getMessage()]
+    assert len(refused) == len(settings)  # once for each engine
+
+
+def test_a_refused_setting_with_a_wrong_value_fails_in_the_transaction(
+    pgflight_dialect: Dialect, pgbouncer: Pgbouncer
+) -> None:
+    async def work() -> None:
+        arguments = {"server_settings": {"statement_timeout": "soon"}}
+        for pipeline in ("auto", "off"):
+            engine = pgflight_dialect.engine(
+                pgbouncer.url(), connect_args=arguments, pipeline=pipeline
+            )
+            for _ in range(2):
+                async with engine.connect() as connection:
+                    with pytest.raises(sa.exc.DBAPIError, match="statement_timeout"):
+                        await connection.scalar(sa.select(sa.literal(1)))
+        assert not await jammed(pgbouncer)
+
+    asyncio.run(work())

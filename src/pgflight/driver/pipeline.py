@@ -27,12 +27,14 @@ class Pipeline(DeferredEnds):
     Call its methods only while no other task uses the connection.
     """
 
-    __slots__ = ("_begins", "_pretended", "begin_under_way")
+    __slots__ = ("_begins", "_pretended", "begin_under_way", "settings")
 
     def __init__(self, connection: Connection, sender: Sender, receiver: Receiver | None) -> None:
         super().__init__(connection, sender, receiver)
         self._begins: dict[tuple[Any, ...], tuple[Transaction, bytes]] = {}
         self._pretended = False
+        self.settings: tuple[str, ...] = ()
+        """Statements that follow BEGIN."""
         self.begin_under_way = False
         """Whether BEGIN has been handed over and the server's status is not known since."""
 
@@ -60,7 +62,8 @@ class Pipeline(DeferredEnds):
             transaction = connection.transaction(
                 isolation=isolation, readonly=readonly, deferrable=deferrable
             )
-            known = self._begins[key] = transaction, statement_messages(begin_text(*key))
+            texts = (begin_text(*key), *self.settings)
+            known = self._begins[key] = transaction, b"".join(map(statement_messages, texts))
         if not sender.can_hold_back and not self.is_idle():
             return None
         transaction, messages = known

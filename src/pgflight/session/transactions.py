@@ -169,6 +169,7 @@ class Transactions:
         )
         try:
             await transaction.start()
+            await self._statements.route.make_settings()
         except BaseException as error:
             # else asyncpg would treat it as open, and every later one as a savepoint in it
             driver.forget_transaction(self._connection, transaction)

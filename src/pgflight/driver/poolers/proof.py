@@ -29,9 +29,9 @@ class Proof(Screen):
     __slots__ = ("_begins", "_withheld", "_answered")
 
     def __init__(
-        self, receiver: Receiver, begins: bool, answered: Callable[[int | None], None]
+        self, receiver: Receiver, begins: int, answered: Callable[[int | None], None]
     ) -> None:
-        """Wait for the answer, behind that to BEGIN if ``begins``.
+        """Wait for the answer, behind those to BEGIN and settings, ``begins`` of them.
 
         ``answered`` is called with the number of the process, None if the server refused to answer.
         """
@@ -49,7 +49,7 @@ class Proof(Screen):
                 self._answered(None)
             return True
         if self._begins:
-            self._begins = kind != b"C"
+            self._begins -= kind == b"C"
             return True
         if kind == b"D":
             self._withheld = whole[_NUMBER_AT:]

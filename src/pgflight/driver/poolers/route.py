@@ -62,6 +62,7 @@ class Route:
         "direct",
         "asks",
         "refused",
+        "settings",
         "sender",
         "receiver",
         "_connection",
@@ -91,6 +92,8 @@ class Route:
         """Whether the connection is known to be a server session of its own."""
         self.asks = False
         """Whether the question is to be sent in front of a statement."""
+        self.settings: tuple[str, ...] = ()
+        """Statements with which each transaction begins."""
         self.refused = False
         """Whether the server did not know the question, for which a statement has failed."""
 
@@ -104,6 +107,23 @@ class Route:
         self._set_driver()
         if pipeline is not None:
             pipeline.direct = self.direct
+            pipeline.settings = self.settings
+
+    def set_in_transactions(self, settings: tuple[str, ...]) -> None:
+        """Have each transaction begin with ``settings``, which are statements."""
+        self.settings = settings
+        if self._pipeline is not None:
+            self._pipeline.settings = settings
+
+    async def make_settings(self) -> None:
+        """Make the settings of a transaction that has begun; roll it back if one is refused."""
+        try:
+            for setting in self.settings:
+                await self._connection.execute(setting)
+        except Exception:
+            if not self._connection.is_closed():
+                await self._connection.execute("ROLLBACK")
+            raise
 
     def _set_driver(self) -> None:
         """Have asyncpg name and keep its own statements only where that is safe."""
@@ -134,7 +154,7 @@ class Route:
         begins = pipeline.begin_under_way
         if not (sender.can_hold_back or begins or pipeline.is_idle()):
             return False
-        Proof(receiver, begins, self._proven).install()
+        Proof(receiver, begins and 1 + len(self.settings), self._proven).install()
         sender.put(QUESTION)
         return True
 
