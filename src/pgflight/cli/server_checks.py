@@ -114,8 +114,8 @@ def _judged(wanted: str, own: bool, moved: bool) -> str:
         )
     if moved:
         return (
-            "one in transaction mode is in between: statements go without names, and ends are"
-            " awaited; pooler=transaction in the URL says so from the first statement on"
+            "one in transaction mode is in between, so statements go without names;"
+            " pooler=transaction in the URL says so from the first statement on"
         )
     if wanted == "session":
         return "one in session mode is in between, as pooler=session says"

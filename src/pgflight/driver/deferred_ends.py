@@ -51,7 +51,6 @@ class DeferredEnds:
         "_receiver",
         "_operations",
         "_probe",
-        "_quiet",
         "_collecting",
         "listening",
         "end_refused",
@@ -66,15 +65,12 @@ class DeferredEnds:
         self._receiver = receiver
         self._operations = 0  # asyncpg's count when the transaction began
         self._probe: StatementState | None = None
-        # asyncpg's statement cache is switched off for poolers, which hand on the server session
-        # after each transaction and should not be sent a new one before the end is answered
-        self._quiet = connection._config.statement_cache_size == 0
         self._collecting: asyncio.Future[None] | None = None
         self.direct = False
         """Whether the connection is known to be a server session of its own.
 
         A pooler may lose what is sent behind an end that has not been answered, and then waits
-        forever: there each end is awaited.
+        forever: whoever sends something, it is kept until then.
         """
         self.listening = False
         """Whether the session may receive notifications."""
@@ -88,7 +84,13 @@ class DeferredEnds:
                 if (pipeline := me()) is not None:
                     pipeline._roll_back_again()
 
+            def collected() -> None:
+                sender.release()
+                if (pipeline := me()) is not None:
+                    pipeline._wake()
+
             receiver.when_refused = refused
+            receiver.when_collected = collected
 
     @property
     def farewell(self) -> bool:
@@ -97,10 +99,8 @@ class DeferredEnds:
 
     @property
     def end_needs_attention(self) -> bool:
-        """Whether to act on the last end first: it was refused, or a pooler has yet to answer."""
-        if self.end_refused:
-            return True
-        return self._quiet and self._receiver is not None and bool(self._receiver.owed)
+        """Whether to act on the last end first, because it was refused."""
+        return self.end_refused
 
     def is_idle(self) -> bool:
         """Tell whether asyncpg would send its next message at once."""
@@ -163,11 +163,10 @@ class DeferredEnds:
         if receiver is None or not receiver.owed:
             return
         self._collecting = waiting = asyncio.get_running_loop().create_future()
-        receiver.when_collected = self._wake
         try:
             await asyncio.wait_for(waiting, self._connection._config.command_timeout)
         finally:
-            receiver.when_collected = self._collecting = None
+            self._collecting = None
 
     def _wake(self) -> None:
         if self._collecting is not None and not self._collecting.done():
@@ -209,7 +208,7 @@ class DeferredEnds:
         connection, protocol, receiver = self._connection, self._protocol, self._receiver
         if (
             receiver is None
-            or not self.direct
+            or not (self.direct or self._sender.can_hold_back)
             or receiver.status != _IN_TRANSACTION
             or protocol.queries_count != self._operations + statements
             or connection._listeners
@@ -226,6 +225,8 @@ class DeferredEnds:
             answered = operation.send(None)
         except driver_errors.InterfaceError:
             return False  # another operation is under way: awaiting the end raises the error
+        if not self.direct:
+            self._sender.keep()
         self._answer(operation, answered, receiver.foretell, answer)
         connection._top_xact = None
         transaction._state = TransactionState.ROLLEDBACK

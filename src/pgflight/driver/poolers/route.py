@@ -44,8 +44,9 @@ class Known:
             self.pooler = True
             _log.info(
                 "a connection pooler is between this engine and the server: statements go without"
-                " names, and each transaction's end is awaited. pooler=transaction says the same at"
-                " once; pooler=session is for a pooler in session mode, and faster there"
+                " names, and nothing is sent before a transaction's end is answered."
+                " pooler=transaction says the same at once; pooler=session is for a pooler in"
+                " session mode, and faster there"
             )
 
 
