@@ -114,6 +114,7 @@ def test_a_pooler_is_found_or_declared(
     assert all("pooler=session" in record.getMessage() for record in said)
 
 
+@tells
 @pytest.mark.parametrize("null", [True, False], ids=["NullPool", "pool"])
 def test_the_proof_is_each_connections_own(
     pgflight_dialect: Dialect, pgbouncer: Pgbouncer, null: bool

@@ -102,6 +102,8 @@ class AsyncAdapt_asyncpg_dbapi(dbapi_module_base):  # type: ignore[misc]
         options = EngineOptions.taken_from(arguments)
         creator: Callable[..., Any] = options.async_creator_fn or self.asyncpg.connect
         later: dict[str, str] = {}
+        if options.pooler == "transaction":
+            arguments.setdefault("statement_cache_size", 0)  # nor may asyncpg keep its own
 
         async def open_connection() -> Any:
             connection, refused = await self.refused_settings.connect(creator, args, arguments)

@@ -213,8 +213,8 @@ class Session:
             await self.statements.synchronize()
             if self.counters.by_hand:
                 self.counters.ran()
-            with self.statements.proving(operation):
-                return await driver.executemany(self.connection, operation, parameter_sets)
+            with self.statements.proving(operation) as pooled:
+                return await driver.executemany(self.connection, operation, parameter_sets, pooled)
 
         changed: int = await self.run(Request(operation, send, Begin.WITH_MANY))
         return changed

@@ -61,11 +61,14 @@ class Preparer:
         return route.asks and _QUERY.match(operation) is not None and route.ask()
 
     @contextmanager
-    def proving(self, operation: str) -> Iterator[None]:
-        """Have it proven in front of what asyncpg sends for ``operation`` within the block."""
+    def proving(self, operation: str) -> Iterator[bool]:
+        """Have it proven in front of what asyncpg sends for ``operation`` within the block.
+
+        Yields whether a pooler is known already.
+        """
         self.prove(operation)
         try:
-            yield
+            yield self.route.pooled
         except BaseException:
             self.route.unsent()
             raise
