@@ -357,3 +357,22 @@ def test_a_refused_setting_with_a_wrong_value_fails_in_the_transaction(
         assert not await jammed(pgbouncer)
 
     asyncio.run(work())
+
+
+def test_a_value_that_asyncpg_refuses_leaves_the_server_connection_free(
+    pgflight_dialect: Dialect, pgbouncer: Pgbouncer
+) -> None:
+    """In AUTOCOMMIT nothing follows the Parse: without a Sync the pooler would wait for more."""
+
+    async def work() -> None:
+        engine = pgflight_dialect.engine(
+            pgbouncer.url(), pool_size=5, max_overflow=0, isolation_level="AUTOCOMMIT"
+        )
+        for number in range(2 * pgbouncer.pool_size):
+            async with engine.connect() as connection:
+                statement = sa.text(f"SELECT {number} + CAST(:x AS integer)")
+                with pytest.raises(sa.exc.DBAPIError, match="invalid input"):
+                    await asyncio.wait_for(connection.scalar(statement, {"x": "none"}), 10)
+        assert not await jammed(pgbouncer)
+
+    asyncio.run(work())

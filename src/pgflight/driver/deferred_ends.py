@@ -130,8 +130,16 @@ class DeferredEnds:
 
     @property
     def unsettled(self) -> bool:
-        """Whether a refused end or a cancellation makes the session unfit for another task."""
-        return self.end_refused or bool(self._protocol._is_cancelling())
+        """Whether a refused end, a cancellation or a missing Sync makes the session unfit."""
+        return (
+            self.end_refused
+            or bool(self._protocol._is_cancelling())
+            or (not self.direct and self._is_unsynced())
+        )
+
+    def _is_unsynced(self) -> bool:
+        """Tell whether a pooler may wait for more: a Parse was answered, and its Bind not sent."""
+        return self._receiver is not None and not self._receiver.status and self.is_idle()
 
     async def settle(self) -> None:
         """Wait until the session is fit for another task; close it if that takes too long."""
@@ -140,6 +148,8 @@ class DeferredEnds:
                 cancelled = self._protocol._wait_for_cancellation()
                 await asyncio.wait_for(cancelled, SETTLE_SECONDS)
             await self.roll_back_refused_end()
+            if not self.direct and self._is_unsynced():
+                await self._protocol.close_portal("", None)
         except Exception:
             self._connection.terminate()
 
