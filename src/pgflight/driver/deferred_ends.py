@@ -52,6 +52,7 @@ class DeferredEnds:
         "_operations",
         "_probe",
         "_collecting",
+        "_collected",
         "listening",
         "end_refused",
         "direct",
@@ -66,6 +67,7 @@ class DeferredEnds:
         self._operations = 0  # asyncpg's count when the transaction began
         self._probe: StatementState | None = None
         self._collecting: asyncio.Future[None] | None = None
+        self._collected: Callable[[], None] | None = None
         self.direct = False
         """Whether the connection is known to be a server session of its own.
 
@@ -90,7 +92,7 @@ class DeferredEnds:
                     pipeline._wake()
 
             receiver.when_refused = refused
-            receiver.when_collected = collected
+            self._collected = collected
 
     @property
     def farewell(self) -> bool:
@@ -173,10 +175,13 @@ class DeferredEnds:
         if receiver is None or not receiver.owed:
             return
         self._collecting = waiting = asyncio.get_running_loop().create_future()
+        receiver.when_collected = self._collected
         try:
             await asyncio.wait_for(waiting, self._connection._config.command_timeout)
         finally:
             self._collecting = None
+            if self.direct:
+                receiver.when_collected = None
 
     def _wake(self) -> None:
         if self._collecting is not None and not self._collecting.done():
@@ -236,6 +241,7 @@ class DeferredEnds:
         except driver_errors.InterfaceError:
             return False  # another operation is under way: awaiting the end raises the error
         if not self.direct:
+            receiver.when_collected = self._collected
             self._sender.keep()
         self._answer(operation, answered, receiver.foretell, answer)
         connection._top_xact = None
