@@ -56,6 +56,7 @@ class DeferredEnds:
         "listening",
         "end_refused",
         "direct",
+        "parses",
         "__weakref__",
     )
 
@@ -74,6 +75,8 @@ class DeferredEnds:
         A pooler may lose what is sent behind an end that has not been answered, and then waits
         forever: whoever sends something, it is kept until then.
         """
+        self.parses = False
+        """Whether a statement has been prepared since the connection was opened."""
         self.listening = False
         """Whether the session may receive notifications."""
         self.end_refused = False
@@ -141,7 +144,8 @@ class DeferredEnds:
 
     def _is_unsynced(self) -> bool:
         """Tell whether a pooler may wait for more: a Parse was answered, and its Bind not sent."""
-        return self._receiver is not None and not self._receiver.status and self.is_idle()
+        receiver = self._receiver
+        return self.parses and receiver is not None and not receiver.status and self.is_idle()
 
     async def settle(self) -> None:
         """Wait until the session is fit for another task; close it if that takes too long."""

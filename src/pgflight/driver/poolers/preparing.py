@@ -67,6 +67,7 @@ class Preparer:
         Yields whether a pooler is known already.
         """
         self.prove(operation)
+        self.route.note_parse()
         try:
             yield self.route.pooled
         except BaseException:
@@ -129,6 +130,7 @@ class Preparer:
     async def _send(self, operation: str, name: str | None) -> Any:
         """Have the server prepare a statement and close those that are no longer needed."""
         connection = self._connection
+        self.route.note_parse()
         take_dropped(connection, self._dropped)
         if "[]" in operation:
             register_array_types(connection)

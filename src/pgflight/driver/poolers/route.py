@@ -116,6 +116,11 @@ class Route:
         if self._pipeline is not None:
             self._pipeline.settings = settings
 
+    def note_parse(self) -> None:
+        """Note that a statement is about to be prepared."""
+        if self._pipeline is not None:
+            self._pipeline.parses = True
+
     async def make_settings(self) -> None:
         """Make the settings of a transaction that has begun; roll it back if one is refused."""
         try:
