@@ -9,7 +9,8 @@ that such a result takes. One call decodes one read from the socket (256 KB at m
 nothing can become garbage that is worth looking for.
 
 It gives the protocol an answer that nobody waits for beforehand, and drops the server's when it
-comes. And it lets a listener see all bytes. The compiled form is receiving_c.pyx.
+comes. And it lets a listener see all bytes, and a screen keep some of them from the protocol. The
+compiled form is receiving_c.pyx.
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ class Receiver:
         "farewell",
         "whole",
         "overhear",
+        "screen",
         "when_collected",
         "when_refused",
         "_data_received",
@@ -78,6 +80,8 @@ class Receiver:
         """
         self.overhear: Any = None
         """Called with all bytes that go to the protocol, before they do."""
+        self.screen: Any = None
+        """Called with all bytes that have come; the protocol gets those that it returns."""
         self.when_collected: Any = None
         """Called without arguments when no foretold answer is owed any more."""
         self.when_refused: Any = None
@@ -114,6 +118,11 @@ class Receiver:
         if self._owed:
             data = self._collect(data)
             if not data:
+                return
+        if self.screen is not None:
+            data = self.screen(bytes(data))
+            if not data:
+                self.status = 0
                 return
         self.status = data[-1] if data[-6:-1] == _READY else 0
         self.whole = bool(self.status) or (self.whole and len(data) < _SMALL and _ends_whole(data))

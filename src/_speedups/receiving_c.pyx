@@ -66,6 +66,7 @@ cdef class Receiver:
     cdef readonly bint farewell
     cdef readonly bint whole
     cdef public object overhear
+    cdef public object screen
     cdef public object when_collected
     cdef public object when_refused
     cdef object _data_received
@@ -80,7 +81,7 @@ cdef class Receiver:
         self.status = 0
         self.farewell = False
         self.whole = True
-        self.overhear = None
+        self.overhear = self.screen = None
         self.when_collected = self.when_refused = None
         self._data_received = protocol.data_received
         self._owed = deque()
@@ -116,6 +117,11 @@ cdef class Receiver:
         if self._owing:
             data = self._collect(bytes(data))
             if not data:
+                return
+        if self.screen is not None:
+            data = self.screen(bytes(data))
+            if not data:
+                self.status = 0
                 return
         self.status = _status(data)
         self.whole = self.status != 0 or (

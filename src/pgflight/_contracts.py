@@ -87,6 +87,7 @@ class Receiver(Protocol):
     def __init__(self, protocol: Any) -> None: ...
 
     overhear: Any
+    screen: Any
     when_collected: Any
     when_refused: Any
 
@@ -107,7 +108,6 @@ class Receiver(Protocol):
 
     def owe(self, answer: bytes) -> None:
         """Keep `answer` from the protocol when the server gives it."""
-        ...
 
     def data_received(self, data: bytes) -> None:
         """Pass on bytes, without a collection in between where they are many."""

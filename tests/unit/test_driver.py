@@ -68,11 +68,15 @@ print(*driver.stepped_aside().values())
         ("pass", "private", "[] 2"),
         ("del asyncpg.prepared_stmt.PreparedStatement._state", "public", "[] 2"),
         ("del asyncpg.connection.Connection._query_loggers", "private", "['pipeline'] 2"),
-        ("del asyncpg.connect_utils._ClientConfiguration", "private", "['COPY', 'pipeline'] 2"),
+        (
+            "del asyncpg.connect_utils._ClientConfiguration",
+            "private",
+            "['COPY', 'pipeline', 'poolers'] 2",
+        ),
         (
             "del asyncpg.connection.Connection._drop_local_statement_cache",
             "private",
-            "['types'] 2",
+            "['poolers', 'types'] 2",
         ),
         ("del asyncpg.pgproto.pgproto.UUID", "private", "[] 1"),
     ],

@@ -24,6 +24,9 @@ class Writable:
     def writelines(self, buffers: list[Any]) -> None:
         self.sent.append(b"+".join(buffers))
 
+    def is_closing(self) -> bool:
+        return False
+
 
 class Slotted:
     """A transport as uvloop's: nothing may be set on it."""
@@ -168,3 +171,43 @@ def test_the_public_level_has_no_sender(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(capability, "_chosen", capability._choose("public", ()))
     connection: Any = Connection()
     assert open_sender(connection) is None
+
+
+def test_what_is_written_behind_an_unanswered_end_is_kept() -> None:
+    transport: Any = Writable()
+    ours = Sender(transport)
+    transport.write(b"ROLLBACK")
+    ours.keep()
+    ours.put(b"BEGIN,", before_buffers=True)
+    transport.write(memoryview(b"SELECT"))
+    transport.write(b"raw")
+    transport.writelines([b"a", b"b"])
+    ours.put(b"BEGIN,", before_buffers=True)
+    transport.writelines([b"c", b"d"])
+    assert transport.sent == [b"ROLLBACK"]
+    ours.send(b"again")
+    ours.release()
+    transport.write(b"more")
+    assert transport.sent == [b"ROLLBACK", b"again", b"BEGIN,SELECTrawabBEGIN,cd", b"more"]
+    assert not {"write", "writelines"} & set(vars(transport))
+    ours.release()
+    assert transport.sent[-1] == b"more"
+
+
+def test_what_still_waits_leaves_in_front_of_the_next_write_after_a_release() -> None:
+    transport: Any = Writable()
+    ours = Sender(transport)
+    ours.keep()
+    ours.put(b"BEGIN,")
+    ours.release()
+    assert transport.sent == []
+    transport.write(b"SELECT")
+    assert transport.sent == [b"BEGIN,SELECT"]
+    ours.keep()
+    ours.swallow()
+    transport.write(b"nothing")
+    ours.swallow_no_more()
+    transport.write(b"later")
+    ours.release()
+    assert transport.sent == [b"BEGIN,SELECT", b"later"]
+    assert not {"write", "writelines"} & set(vars(transport))

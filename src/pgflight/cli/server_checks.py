@@ -81,6 +81,50 @@ async def _encryption(engine: AsyncEngine) -> str:
     return f"{row[1]}, {row[2]}"
 
 
+_PROCESS = select(func.pg_backend_pid())
+_AGAIN = select(func.pg_backend_pid().label("again"))  # a statement of its own for pooler=none
+
+
+async def _pooler(engine: AsyncEngine) -> str:
+    """Compare the process of the login with those that execute the statements of two clients."""
+    other = create_async_engine(engine.url, pool_size=1, max_overflow=0)
+    try:
+        async with engine.connect() as one:
+            raw: Any = (await one.get_raw_connection()).dbapi_connection
+            route = raw.session.statements.route
+            login = raw.session.connection.get_server_pid()
+            first = await one.scalar(_PROCESS)
+            await one.rollback()
+            async with other.connect() as two:
+                second = await two.scalar(_PROCESS)  # its transaction keeps this server session
+                moved = await one.scalar(_AGAIN) != first or first == second
+    finally:
+        await other.dispose()
+    return _judged(str(route.wanted), login == first, moved)
+
+
+def _judged(wanted: str, own: bool, moved: bool) -> str:
+    """Say what the connection leads to, or raise Wrong if the option pooler says otherwise."""
+    if own and not moved:
+        return "none: a connection is one server session, and that is proven for each"
+    if wanted == "none" or (wanted == "session" and moved):
+        raise Wrong(
+            f"there is one, so pooler={wanted} gives wrong results and blocks it for everybody:"
+            " leave the option out, or set pooler=transaction"
+        )
+    if moved:
+        return (
+            "one in transaction mode is in between, so statements go without names;"
+            " pooler=transaction in the URL says so from the first statement on"
+        )
+    if wanted == "session":
+        return "one in session mode is in between, as pooler=session says"
+    return (
+        "one is in between, which kept the server session while another client was there: if it is"
+        " in session mode, pooler=session in the URL is faster; else leave it out"
+    )
+
+
 async def _prepared(engine: AsyncEngine) -> str:
     times = 12
     statement = select(bindparam("value", type_=Integer) + 1)
@@ -94,7 +138,7 @@ async def _prepared(engine: AsyncEngine) -> str:
                 raise
             raise Wrong(
                 f"{one_line(error)}; a pooler such as pgbouncer in transaction mode drops them: "
-                "add ?prepared_statement_cache_size=0&statement_cache_size=0 to the URL"
+                "add ?pooler=transaction to the URL"
             ) from error
         _expect("adding 1", found, number + 1)
     return f"one statement in {times} transactions"
@@ -155,6 +199,7 @@ async def _errors(engine: AsyncEngine) -> str:
 
 CHECKS = (
     Check("connect", _connect),
+    Check("pooler", _pooler),
     Check("encryption", _encryption),
     Check("prepared statements", _prepared),
     Check("values", _values),

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from .. import _impl
 from ..compat.builtin import require_slots, slot, theirs
-from ..session.prepared_entry import DescriptionColumn
 from ..session.session import Session
+from ..session.statements.prepared_entry import DescriptionColumn
 from .builtin_names import CursorNames
 
 _tuples = _impl.rows.tuples

@@ -11,6 +11,7 @@ from typing import Any
 
 from asyncpg import exceptions as driver_errors
 
+from .. import driver
 from ..compat.builtin import theirs
 from ..compat.versions import SQLALCHEMY_2_1
 
@@ -226,11 +227,11 @@ def error_class(error: BaseException) -> type[Error] | None:
 def translate(error: BaseException) -> Error | None:
     """Return the PEP 249 error to raise instead of an asyncpg exception, ``None`` to raise as is.
 
-    The text is asyncpg's, including DETAIL and HINT.  On SQLAlchemy 2.0 it starts with the
-    exception's class, as in the built-in dialect there.
+    The text is asyncpg's, including DETAIL and HINT, except that a hint about poolers names our
+    option.  On SQLAlchemy 2.0 it starts with the exception's class, as in the built-in dialect.
     """
     cls = error_class(error)
     if cls is None:
         return None
-    text = str(error) if error.args else type(error).__name__
+    text = driver.with_our_pool_hint(str(error)) if error.args else type(error).__name__
     return cls(text if SQLALCHEMY_2_1 else f"{type(error)}: {text}", error)

@@ -3,7 +3,7 @@
 Used by the server-side cursor.  In a transaction, a protocol-level portal is used.  In AUTOCOMMIT
 no transaction keeps a portal open, so the rows are kept by ``DECLARE ... WITH HOLD``, which leaves
 no transaction behind; a statement that cannot be declared (INSERT ... RETURNING, SHOW, FOR UPDATE)
-is executed at once and its rows are read from memory.
+is executed at once and its rows are read from memory, and so is any statement behind a pooler.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import Any
 from asyncpg import exceptions as driver_errors
 
 from .. import driver
-from ..session.prepared_entry import Description, PreparedEntry
 from ..session.session import Session
+from ..session.statements.prepared_entry import Description, PreparedEntry
 from .cursor import Connection
 
 _names = count(1)
@@ -152,7 +152,7 @@ async def open_portal(
             # asyncpg up to 0.31 does not notice a BEGIN that the program sent as a statement;
             # it raises this before it sends anything
             pass
-    elif _DECLARABLE.match(operation):
+    elif not session.statements.route.pooled and _DECLARABLE.match(operation):
         held = await _declare(adapted, operation, parameters)
         if held is not None:
             return held
@@ -174,6 +174,9 @@ async def _declare(
         entry = await session.statements.prepare_once(
             f'DECLARE "{name}" NO SCROLL CURSOR WITH HOLD FOR {operation}'
         )
+        if session.statements.route.keeps_nothing:
+            session.held_cursors.discard(name)
+            return None  # its next FETCH might be another server session's
         await driver.fetch(entry.statement, entry.checked(parameters), session.watch)
     except (driver_errors.FeatureNotSupportedError, driver_errors.PostgresSyntaxError) as error:
         session.held_cursors.discard(name)

@@ -15,6 +15,7 @@ from .. import driver
 from ..compat.builtin import theirs
 from ..compat.versions import await_only, dbapi_module_base, in_greenlet
 from ..options.engine_options import EngineOptions
+from ..options.startup import RefusedSettings, local_settings
 from ..options.url import prepare_connect_kwargs
 from ..session import codecs
 from . import errors
@@ -80,6 +81,7 @@ class AsyncAdapt_asyncpg_dbapi(theirs.AsyncAdapt_asyncpg_dbapi, dbapi_module_bas
         self.driver = asyncpg
         self.dbapi_module = None
         self.loop_thread = LoopThread()
+        self.refused_settings = RefusedSettings()
 
     @property
     def exceptions_module(self) -> ModuleType:
@@ -101,9 +103,13 @@ class AsyncAdapt_asyncpg_dbapi(theirs.AsyncAdapt_asyncpg_dbapi, dbapi_module_bas
         arguments = prepared.kwargs
         options = EngineOptions.taken_from(arguments)
         creator: Callable[..., Any] = options.async_creator_fn or self.asyncpg.connect
+        later: dict[str, str] = {}
+        if options.pooler == "transaction":
+            arguments.setdefault("statement_cache_size", 0)  # nor may asyncpg keep its own
 
         async def open_connection() -> Any:
-            connection = await creator(*args, **arguments)
+            connection, refused = await self.refused_settings.connect(creator, args, arguments)
+            later.update(refused)
             try:
                 if creator is self.asyncpg.connect:
                     # here and not in on_connect(), so that codecs set by the program come later
@@ -124,6 +130,8 @@ class AsyncAdapt_asyncpg_dbapi(theirs.AsyncAdapt_asyncpg_dbapi, dbapi_module_bas
         else:
             made = AsyncAdapt_asyncpg_connection.create(self, open_connection(), options=options)
             connection = await_only(made)
+        if later:
+            connection.session.statements.route.set_in_transactions(local_settings(later))
         return connection
 
     def use_builtin_errors(self) -> None:

@@ -26,10 +26,10 @@ from ..dbapi.server_side_cursor import AsyncAdapt_asyncpg_ss_cursor as AsyncAdap
 from ..dbapi.synchronous import (
     AsyncAdaptFallback_asyncpg_connection as AsyncAdaptFallback_asyncpg_connection,
 )
-from ..driver import says_connection_is_closed
+from ..driver import Known, says_connection_is_closed
 from ..options.url import coerced_argument
-from ..session.prepared_statements import SchemaGeneration
 from ..session.session import Session
+from ..session.statements.prepared_statements import SchemaGeneration
 from ..session.statistics import EngineCounters
 from . import patches
 from .compiler import PGCompiler_asyncpg as PGCompiler_asyncpg
@@ -111,6 +111,7 @@ class PGDialect_asyncpg(
         self,
         # not keyword-only: create_engine() looks for the names of positional arguments
         pipeline: str | None = None,
+        pooler: str | None = None,
         ping_bypass_window: float | None = None,
         array_insert: bool | None = None,
         array_dml: bool | None = None,
@@ -118,15 +119,16 @@ class PGDialect_asyncpg(
     ) -> None:
         """Take the options of :class:`PGDialect` (json_serializer, native_inet_types...) and ours.
 
-        ``pipeline`` (``auto``, ``begin`` or ``off``), ``ping_bypass_window`` (seconds),
-        ``array_insert`` and ``array_dml`` (bool) win over ``connect_args`` and the URL.  Raises
-        ArgumentError for a wrong value.
+        ``pipeline`` (``auto``, ``begin`` or ``off``), ``pooler`` (``auto``, ``none``, ``session``
+        or ``transaction``), ``ping_bypass_window`` (seconds), ``array_insert`` and ``array_dml``
+        (bool) win over ``connect_args`` and the URL.  Raises ArgumentError for a wrong value.
         """
         patches.synchronize()  # before compiler and types are taken from the class
         super().__init__(**options)
         self.given = options
         ours = {
             "pipeline": pipeline,
+            "pooler": pooler,
             "ping_bypass_window": ping_bypass_window,
             "array_insert": array_insert,
             "array_dml": array_dml,
@@ -136,6 +138,7 @@ class PGDialect_asyncpg(
         }
         self._schema = SchemaGeneration()
         self.known_tables = KnownTables()
+        self._known = Known()
         self._counters = EngineCounters()
 
     @classmethod

@@ -24,7 +24,8 @@ _KNOWN = capability.has(Feature.FIRST_CONNECTION)
 QUESTION = (
     "SELECT pg_catalog.version(), current_schema(),"
     " pg_catalog.current_setting('transaction_isolation'),"
-    " pg_catalog.current_setting('standard_conforming_strings')"
+    " pg_catalog.current_setting('standard_conforming_strings'),"
+    f" {driver.PROCESS}"
 )
 
 _VERSION = "select pg_catalog.version()"
@@ -220,7 +221,8 @@ async def _answers_of(adapted: AsyncAdapt_asyncpg_connection) -> Answers | None:
     # unnamed: nothing to close afterwards, and no name that a pooler could mix up
     statement = await adapted.session.statements.prepare_unnamed(QUESTION)
     records, _ = await driver.fetch(statement, (), adapted.session.watch)
-    version, schema, isolation, conforming = records[0]
+    version, schema, isolation, conforming, process = records[0]
+    adapted.session.statements.route.answered(process)
     if not (isinstance(version, str) and isinstance(conforming, str)):
         return None
     level = adapted.isolation_level

@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from .. import driver
 from ..compat import connections
 from ..compat.builtin import Attribute, theirs
 from ..compat.versions import SQLALCHEMY_2_1, await_only
 from ..options.url import engine_arguments, is_refused
 from ..parameters.in_lists import InListDialect
 from ..session import codecs
-from ..session.prepared_statements import SchemaGeneration
 from ..session.session import Session
+from ..session.statements.prepared_statements import SchemaGeneration
 from ..session.statistics import EngineCounters
 from .patches import PatchedDialect, bound
 
@@ -33,6 +34,7 @@ class ConnectingDialect(PatchedDialect, InListDialect):
     supports_statement_cache = True
 
     _schema: SchemaGeneration
+    _known: driver.Known
     _counters: EngineCounters
     _given_options: dict[str, Any]
     _async_fallback: Any = None
@@ -106,7 +108,9 @@ class ConnectingDialect(PatchedDialect, InListDialect):
             if adapt is not None:
                 adapt()
         else:
-            session.join_engine(self._schema, self._default_isolation, self._given_options)
+            session.join_engine(
+                self._schema, self._known, self._default_isolation, self._given_options
+            )
             self._counters.register(session.statements)
             self._counters.register(session.counters)
 

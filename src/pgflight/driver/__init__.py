@@ -8,6 +8,7 @@ chooses the level.
 
 from __future__ import annotations
 
+from .awaited_ends import end as end
 from .capability import LEVELS as LEVELS
 from .capability import Capabilities as Capabilities
 from .capability import Capability as Capability
@@ -20,18 +21,18 @@ from .contracts import Connection as Connection
 from .contracts import Statement as Statement
 from .contracts import Transaction as Transaction
 from .contracts import Transport as Transport
-from .copy_watch import CopyWatch as CopyWatch
-from .copying import CopyTarget as CopyTarget
-from .copying import command_timeout as command_timeout
-from .copying import copy_out as copy_out
-from .copying import copy_records as copy_records
-from .copying import copy_text as copy_text
-from .copying import custom_codec_format as custom_codec_format
-from .copying import has_binary_form as has_binary_form
-from .deferred_ends import end as end
+from .copying.copy_watch import CopyWatch as CopyWatch
+from .copying.copying import CopyTarget as CopyTarget
+from .copying.copying import command_timeout as command_timeout
+from .copying.copying import copy_out as copy_out
+from .copying.copying import copy_records as copy_records
+from .copying.copying import copy_text as copy_text
+from .copying.copying import custom_codec_format as custom_codec_format
+from .copying.copying import has_binary_form as has_binary_form
 from .error_texts import count_elements_from as count_elements_from
 from .error_texts import refused_value as refused_value
 from .error_texts import says_connection_is_closed as says_connection_is_closed
+from .error_texts import with_our_pool_hint as with_our_pool_hint
 from .execution import IDLE as IDLE
 from .execution import IN_TRANSACTION as IN_TRANSACTION
 from .execution import UnknownStatus as UnknownStatus
@@ -60,6 +61,10 @@ from .pipeline import forget_ended as forget_ended
 from .pipeline import forget_transaction as forget_transaction
 from .pipeline import has_transaction as has_transaction
 from .pipeline import open_pipeline as open_pipeline
+from .poolers.preparing import Preparer as Preparer
+from .poolers.proof import PROCESS as PROCESS
+from .poolers.route import Known as Known
+from .poolers.route import Route as Route
 from .portals import open_portal as open_portal
 from .sender import Closing as Closing
 from .sender import Sender as Sender

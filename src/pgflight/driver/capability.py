@@ -84,6 +84,23 @@ TYPE_NAMES: Names = (
 )
 """Pairs that register types with asyncpg; if one is missing, it asks the server."""
 
+POOLER_NAMES: Names = (
+    ("Connection", "_config"),
+    ("Connection", "_drop_local_statement_cache"),
+    ("Connection", "_stmt_cache_enabled"),
+    ("ConnectionConfig", "statement_cache_size"),
+    ("ConnectionSettings", "get_data_codec"),
+    ("PreparedStatement", "_check_conn_validity"),
+    ("PreparedStatement", "_state"),
+    ("PreparedStatementState", "mark_closed"),
+    ("PreparedStatementState", "prepared"),
+    ("Protocol", "bind_execute"),
+    ("Protocol", "close_portal"),
+    ("Protocol", "get_settings"),
+    ("Protocol", "queries_count"),
+)
+"""Pairs that telling a pooler needs; if one is missing, only its errors tell."""
+
 VALUE_NAMES: Names = (("pgproto", "UUID"),)
 """Classes of values; if one is missing, rows with such a value as their key are sent one by one.
 
@@ -167,6 +184,7 @@ _chosen = _choose(os.environ.get("PGFLIGHT_DRIVER") or "auto", _missing_names(PR
 _pipeline = _choose_group(_chosen, _missing_names(PIPELINE_NAMES))
 _copy = _choose_group(_chosen, _missing_names(COPY_NAMES))
 _types = _choose_group(_chosen, _missing_names(TYPE_NAMES))
+_poolers = _choose_group(_chosen, _missing_names(POOLER_NAMES))
 
 
 def capabilities() -> Capabilities:
@@ -199,9 +217,14 @@ def can_tell_types() -> bool:
     return _types.possible and is_private()
 
 
+def can_tell_poolers() -> bool:
+    """Tell whether a pooler can be found without a round trip, and spared asyncpg's statements."""
+    return _poolers.possible and _pipeline.possible
+
+
 def stepped_aside() -> dict[str, str]:
     """Return the features that step aside though the level is ``private``, with the reasons."""
-    groups = {"pipeline": _pipeline, "COPY": _copy, "types": _types}
+    groups = {"pipeline": _pipeline, "COPY": _copy, "types": _types, "poolers": _poolers}
     found = {name: group.reason for name, group in groups.items() if not group.possible}
     return found if is_private() else {}
 

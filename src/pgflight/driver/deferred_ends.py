@@ -15,9 +15,9 @@ import asyncpg
 from asyncpg import exceptions as driver_errors
 
 from .._contracts import Receiver
+from .awaited_ends import end, raise_if_given_up
 from .capability import OWNERS
 from .contracts import Connection, Operation, ProtocolOfAsyncpg, StatementState, Transaction
-from .copying import command_timeout
 from .sender import Sender
 from .sockets import is_idle
 from .watching import CLASSES, PROTOCOL, TRANSACTION, VALID, State, Watch
@@ -55,10 +55,12 @@ class DeferredEnds:
         "_watch",
         "_operations",
         "_probe",
-        "_quiet",
         "_collecting",
+        "_collected",
         "listening",
         "end_refused",
+        "direct",
+        "parses",
         "__weakref__",
     )
 
@@ -72,10 +74,16 @@ class DeferredEnds:
         self._receiver = receiver
         self._operations = 0  # asyncpg's count when the transaction began
         self._probe: StatementState | None = None
-        # asyncpg's statement cache is switched off for poolers, which hand on the server session
-        # after each transaction and should not be sent a new one before the end is answered
-        self._quiet = connection._config.statement_cache_size == 0
         self._collecting: asyncio.Future[None] | None = None
+        self._collected: Callable[[], None] | None = None
+        self.direct = False
+        """Whether the connection is known to be a server session of its own.
+
+        A pooler may lose what is sent behind an end that has not been answered, and then waits
+        forever: whoever sends something, it is kept until then.
+        """
+        self.parses = False
+        """Whether a statement has been prepared since the connection was opened."""
         self.listening = False
         """Whether the session may receive notifications."""
         self.end_refused = False
@@ -88,7 +96,13 @@ class DeferredEnds:
                 if (pipeline := me()) is not None:
                     pipeline._roll_back_again()
 
+            def collected() -> None:
+                sender.release()
+                if (pipeline := me()) is not None:
+                    pipeline._wake()
+
             receiver.when_refused = refused
+            self._collected = collected
 
     @property
     def farewell(self) -> bool:
@@ -97,12 +111,11 @@ class DeferredEnds:
 
     @property
     def end_needs_attention(self) -> bool:
-        """Whether to act on the last end first: it was refused, or a pooler has yet to answer."""
-        if self.end_refused:
-            return True
-        return self._quiet and self._receiver is not None and bool(self._receiver.owed)
+        """Whether to act on the last end first, because it was refused."""
+        return self.end_refused
 
-    def _is_idle(self) -> bool:
+    def is_idle(self) -> bool:
+        """Tell whether asyncpg would send its next message at once."""
         protocol = self._protocol
         if protocol._is_cancelling():
             return False
@@ -121,7 +134,7 @@ class DeferredEnds:
         transport, receiver = self._connection._transport, self._receiver
         if transport is None or transport.is_closing():
             return
-        if self._is_idle() and receiver is not None:
+        if self.is_idle() and receiver is not None:
             self._sender.send(_ROLLBACK_MESSAGE)
             receiver.owe(_ROLLBACK[1])
         else:
@@ -129,8 +142,17 @@ class DeferredEnds:
 
     @property
     def unsettled(self) -> bool:
-        """Whether a refused end or a cancellation makes the session unfit for another task."""
-        return self.end_refused or bool(self._protocol._is_cancelling())
+        """Whether a refused end, a cancellation or a missing Sync makes the session unfit."""
+        return (
+            self.end_refused
+            or bool(self._protocol._is_cancelling())
+            or (not self.direct and self._is_unsynced())
+        )
+
+    def _is_unsynced(self) -> bool:
+        """Tell whether a pooler may wait for more: a Parse was answered, and its Bind not sent."""
+        receiver = self._receiver
+        return self.parses and receiver is not None and not receiver.status and self.is_idle()
 
     async def settle(self) -> None:
         """Wait until the session is fit for another task; close it if that takes too long."""
@@ -139,6 +161,8 @@ class DeferredEnds:
                 cancelled = self._protocol._wait_for_cancellation()
                 await asyncio.wait_for(cancelled, SETTLE_SECONDS)
             await self.roll_back_refused_end()
+            if not self.direct and self._is_unsynced():
+                await self._protocol.close_portal("", None)
         except Exception:
             self._connection.terminate()
 
@@ -162,11 +186,13 @@ class DeferredEnds:
         if receiver is None or not receiver.owed:
             return
         self._collecting = waiting = asyncio.get_running_loop().create_future()
-        receiver.when_collected = self._wake
+        receiver.when_collected = self._collected
         try:
             await asyncio.wait_for(waiting, self._connection._config.command_timeout)
         finally:
-            receiver.when_collected = self._collecting = None
+            self._collecting = None
+            if self.direct:
+                receiver.when_collected = None
 
     def _wake(self) -> None:
         if self._collecting is not None and not self._collecting.done():
@@ -217,6 +243,7 @@ class DeferredEnds:
         connection, protocol, receiver = self._connection, self._protocol, self._receiver
         if (
             receiver is None
+            or not (self.direct or self._sender.can_hold_back)
             or receiver.status != _IN_TRANSACTION
             or protocol.queries_count != self._operations + statements
             or connection._listeners
@@ -233,6 +260,9 @@ class DeferredEnds:
             answered = operation.send(None)
         except driver_errors.InterfaceError:
             return False  # another operation is under way: awaiting the end raises the error
+        if not self.direct:
+            receiver.when_collected = self._collected
+            self._sender.keep()
         self._answer(operation, answered, receiver.foretell, answer)
         connection._top_xact = None
         transaction._state = TransactionState.ROLLEDBACK
@@ -249,32 +279,5 @@ class DeferredEnds:
         try:
             await self._protocol.query((_COMMIT if commit else _ROLLBACK)[0], None)
         except driver_errors.InterfaceError as error:
-            _raise_if_given_up(self._connection, error)
+            raise_if_given_up(self._connection, error)
             raise
-
-
-async def end(connection: Any, transaction: Any, *, commit: bool) -> None:
-    """End an asyncpg transaction by its own methods, and wait; errors are asyncpg's."""
-    was_open = not connection.is_closed()
-    try:
-        await (transaction.commit() if commit else transaction.rollback())
-    except driver_errors.InterfaceError as error:
-        if was_open:
-            _raise_if_given_up(connection, error)
-        raise
-
-
-def _raise_if_given_up(connection: Any, error: Exception) -> None:
-    """Raise TimeoutError if an end has waited for a cancellation that took too long.
-
-    ``error`` is what asyncpg raised for an end that found the connection open.  An end waits until
-    the server has cancelled the statement before it.  If that takes longer than
-    ``command_timeout``, asyncpg closes the connection: either the cancellation or the end does so,
-    by timers that were set at almost the same moment.  The end raises TimeoutError if its timer is
-    first; otherwise it reports a closed connection, for which SQLAlchemy would invalidate the pool.
-    """
-    # asyncpg drops its protocol if this side closed the connection, but not if the server did
-    if command_timeout(connection) is not None and connection._protocol is None:
-        raise asyncio.TimeoutError(
-            "the server did not cancel the preceding statement within command_timeout"
-        ) from error

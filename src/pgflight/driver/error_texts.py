@@ -13,6 +13,11 @@ from asyncpg import exceptions as driver_errors
 
 _BUSY_PROTOCOL = "cannot switch to state"
 _CLOSED = "connection is closed"
+_POOL_HINT = re.compile(r"\s*NOTE: pgbouncer with .*asyncpg connection object\.\s*", re.DOTALL)
+_OUR_HINT = (
+    "Behind a connection pooler in transaction mode, such as pgbouncer, give pooler=transaction in"
+    " the URL, in connect_args or to create_async_engine()."
+)
 _ELEMENT = re.compile(r"(?<=in element #)\d+(?= of executemany)")
 
 
@@ -31,6 +36,14 @@ def count_elements_from(text: str, start: int) -> str:
     The first element is number 0.
     """
     return _ELEMENT.sub(lambda match: str(int(match[0]) + start), text)
+
+
+def with_our_pool_hint(text: str) -> str:
+    """Return an error's text with asyncpg's hint about pgbouncer replaced by the option of ours."""
+    if "pgbouncer" not in text:
+        return text
+    kept, hints = _POOL_HINT.subn("", text)
+    return f"{kept}  {_OUR_HINT}" if hints else text
 
 
 def says_protocol_is_busy(error: driver_errors.InternalClientError) -> bool:

@@ -193,8 +193,12 @@ def operations(counter: ProtocolOfAsyncpg | None) -> int:
     return count
 
 
-async def executemany(connection: Connection, statement: str, rows: Any) -> int:
+async def executemany(
+    connection: Connection, statement: str, rows: Any, pooled: bool = False
+) -> int:
     """Execute a statement once per row, atomically; return the number of rows affected in all.
+
+    If ``pooled``, the statement has no name, which asyncpg may give it otherwise.
 
     Returns -1 if we cannot see the command tags, which asyncpg discards: at level ``public``, on a
     connection that is not asyncpg's own, or when part of a notification has come; and for
@@ -205,6 +209,10 @@ async def executemany(connection: Connection, statement: str, rows: Any) -> int:
         rows = rows if isinstance(rows, (list, tuple)) else list(rows)
         check_numeric_rows(statement, rows)
     receiver = receiver_of(connection)
+    if receiver is None and pooled:
+        prepared = await connection.prepare(statement, name="")
+        await Cancellable(connection, prepared.executemany(rows))
+        return -1
     if receiver is None or not receiver.whole:
         await Cancellable(connection, connection.executemany(statement, rows))
         return -1

@@ -33,7 +33,7 @@ class Pipeline(DeferredEnds):
     Call its methods only while no other task uses the connection.
     """
 
-    __slots__ = ("_begins", "_pretended", "begin_under_way")
+    __slots__ = ("_begins", "_pretended", "begin_under_way", "settings")
 
     def __init__(
         self, connection: Connection, sender: Sender, receiver: Receiver | None, watch: Watch
@@ -41,6 +41,8 @@ class Pipeline(DeferredEnds):
         super().__init__(connection, sender, receiver, watch)
         self._begins: dict[tuple[Any, ...], tuple[Transaction, bytes]] = {}
         self._pretended = False
+        self.settings: tuple[str, ...] = ()
+        """Statements that follow BEGIN."""
         self.begin_under_way = False
         """Whether BEGIN has been handed over and the server's status is not known since."""
 
@@ -80,8 +82,9 @@ class Pipeline(DeferredEnds):
             transaction = connection.transaction(
                 isolation=isolation, readonly=readonly, deferrable=deferrable
             )
-            known = self._begins[key] = transaction, statement_messages(begin_text(*key))
-        if not sender.can_hold_back and not self._is_idle():
+            texts = (begin_text(*key), *self.settings)
+            known = self._begins[key] = transaction, b"".join(map(statement_messages, texts))
+        if not sender.can_hold_back and not self.is_idle():
             return None
         transaction, messages = known
         transaction._state = TransactionState.STARTED

@@ -33,7 +33,16 @@ class Sender:
     to these can be neither watched nor held back.
     """
 
-    __slots__ = ("can_hold_back", "_transport", "_hooks", "_messages", "_write", "_watcher")
+    __slots__ = (
+        "can_hold_back",
+        "_transport",
+        "_hooks",
+        "_messages",
+        "_write",
+        "_write_now",
+        "_kept",
+        "_watcher",
+    )
 
     def __init__(self, transport: Transport) -> None:
         self.can_hold_back = hasattr(transport, "__dict__")
@@ -41,7 +50,8 @@ class Sender:
         self._transport = transport
         self._hooks: dict[str, Any] = getattr(transport, "__dict__", {})
         self._messages = b""
-        self._write = transport.write
+        self._write = self._write_now = transport.write
+        self._kept: list[bytes] | None = None
         self._watcher: Callable[[int], None] | None = None
 
     @property
@@ -64,7 +74,30 @@ class Sender:
 
     def send(self, messages: bytes) -> None:
         """Send ``messages`` now, by themselves, before any that wait."""
-        self._write(messages)
+        self._write_now(messages)
+
+    def keep(self) -> None:
+        """Keep whatever is written from now on, by whomever, until :meth:`release`.
+
+        Only if :attr:`can_hold_back`, and there is no watcher.
+        """
+        if self._kept is None:
+            self._kept = []
+        self._write = self._keep
+        self._keep_hooked()
+
+    def release(self) -> None:
+        """Send what was kept."""
+        kept, self._kept = self._kept, None
+        if kept is None:
+            return
+        self._write = self._write_now
+        hooks = self._hooks
+        for name, hook in (("write", self._keep), ("writelines", self._keep_buffers)):
+            if hooks.get(name) == hook:
+                del hooks[name]
+        if kept and not self._transport.is_closing():
+            self._write_now(b"".join(kept))
 
     def drop_unsent(self) -> bool:
         """Drop unsent messages; tell whether there were any."""
@@ -80,6 +113,8 @@ class Sender:
                 del hooks["write"]
             else:
                 hooks["write"] = self._write_watched
+            if self._kept is not None:
+                self._keep_hooked()
         return messages
 
     def swallow(self) -> None:
@@ -93,6 +128,8 @@ class Sender:
     def swallow_no_more(self) -> None:
         """Send again whatever asyncpg writes."""
         del self._hooks["write"]
+        if self._kept is not None:
+            self._keep_hooked()
 
     def watch(self, watcher: Callable[[int], None]) -> bool:
         """Call ``watcher`` with the number of bytes before each write; tell whether that works."""
@@ -109,6 +146,18 @@ class Sender:
             self._watcher = None
             if not self._messages:
                 del self._hooks["write"]
+
+    def _keep_hooked(self) -> None:
+        if not self._messages:
+            self._hooks["write"] = self._keep
+            self._hooks["writelines"] = self._keep_buffers
+
+    def _keep(self, data: Any) -> None:
+        if self._kept is not None:
+            self._kept.append(bytes(data))  # asyncpg may use the buffer again
+
+    def _keep_buffers(self, buffers: list[Any]) -> None:
+        self._keep(b"".join(buffers))
 
     def _write_in_front(self, data: Any) -> None:
         messages = self.take_unsent()

@@ -23,6 +23,7 @@ class EngineOptions:
     async_creator_fn: Callable[..., Any] | None = None
     async_fallback: bool = False
     pipeline: str = "auto"
+    pooler: str = "auto"
     ping_bypass_window: float = 0.0
     array_insert: bool = True
     array_dml: bool = False

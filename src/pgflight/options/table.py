@@ -181,6 +181,8 @@ def _table() -> Iterator[Option]:
     yield option("async_fallback", kinds.FLAG, to.DIALECT, "synchronous use", "SQLAlchemy 2.0")
     yield option("pipeline", choice("auto", "begin", "off"), to.DIALECT,
                  "which waits of a unit of work are saved", "pgflight")
+    yield option("pooler", choice("auto", "none", "session", "transaction"), to.DIALECT,
+                 "the connection pooler in between, by its mode", "pgflight")
     yield option("ping_bypass_window", kinds.WINDOW, to.DIALECT,
                  "seconds after its last use in which a connection is not pinged", "pgflight")
     yield option("in_array_threshold", kinds.THRESHOLD, to.ENGINE,

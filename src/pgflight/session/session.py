@@ -17,9 +17,9 @@ from ..options.engine_options import EngineOptions
 from ..sqltext.commands import drops_statements, is_ddl
 from .held_cursors import HeldCursors
 from .liveness import Liveness
-from .prepared_entry import Description, PreparedEntry
-from .prepared_statements import PreparedStatements, SchemaGeneration
 from .request import Begin, Request, interrupts
+from .statements.prepared_entry import Description, PreparedEntry
+from .statements.prepared_statements import PreparedStatements, SchemaGeneration
 from .statistics import Counters
 from .transaction_ends import TransactionEnds
 from .transactions import Transactions
@@ -51,7 +51,6 @@ class Session:
         "held_cursors",
         "copying_out",
         "watch",
-        "_sender",
     )
 
     def __init__(self, connection: Any, options: EngineOptions) -> None:
@@ -60,10 +59,10 @@ class Session:
         self.turn = Turn()
         self.unit = UnitOfWork()
         self.watch = driver.open_watch(connection)
-        self.counters = Counters(connection, self.watch)
-        self._sender = driver.open_sender(connection)
+        route = driver.Route(connection)
+        self.counters = Counters(connection, route, self.watch)
         size, names = options.prepared_statement_cache_size, options.prepared_statement_name_func
-        self.statements = PreparedStatements(connection, size, names, self._sender, self.watch)
+        self.statements = PreparedStatements(connection, size, names, route, self.watch)
         self.held_cursors = HeldCursors(connection)
         self.transactions = Transactions(
             connection, self.unit, self.statements, self.counters, self.held_cursors
@@ -84,20 +83,21 @@ class Session:
     def use_options(self, options: EngineOptions) -> None:
         """Apply ``options`` from now on; the size of the statement cache stays as it is."""
         self.options = options
-        self.transactions.save_waits(options.pipeline, self._sender, self.watch)
+        self.transactions.save_waits(options.pipeline, options.pooler, self.watch)
 
     def join_engine(
         self,
         schema: SchemaGeneration,
+        known: driver.Known,
         default_isolation: Callable[[], str | None],
         given: Mapping[str, Any],
     ) -> None:
-        """Join an engine: use its schema generation and its options from now on.
+        """Join an engine: use its schema generation, options and knowledge of poolers from now on.
 
         ``given`` are the options of ``create_engine()``, which override the connection's own.
         """
-        if given:
-            self.use_options(replace(self.options, **given))
+        self.statements.route.known = known
+        self.use_options(replace(self.options, **given))
         self.statements.schema = schema
         self.statements.adopt(schema.number)
         self.transactions.characteristics.default_isolation = default_isolation
@@ -208,7 +208,8 @@ class Session:
             await self.statements.synchronize()
             if self.counters.by_hand:
                 self.counters.ran()
-            return await driver.executemany(self.connection, operation, parameter_sets)
+            with self.statements.proving(operation) as pooled:
+                return await driver.executemany(self.connection, operation, parameter_sets, pooled)
 
         return int(await self.run(Request(operation, send, Begin.WITH_MANY)))
 

@@ -62,6 +62,8 @@ class Statistics(NamedTuple):
     transactions_tidied: Mapping[str, int] = MappingProxyType({})
     """Transactions that the program ended or left open behind SQLAlchemy's back, by what was done
     about it."""
+    pooled_connections: int = 0
+    """Connections that led to a connection pooler in transaction mode, found or declared."""
 
 
 NOTHING = Statistics(0, 0, 0, 0, 0)
@@ -100,13 +102,15 @@ class Counters:
         "tidied",
         "watch",
         "_counter",
+        "_route",
         "_retired",
         "__weakref__",
     )
 
-    def __init__(self, connection: Any, watch: driver.Watch | None = None) -> None:
+    def __init__(self, connection: Any, route: driver.Route, watch: driver.Watch) -> None:
+        self._route = route
         self._retired: deque[Statistics] | None = None
-        self.watch = watch or driver.Watch(connection)
+        self.watch = watch
         """Who watches asyncpg's calls on it, and what that has cost."""
         self._counter = driver.counter(connection)
         self.units = 0
@@ -148,6 +152,7 @@ class Counters:
             array_dml=self.array_dml,
             transactions_tidied=dict(self.tidied),
             watched=dict(self.watch.counts),
+            pooled_connections=int(self._route.pooled),
         )
 
     def went_through(self, *, opted: bool = False) -> None:

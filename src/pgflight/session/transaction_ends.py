@@ -16,8 +16,8 @@ from asyncpg import exceptions as driver_errors
 
 from .. import driver
 from ..sqltext.commands import runs_alone
-from .prepared_statements import PreparedStatements
 from .request import interrupts
+from .statements.prepared_statements import PreparedStatements
 from .statistics import Counters
 from .transactions import Transactions
 from .unit_of_work import UnitOfWork

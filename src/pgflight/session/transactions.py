@@ -8,7 +8,6 @@ task that has its turn.  Errors are asyncpg's.  Ends: :mod:`pgflight.session.tra
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from contextlib import suppress
 from time import monotonic
 from typing import Any
 
@@ -16,9 +15,10 @@ from asyncpg import exceptions as driver_errors
 
 from .. import driver
 from .characteristics import AUTOCOMMIT, Characteristics, ReadOnlyChoice
+from .doubt import resolve
 from .held_cursors import HeldCursors
-from .prepared_statements import PreparedStatements
 from .request import interrupts
+from .statements.prepared_statements import PreparedStatements
 from .statistics import Counters
 from .unit_of_work import UnitOfWork
 
@@ -66,13 +66,15 @@ class Transactions:
         self.pipeline = None
         self.last_used = monotonic()
 
-    def save_waits(self, wanted: str, sender: driver.Sender | None, watch: driver.Watch) -> None:
-        """Save the waits that ``wanted`` names, if this asyncpg connection allows it."""
+    def save_waits(self, wanted: str, pooler: str, watch: driver.Watch) -> None:
+        """Save the waits that ``wanted`` names, as far as connection and ``pooler`` allow it."""
+        route = self._statements.route
         saved = wanted != "off"
-        pipeline = driver.open_pipeline(self._connection, sender, watch) if saved else None
+        pipeline = driver.open_pipeline(self._connection, route.sender, watch) if saved else None
         self.pipeline = pipeline
         self.saves = "off" if pipeline is None else wanted
         self._statements.in_transaction = None if pipeline is None else pipeline.in_transaction
+        route.use(pooler, pipeline)
 
     @property
     def autocommit(self) -> bool:
@@ -153,7 +155,7 @@ class Transactions:
         if self.pipeline is not None:
             await self.pipeline.wait_for_ends()
         if self._unit.in_doubt is not None:
-            await self._resolve()
+            await resolve(self._connection, self._unit, self.pipeline)
         if self._held.abandoned:
             await self._held.close_abandoned()
 
@@ -171,6 +173,7 @@ class Transactions:
         )
         try:
             await transaction.start()
+            await self._statements.route.make_settings()
         except BaseException as error:
             self._unit.begin_failed = True
             # else asyncpg would treat it as open, and every later one as a savepoint in it
@@ -211,6 +214,9 @@ class Transactions:
         own.
         """
         pipeline = self.pipeline
+        if await self._statements.route.withdrawn():
+            self._never_began()
+            return True
         if pipeline is None or not pipeline.begin_under_way:
             return False
         if self._forget_unsent():
@@ -272,27 +278,3 @@ class Transactions:
         self._unit.doubt(transaction, ended=ended)
         if self.pipeline is not None:
             self.pipeline.begin_under_way = False
-
-    async def _resolve(self) -> None:
-        """Ask the server whether an interrupted transaction is open."""
-        unit, connection, pipeline = self._unit, self._connection, self.pipeline
-        transaction = unit.in_doubt
-        try:
-            if pipeline is not None:
-                begun = await pipeline.synchronize()
-            else:
-                with suppress(driver_errors.PostgresError):  # an error tells the status, too
-                    await connection.fetchrow(";")  # public; without a pipeline no Sync is missing
-                begun = connection.is_in_transaction()
-            if begun and not unit.end_in_doubt:
-                unit.transaction = transaction
-            else:
-                await driver.forget_ended(connection, transaction)
-                if begun and connection.is_in_transaction():
-                    await connection.execute("ROLLBACK")
-            unit.in_doubt = None  # not earlier: the server is asked again until it has answered
-        except Exception:
-            if connection.is_closed():
-                unit.in_doubt = None
-                driver.forget_transaction(connection, transaction)
-            raise

@@ -1,15 +1,15 @@
 """One prepared statement, with what its preparation told: columns, parameters, side effects.
 
-Made and kept by :mod:`pgflight.session.prepared_statements`; executed by session and cursors.
+Made and kept by :mod:`~pgflight.session.statements.prepared_statements`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from .. import driver
-from ..sqltext.side_effects import is_side_effect_free
+from ... import driver
+from ...sqltext.side_effects import is_side_effect_free
 
 DescriptionColumn = tuple[str, int, None, None, None, None, None]
 Description = tuple[DescriptionColumn, ...]
@@ -29,8 +29,11 @@ class PreparedEntry:
         "epoch",
         "timeless",
         "side_effect_free",
+        "in_flight",
         "_numerics",
     )
+
+    execute: Callable[[Any], Any]
 
     def __init__(
         self,
@@ -44,14 +47,25 @@ class PreparedEntry:
         parameters = driver.parameters_of(statement)
         self._numerics = driver.unchecked_numerics(connection, parameters)
         execute = driver.executor(statement, watch)
-        if self._numerics:
-            self.execute: Any = lambda values: execute(self.checked(values))
-        else:
-            self.execute = execute
+        self.execute_by(execute)
         self.description: Description | None = describe(statement.get_attributes())
         self.epoch = epoch
         self.timeless = self.description is None and not parameters
         self.side_effect_free = is_side_effect_free(operation)
+        self.in_flight = False
+        """Whether only ``execute`` may be used, which prepares the statement itself."""
+
+    def execute_by(self, execute: Callable[[Any], Any]) -> None:
+        """Have ``execute`` called with arguments that the codecs send as they are."""
+        if self._numerics:
+            self.execute = lambda values: execute(self.checked(values))
+        else:
+            self.execute = execute
+
+    def renew(self, statement: Any) -> None:
+        """Take another description, for this execution only: the next prepares it again."""
+        self.description = describe(statement.get_attributes())
+        self.epoch, self.timeless = -1, False
 
     def checked(self, values: Sequence[Any]) -> Sequence[Any]:
         """Return arguments; raise asyncpg's DataError for one that its codec would change.

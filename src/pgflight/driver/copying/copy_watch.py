@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
-from .capability import is_private
-from .contracts import Connection
+from ..capability import is_private
+from ..contracts import Connection
+from ..execution import receiver_of
+from ..sender import open_sender
 from .copying import copies_privately
-from .execution import receiver_of
-from .sender import open_sender
 
 _FAILED = ord("E")
 

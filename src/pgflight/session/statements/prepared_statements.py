@@ -13,10 +13,10 @@ from typing import Any
 
 from asyncpg import exceptions as driver_errors
 
-from .. import _impl, driver
-from ..sqltext.side_effects import touches_isolation
+from ... import _impl, driver
+from ...sqltext.side_effects import touches_isolation
+from ..statistics import Statistics
 from .prepared_entry import PreparedEntry
-from .statistics import Statistics
 
 FIRST_USER_OID = 16384
 """Object identifiers from here up belong to user-defined types (``FirstNormalObjectId``)."""
@@ -24,6 +24,8 @@ FIRST_USER_OID = 16384
 MOST_DROPPED = 100
 """How many statements dropped from asyncpg's own cache may wait for our next Parse."""
 
+MOST_DESCRIBED = 100
+"""How many statements without names are remembered, where no named ones are."""
 
 _UNKNOWN_STATEMENT = "26000"
 _INTERNAL = "XX"
@@ -50,7 +52,7 @@ def unnamed_default() -> None:
     return None
 
 
-class PreparedStatements:
+class PreparedStatements(driver.Preparer):
     """The prepared statements of one connection.
 
     ``capacity`` is the number of statements kept, 0 for none; ``name_func`` returns the name of
@@ -58,20 +60,15 @@ class PreparedStatements:
     """
 
     __slots__ = (
-        "_connection",
-        "_sender",
-        "_watch",
         "in_transaction",
         "schema",
-        "_name_func",
         "seen",
         "_epoch",
         "_known_types",
-        "_dropped",
+        "_capacity",
         "_retired",
         "cache",
         "renewals",
-        "prepares",
         "touched_isolation",
         "__weakref__",
     )
@@ -81,27 +78,22 @@ class PreparedStatements:
         connection: Any,
         capacity: int,
         name_func: Callable[[], str | None] | None,
-        sender: driver.Sender | None = None,
-        watch: driver.Watch | None = None,
+        route: driver.Route,
+        watch: driver.Watch,
     ) -> None:
-        self._sender = sender
-        self._watch = watch
+        super().__init__(connection, route, name_func or unnamed_default, watch)
         self.schema = SchemaGeneration()
         """The engine's schema generation; a private one until the connection joins an engine."""
         self.in_transaction: Callable[[], bool] | None = None
         """Tells whether the next message runs in a transaction, if asyncpg cannot."""
         self._retired: deque[Statistics] | None = None
-        self._connection = connection
-        self._name_func = name_func or unnamed_default
         self.seen = 0
         self._epoch = 0  # grows when all statements prepared so far on this connection become stale
         self._known_types: set[int] = set()
         self.cache: Any = _impl.stmtcache.StatementCache(capacity) if capacity else None
-        self._dropped: set[Any] = set()  # their Close goes with the next Parse
+        self._capacity = capacity
         self.renewals = 0
         """How many cached statements were prepared again because the schema had changed."""
-        self.prepares = 0
-        """How many statements the server has prepared."""
         self.touched_isolation = False
         """Whether the session's default isolation level may have changed since it began."""
 
@@ -148,7 +140,7 @@ class PreparedStatements:
             stale = isinstance(error, driver_errors.InvalidCachedStatementError)
             if stale or state.startswith(_INTERNAL):
                 self.schema.advance()
-            elif state == _UNKNOWN_STATEMENT:
+            elif self.route.suspect(state) or state == _UNKNOWN_STATEMENT:
                 self.clear()
 
     async def synchronize(self) -> None:
@@ -181,7 +173,10 @@ class PreparedStatements:
         """Return the entry for ``operation``, from the cache or by preparing it now."""
         if self.schema.number != self.seen:
             await self.synchronize()
-        return self.cached(operation) or await self.prepare(operation)
+        entry = self.cached(operation)
+        if entry is None or entry.in_flight:
+            entry = await self.prepare(operation)
+        return entry
 
     async def not_cached(self, operation: str) -> PreparedEntry:
         """Return the entry for a statement that :meth:`cached` did not find."""
@@ -192,42 +187,38 @@ class PreparedStatements:
     async def prepare(self, operation: str) -> PreparedEntry:
         """Prepare a statement that :meth:`cached` did not find, and cache it."""
         entry = await self._prepare(operation)
-        if self.cache is not None and driver.name_of(entry.statement):
+        if self.route.pooled:
+            self._keep_description(entry, operation)
+        elif self._capacity and driver.name_of(entry.statement):
             self.cache.put(operation, entry)
             # before asyncpg spends a round trip on closing each evicted statement
             driver.take_dropped(self._connection, self._dropped, self._watch)
         return entry
 
+    def _keep_description(self, entry: PreparedEntry, operation: str) -> None:
+        """Have the next executions parse and describe the statement in the same flight."""
+        free = entry.side_effect_free
+        described = self._described(entry.statement, operation, side_effect_free=free)
+        if described is not None:
+            if self.cache is None:  # nothing is kept on the server
+                self.cache = _impl.stmtcache.StatementCache(MOST_DESCRIBED)
+            kept = self._entry(entry.statement, entry.epoch, operation)
+            kept.execute_by(described)
+            kept.in_flight = True
+            described.renewed = kept.renew
+            self.cache.put(operation, kept)
+
+    def _entry(self, statement: Any, epoch: int, operation: str) -> PreparedEntry:
+        return PreparedEntry(statement, epoch, operation, self._connection, self._watch)
+
     async def prepare_once(self, operation: str) -> PreparedEntry:
         """Prepare a statement that will not be used again, bypassing the cache."""
         epoch = self._epoch
-        statement = await self._ask(operation, self._name_func())
-        return PreparedEntry(statement, epoch, operation, self._connection, self._watch)
-
-    async def prepare_unnamed(self, operation: str) -> Any:
-        """Return asyncpg's statement for ``operation``, valid until the next one is prepared."""
-        return await self._ask(operation, "")
-
-    async def _ask(self, operation: str, name: str | None) -> Any:
-        """Have the server prepare a statement and close those that are no longer needed."""
-        connection = self._connection
-        driver.check_text(operation)
-        if name:
-            driver.check_text(name)
-        driver.take_dropped(connection, self._dropped, self._watch)
-        if "[]" in operation and (self._watch is None or self._watch.by() is None):
-            driver.register_array_types(connection)
-        if self._dropped and self._sender is not None:
-            with driver.Closing(connection, self._sender, self._dropped):
-                statement = await connection.prepare(operation, name=name)
-        else:
-            statement = await connection.prepare(operation, name=name)
-        self.prepares += 1
-        return statement
+        return self._entry(await self._ask(operation), epoch, operation)
 
     async def _prepare(self, operation: str) -> PreparedEntry:
         epoch = self._epoch
-        statement = await self._ask(operation, self._name_func())
+        statement = await self._ask(operation)
         if touches_isolation(operation):
             self.touched_isolation = True
         in_transaction = self.in_transaction or self._connection.is_in_transaction
@@ -239,5 +230,5 @@ class PreparedStatements:
             used = {each.oid for each in types if each.oid >= FIRST_USER_OID}
             if not used <= self._known_types:
                 self._known_types |= used
-                statement = await self._ask(operation, self._name_func())
-        return PreparedEntry(statement, epoch, operation, self._connection, self._watch)
+                statement = await self._ask(operation)
+        return self._entry(statement, epoch, operation)

@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 
 import asyncpg
 
-from .capability import can_copy, is_private
-from .contracts import Connection, Operation, Statement
-from .error_texts import says_protocol_is_busy
-from .execution import check_text
-from .watching import COPIES, Watch
+from ..capability import can_copy, is_private
+from ..contracts import Connection, Operation, Statement
+from ..error_texts import says_protocol_is_busy
+from ..execution import check_text
+from ..watching import COPIES, Watch
 
 _NO_TIMEOUT = 1e9
 """Seconds: without a value asyncpg would apply ``command_timeout``, which the caller handles."""

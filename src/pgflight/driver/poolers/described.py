@@ -1,0 +1,228 @@
+"""Executing a statement without a name in one flight: Parse, Describe, Bind, Execute and Sync.
+
+Behind a pooler a statement cannot be kept on the server, and its description may be out of date by
+the next execution: another process may have changed the types of its columns.  So it is parsed and
+described each time, and the rows are decoded only if the description that came with them is the one
+that asyncpg's codecs were chosen for.  Otherwise they are decoded by the new one.
+
+The types of the parameters, which have to be known before, are those that the server chose the
+first time, and are given to Parse: for a named statement the server keeps them likewise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any
+
+import asyncpg
+
+from ..._contracts import Receiver
+from ..contracts import Connection, Statement
+from ..copying.copying import custom_codec_format
+from ..sender import Sender
+from ..sockets import is_idle
+from .messages import DESCRIBE, Screen, parse_message
+
+_FIRST_TYPE_OF_THE_CLUSTER = 10000
+"""Types with smaller numbers are the same on every server (``FirstGenbkiObjectId``)."""
+
+_BINARY = 1
+_PARSED = b"1\0\0\0\x04"
+_BEGUN = _PARSED + b"2\0\0\0\x04C\0\0\0\nBEGIN\0"
+
+
+class Listening(Screen):
+    """Notes how the server describes the statement that is being prepared."""
+
+    __slots__ = ("parameters", "columns")
+
+    def __init__(self, receiver: Receiver) -> None:
+        super().__init__(receiver)
+        self.parameters = b""
+        """ParameterDescription."""
+        self.columns = b""
+        """RowDescription or NoData."""
+
+    def passes(self, kind: bytes, whole: bytes) -> bool:
+        """Pass everything on."""
+        if kind == b"t":
+            self.parameters = whole
+        elif kind in b"TnE":
+            self.columns = whole
+            self.remove()
+        return True
+
+    def types(self) -> tuple[int, ...]:
+        """Return the types of the statement's parameters."""
+        numbers = self.parameters[7:]
+        return tuple(
+            int.from_bytes(numbers[at : at + 4], "big") for at in range(0, len(numbers), 4)
+        )
+
+
+class _Comparing(Screen):
+    """Passes rows on if they are described as expected; else keeps them."""
+
+    __slots__ = ("_expected", "_parameters", "_columns", "_last", "differs", "rows")
+
+    def __init__(self, receiver: Receiver, parameters: bytes, columns: bytes) -> None:
+        super().__init__(receiver)
+        self._parameters = parameters
+        self._columns = columns
+        self._expected = _PARSED + parameters + columns
+        self.differs = False
+        self.rows: list[bytes] = []
+        """What asyncpg did not get: the rows, and the end of the answer once more."""
+
+    def __call__(self, data: bytes) -> bytes:
+        if not self._part and not self._done:
+            start = len(_BEGUN) if data.startswith(_BEGUN) else 0
+            if data.startswith(self._expected, start):
+                self.remove()
+                return data
+        return super().__call__(data)
+
+    def passes(self, kind: bytes, whole: bytes) -> bool:
+        """Tell whether asyncpg gets a message."""
+        if self.differs:
+            if kind in b"DCZ":
+                self.rows.append(whole)
+            if kind in b"ZE":
+                self.remove()
+            return kind != b"D"
+        if kind == b"E":
+            self.remove()
+        elif kind == b"t":
+            self.differs = whole != self._parameters
+        elif kind in b"Tn":
+            self.differs = whole != self._columns
+            if not self.differs:
+                self.remove()
+        return True
+
+
+class DescribedStatement:
+    """Executes one statement that has no name; an executor like the driver's others.
+
+    ``statement`` is asyncpg's, as it has just been prepared, and ``heard`` its description.
+    ``renewed`` is called with a new one where the server describes it otherwise meanwhile.
+    """
+
+    __slots__ = (
+        "_connection",
+        "_sender",
+        "_receiver",
+        "_statement",
+        "_text",
+        "_messages",
+        "_heard",
+        "renewed",
+    )
+
+    def __init__(
+        self,
+        connection: Connection,
+        sender: Sender,
+        receiver: Receiver,
+        statement: Statement,
+        text: str,
+        heard: Listening,
+    ) -> None:
+        self._connection = connection
+        self._sender = sender
+        self._receiver = receiver
+        self._statement = statement
+        self._text = text
+        self._heard = heard
+        self._messages = parse_message(text, heard.types()) + DESCRIBE
+        self.renewed: Callable[[Statement], None] | None = None
+
+    async def __call__(self, args: Sequence[Any]) -> Any:
+        """Execute the statement; raise asyncpg's errors."""
+        connection, sender, state = self._connection, self._sender, self._statement._state
+        if connection.is_closed():
+            self._statement._check_conn_validity("fetch")
+        protocol = connection._protocol
+        if not sender.can_hold_back and not is_idle(protocol, state):
+            await protocol.close_portal("", None)  # waits, or raises the appropriate error
+        before, alone = protocol.queries_count, not sender.has_unsent
+        heard = self._heard
+        comparing = _Comparing(self._receiver, heard.parameters, heard.columns)
+        comparing.install()
+        sender.put(self._messages)
+        try:
+            reply = await protocol.bind_execute(state, args, "", 0, True, None)
+        except BaseException as error:
+            if protocol.queries_count == before:  # asyncpg has not sent anything
+                comparing.remove()
+                if sender.can_hold_back:
+                    if alone:
+                        sender.drop_unsent()  # else the session does, together with BEGIN
+                elif isinstance(error, Exception):
+                    with suppress(asyncpg.PostgresError):
+                        await protocol.close_portal("", None)
+            raise
+        return await self._read_anew(comparing, args) if comparing.differs else reply
+
+    async def _read_anew(self, comparing: _Comparing, args: Sequence[Any]) -> Any:
+        """Decode the rows that were kept by the description that the server gives now."""
+        connection, sender = self._connection, self._sender
+        statement = await connection.prepare(self._text, name="")
+        try:
+            if self.renewed is not None:
+                self.renewed(statement)
+            if not sender.can_hold_back:
+                # only for a statement without side effects, see describes_in_flight()
+                return await connection._protocol.bind_execute(
+                    statement._state, args, "", 0, True, None
+                )
+            if any(self._as_text(each) for each in (self._statement, statement)):
+                raise asyncpg.InvalidCachedStatementError(
+                    "the types of the columns have changed since the statement was last described"
+                )
+            return self._decoded(statement, args, b"".join(comparing.rows))
+        finally:
+            if not connection.is_closed():
+                await connection._protocol.close_portal("", None)  # a Sync was still missing
+
+    def _decoded(self, statement: Statement, args: Sequence[Any], rows: bytes) -> Any:
+        """Have asyncpg decode an answer as if it had asked for it now; send nothing."""
+        protocol, sender = self._connection._protocol, self._sender
+        operation = protocol.bind_execute(statement._state, args, "", 0, True, None)
+        sender.swallow()
+        try:
+            answered = operation.send(None)
+        finally:
+            sender.swallow_no_more()
+        answered.remove_done_callback(protocol._on_waiter_completed)
+        protocol.data_received(rows)
+        try:
+            operation.send(None)
+        except StopIteration as end:
+            return end.value
+        raise RuntimeError("asyncpg did not accept the answer that it was given")
+
+    def _as_text(self, statement: Statement) -> bool:
+        """Tell whether asyncpg asks for a column of a statement as text."""
+        connection = self._connection
+        settings = connection._protocol.get_settings()
+        return any(
+            settings.get_data_codec(each.type.oid, _BINARY) is None
+            or custom_codec_format(connection, each.type.oid) == "text"
+            for each in statement.get_attributes()
+        )
+
+
+def describes_in_flight(
+    sender: Sender, statement: Statement, heard: Listening, *, side_effect_free: bool
+) -> bool:
+    """Tell whether a statement that has just been prepared may be executed in one flight."""
+    state = statement._state
+    return (
+        bool(state.prepared)  # else asyncpg parses it itself
+        and not statement.get_name()
+        and bool(heard.parameters and heard.columns)
+        and all(number < _FIRST_TYPE_OF_THE_CLUSTER for number in heard.types())
+        and (sender.can_hold_back or side_effect_free or heard.columns.startswith(b"n"))
+    )

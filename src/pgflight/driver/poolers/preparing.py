@@ -1,0 +1,161 @@
+"""Having the server prepare statements: under which name, and what travels in the same flight.
+
+A base of the session's prepared statements.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from ..contracts import Connection
+from ..execution import check_text, name_of
+from ..known_types import register_array_types
+from ..sender import Closing, take_dropped
+from ..watching import CALLS, Watch
+from .described import DescribedStatement, Listening, describes_in_flight
+from .route import Route, unique_name
+
+_QUERY = re.compile(
+    r"(?:\s|--[^\n]*\n|/\*(?:[^*]|\*(?!/))*\*/|\()*"
+    r"(?:SELECT|INSERT|UPDATE|DELETE|MERGE|VALUES|TABLE|WITH|DECLARE)\b",
+    re.IGNORECASE,
+)
+"""The beginning of a statement that takes a snapshot as it begins, as the question in front does.
+
+Unlike SET TRANSACTION and LOCK, which may have to precede the first query of a transaction, and
+VACUUM or CREATE DATABASE, which have to be alone.
+"""
+
+
+class Preparer:
+    """Has statements prepared over one connection.
+
+    ``name_func`` returns the name of the next one, None for asyncpg's choice.
+    """
+
+    __slots__ = (
+        "_connection",
+        "_sender",
+        "_watch",
+        "route",
+        "_name_func",
+        "_dropped",
+        "_heard",
+        "prepares",
+    )
+
+    def __init__(
+        self,
+        connection: Connection,
+        route: Route,
+        name_func: Callable[[], str | None],
+        watch: Watch,
+    ) -> None:
+        self._watch = watch
+        self._connection = connection
+        self._sender = route.sender
+        self.route = route
+        """What the connection leads to."""
+        self._name_func = name_func
+        self._dropped: set[Any] = set()  # their Close goes with the next Parse
+        self._heard: Listening | None = None
+        self.prepares = 0
+        """How many statements the server has prepared."""
+
+    def prove(self, operation: str) -> bool:
+        """Have it proven what the connection leads to, in front of ``operation``, if it is unknown.
+
+        Tells whether the question has been put there, which takes a query.
+        """
+        route = self.route
+        return route.asks and _QUERY.match(operation) is not None and route.ask()
+
+    @contextmanager
+    def proving(self, operation: str) -> Iterator[bool]:
+        """Have it proven in front of what asyncpg sends for ``operation`` within the block.
+
+        Yields whether a pooler is known already.
+        """
+        self.prove(operation)
+        self.route.note_parse()
+        try:
+            yield self.route.pooled
+        except BaseException:
+            self.route.unsent()
+            raise
+
+    async def prepare_unnamed(self, operation: str) -> Any:
+        """Return asyncpg's statement for ``operation``, valid until the next one is prepared."""
+        return await self._send(operation, "")
+
+    async def _ask(self, operation: str) -> Any:
+        """Have the server prepare a statement, under a name where its session keeps it."""
+        self._heard = None
+        route = self.route
+        if route.asks:
+            return await self._ask_and_prove(operation)
+        if route.pooled:
+            return await self._ask_and_listen(operation)
+        return await self._send(operation, self._name_func())
+
+    async def _ask_and_prove(self, operation: str) -> Any:
+        """Prepare a statement over a connection of which one does not know what it leads to.
+
+        The proof travels with it.  Its name is nobody else's until then, whoever gets to see it.
+        """
+        route = self.route
+        name = ""
+        if self.prove(operation) and not route.pooled:
+            name = self._name_func() or unique_name()
+        try:
+            statement = await self._send(operation, name)
+        except BaseException:
+            route.unsent()
+            raise
+        if route.pooled and name_of(statement):
+            route.disown(statement)
+            return await self._ask_and_listen(operation)
+        return statement
+
+    async def _ask_and_listen(self, operation: str) -> Any:
+        """Prepare a statement without a name; note how the server describes it."""
+        heard = self.route.listen()
+        statement = await self._send(operation, "")
+        if heard is not None:
+            heard.remove()
+        self._heard = heard
+        return statement
+
+    def _described(
+        self, statement: Any, operation: str, *, side_effect_free: bool
+    ) -> DescribedStatement | None:
+        """Return what executes the statement just prepared in one flight, None if nothing can."""
+        heard, sender, receiver = self._heard, self._sender, self.route.receiver
+        if heard is None or sender is None or receiver is None or not self.route.pooled:
+            return None
+        if self._watch.by(CALLS) is not None:
+            return None
+        if not describes_in_flight(sender, statement, heard, side_effect_free=side_effect_free):
+            return None
+        return DescribedStatement(self._connection, sender, receiver, statement, operation, heard)
+
+    async def _send(self, operation: str, name: str | None) -> Any:
+        """Have the server prepare a statement and close those that are no longer needed."""
+        connection = self._connection
+        check_text(operation)
+        if name:
+            check_text(name)
+        self.route.note_parse()
+        take_dropped(connection, self._dropped, self._watch)
+        if "[]" in operation and self._watch.by() is None:
+            register_array_types(connection)
+        if self._dropped and self._sender is not None:
+            with Closing(connection, self._sender, self._dropped):
+                statement = await connection.prepare(operation, name=name)
+        else:
+            statement = await connection.prepare(operation, name=name)
+        self.prepares += 1
+        return statement

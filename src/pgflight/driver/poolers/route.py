@@ -1,0 +1,261 @@
+"""What a connection leads to: a server session of its own, or a pooler.
+
+One :class:`Route` per connection, held by the session; one :class:`Known` per engine.  A shortcut
+that needs a server session of its own asks here, and is taken only where that is proven.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import Any
+
+from ..capability import can_tell_poolers, pipelines
+from ..contracts import Connection, ConnectionConfig, Statement
+from ..execution import receiver_of
+from ..pipeline import Pipeline
+from ..sender import close_message, open_sender
+from .described import Listening
+from .proof import QUESTION, Proof
+
+_log = logging.getLogger("pgflight")
+
+_NOTHING_FITS = -1
+"""As asyncpg's max_cacheable_statement_size: its own statements get no name and are not kept."""
+
+_FOREIGN_STATEMENT = frozenset(("26000", "42P05", "08P01"))
+"""SQLSTATEs of a name that the session does not know, knows already, or knows with another text."""
+
+
+class Known:
+    """What the connections of one engine have found out for each other."""
+
+    __slots__ = ("pooler", "answers")
+
+    def __init__(self) -> None:
+        self.pooler = False
+        """Whether one of them leads to a pooler: the next are treated alike until proven direct."""
+        self.answers = True
+        """Whether the servers know the question."""
+
+    def found_pooler(self) -> None:
+        """Note that a connection leads to a pooler; say so once."""
+        if not self.pooler:
+            self.pooler = True
+            _log.info(
+                "a connection pooler is between this engine and the server: statements go without"
+                " names, and nothing is sent before a transaction's end is answered."
+                " pooler=transaction says the same at once; pooler=session is for a pooler in"
+                " session mode, and faster there"
+            )
+
+
+class Route:
+    """What one connection leads to.
+
+    ``sender`` and ``receiver`` write to it and read from it besides asyncpg, if that is possible.
+    """
+
+    __slots__ = (
+        "wanted",
+        "known",
+        "pooled",
+        "direct",
+        "asks",
+        "refused",
+        "settings",
+        "sender",
+        "receiver",
+        "_connection",
+        "_config",
+        "_pipeline",
+        "_tells",
+    )
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self.sender = open_sender(connection)
+        self.receiver = receiver_of(connection)
+        self._tells = (
+            can_tell_poolers()
+            and pipelines(connection)
+            and self.sender is not None
+            and self.receiver is not None
+        )
+        self._config = connection._config if self._tells else None
+        self._pipeline: Pipeline | None = None
+        self.known = Known()
+        self.wanted = "auto"
+        """What the program says: ``auto``, ``none``, ``session`` or ``transaction``."""
+        self.pooled = False
+        """Whether each transaction may run in another server session."""
+        self.direct = False
+        """Whether the connection is known to be a server session of its own."""
+        self.asks = False
+        """Whether the question is to be sent in front of a statement."""
+        self.settings: tuple[str, ...] = ()
+        """Statements with which each transaction begins."""
+        self.refused = False
+        """Whether the server did not know the question, for which a statement has failed."""
+
+    def use(self, wanted: str, pipeline: Pipeline | None) -> None:
+        """Do what the program says from now on; find out only if it says ``auto``."""
+        known = self.known
+        self.wanted, self._pipeline = wanted, pipeline
+        self.direct = wanted == "none"
+        self.pooled = wanted == "transaction" or (wanted == "auto" and known.pooler)
+        self.asks = wanted == "auto" and self._tells and pipeline is not None and known.answers
+        self._set_driver()
+        if pipeline is not None:
+            pipeline.direct = self.direct
+            pipeline.settings = self.settings
+
+    def set_in_transactions(self, settings: tuple[str, ...]) -> None:
+        """Have each transaction begin with ``settings``, which are statements."""
+        self.settings = settings
+        if self._pipeline is not None:
+            self._pipeline.settings = settings
+
+    def note_parse(self) -> None:
+        """Note that a statement is about to be prepared."""
+        if self._pipeline is not None:
+            self._pipeline.parses = True
+
+    async def make_settings(self) -> None:
+        """Make the settings of a transaction that has begun; roll it back if one is refused."""
+        try:
+            for setting in self.settings:
+                await self._connection.execute(setting)
+        except Exception:
+            if not self._connection.is_closed():
+                await self._connection.execute("ROLLBACK")
+            raise
+
+    def _set_driver(self) -> None:
+        """Have asyncpg name and keep its own statements only where that is safe."""
+        connection, config = self._connection, self._config
+        if config is None:
+            return
+        if self.keeps_nothing:
+            connection._config = _with_largest(config, _NOTHING_FITS)
+            # off would mean that asyncpg parses unnamed statements twice
+            connection._stmt_cache_enabled = True
+        else:
+            connection._config = config
+            connection._stmt_cache_enabled = config.statement_cache_size > 0
+
+    @property
+    def keeps_nothing(self) -> bool:
+        """Whether what a transaction leaves in the session may not be there for the next one."""
+        return self.pooled or self.asks
+
+    def ask(self) -> bool:
+        """Put the question in front of asyncpg's next message; tell whether that was possible.
+
+        That message must be Parse, or belong to an ``executemany()``.
+        """
+        pipeline, sender, receiver = self._pipeline, self.sender, self.receiver
+        if pipeline is None or sender is None or receiver is None:
+            return False
+        begins = pipeline.begin_under_way
+        if not (sender.can_hold_back or begins or pipeline.is_idle()):
+            return False
+        Proof(receiver, begins and 1 + len(self.settings), self._proven).install()
+        sender.put(QUESTION)
+        return True
+
+    def unsent(self) -> None:
+        """Take the question back if asyncpg has refused what it was to travel with."""
+        sender, receiver, pipeline = self.sender, self.receiver, self._pipeline
+        if sender is None or not sender.has_unsent:
+            return
+        if receiver is not None and receiver.screen is not None:
+            receiver.screen.remove()
+        if pipeline is None or not pipeline.begin_under_way:
+            sender.drop_unsent()  # else the session drops it together with BEGIN
+
+    def _proven(self, process: int | None) -> None:
+        if process is None:
+            self.refused = True
+            self.known.answers = self.asks = False
+            self._set_driver()
+        else:
+            self.answered(process)
+
+    def answered(self, process: Any) -> None:
+        """Take the number of the process that executes the connection's statements."""
+        own = getattr(self._connection, "get_server_pid", None)
+        if self.wanted != "auto" or own is None or not isinstance(process, int):
+            return
+        self.asks = False
+        if process == own():
+            self.direct, self.pooled = True, False
+        else:
+            self.found_pooler()
+        self._set_driver()
+        if self._pipeline is not None:
+            self._pipeline.direct = self.direct
+
+    def found_pooler(self) -> None:
+        """Treat the connection as a pooler's from now on."""
+        self.direct, self.pooled = False, True
+        self.known.found_pooler()
+
+    def suspect(self, sqlstate: str) -> bool:
+        """Doubt what was known if an error is one of a pooler's; tell whether it is.
+
+        The next statement brings a new proof; without a way to get one the error is proof enough,
+        unless the connection has been proven direct.
+        """
+        if self.wanted != "auto" or self.pooled or sqlstate not in _FOREIGN_STATEMENT:
+            return False
+        if self._tells and self._pipeline is not None and self.known.answers:
+            self.asks, self.direct = True, False
+            self._connection._drop_local_statement_cache()
+        elif not self.direct:
+            self.found_pooler()
+        else:
+            return False
+        self._set_driver()
+        if self._pipeline is not None:
+            self._pipeline.direct = self.direct
+        return True
+
+    async def withdrawn(self) -> bool:
+        """Tell whether a first statement has failed only because the question was refused.
+
+        Rolls back the transaction that this has aborted.  Raises asyncpg's errors.
+        """
+        connection, refused = self._connection, self.refused
+        self.refused = False
+        if not refused or connection.is_closed():
+            return False
+        if connection.is_in_transaction():
+            await connection.execute("ROLLBACK")
+        return True
+
+    def listen(self) -> Listening | None:
+        """Listen to how the server describes the statement that is prepared next."""
+        receiver = self.receiver
+        if not self._tells or receiver is None or receiver.screen is not None:
+            return None
+        heard = Listening(receiver)
+        heard.install()
+        return heard
+
+    def disown(self, statement: Statement) -> None:
+        """Close a named statement that turned out to be a pooler's, with asyncpg's next message."""
+        if self.sender is not None:
+            self.sender.put(close_message(statement.get_name()))
+            statement._state.mark_closed()  # or asyncpg would close it, in a flight of its own
+
+
+def _with_largest(config: ConnectionConfig, size: int) -> ConnectionConfig:
+    """Return ``config`` with another size of the largest statement that asyncpg keeps."""
+    fields = dict(zip(type(config).__match_args__, config, strict=True))  # type: ignore[attr-defined, call-overload]
+    return type(config)(**{**fields, "max_cacheable_statement_size": size})
+
+
+def unique_name() -> str:
+    """Return a name for a prepared statement that no other client has given to another one."""
+    return f"__pgflight_{os.urandom(10).hex()}__"
