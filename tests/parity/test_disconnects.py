@@ -129,9 +129,9 @@ def test_states_that_invalidate(
         async with engine.connect() as connection:
             adapted: Any = (await connection.get_raw_connection()).dbapi_connection
             told = {"C": sqlstate, "M": "the end", **fields}
-            error = translate(asyncpg.exceptions.PostgresError.new(told))
+            error: Any = translate(asyncpg.exceptions.PostgresError.new(told))
             assert engine.dialect.is_disconnect(error, adapted, None)
-            goes_on = translate(asyncpg.exceptions.PostgresError.new({**told, "S": "ERROR"}))
+            goes_on: Any = translate(asyncpg.exceptions.PostgresError.new({**told, "S": "ERROR"}))
             assert engine.dialect.is_disconnect(goes_on, adapted, None) == ("V" in fields)
             adapted.terminate()
             assert engine.dialect.is_disconnect(goes_on, adapted, None)

@@ -7,6 +7,7 @@ it arrives.  So asyncpg's state of the connection is the same as if it had waite
 from __future__ import annotations
 
 import asyncio
+import logging
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -21,6 +22,8 @@ from .contracts import Connection, Operation, ProtocolOfAsyncpg, StatementState,
 from .sender import Sender
 from .sockets import is_idle
 from .watching import CLASSES, PROTOCOL, TRANSACTION, VALID, State, Watch
+
+_log = logging.getLogger("pgflight")
 
 # may be None only if can_pipeline() is false
 TransactionState: Any = OWNERS["TransactionState"]
@@ -56,6 +59,7 @@ class DeferredEnds:
         "_operations",
         "_probe",
         "_collecting",
+        "_committing",
         "_collected",
         "listening",
         "end_refused",
@@ -75,6 +79,7 @@ class DeferredEnds:
         self._operations = 0  # asyncpg's count when the transaction began
         self._probe: StatementState | None = None
         self._collecting: asyncio.Future[None] | None = None
+        self._committing = False  # whether the last deferred end was a COMMIT
         self._collected: Callable[[], None] | None = None
         self.direct = False
         """Whether the connection is known to be a server session of its own.
@@ -131,6 +136,8 @@ class DeferredEnds:
         For asyncpg the transaction has ended, so the ROLLBACK bypasses it.  If a statement is
         already under way, the server refuses it in the aborted transaction without executing it.
         """
+        if self._committing:
+            _log.warning("the server refused the COMMIT of a READ ONLY transaction: rolled back")
         transport, receiver = self._connection._transport, self._receiver
         if transport is None or transport.is_closing():
             return
@@ -254,6 +261,7 @@ class DeferredEnds:
             or connection.is_closed()
         ):
             return False
+        self._committing = commit
         text, answer = _COMMIT if commit else _ROLLBACK
         operation = protocol.query(text, None)
         try:
