@@ -37,7 +37,7 @@ class RowFactory(Protocol):
     @property
     def parent(self) -> Any: ...
 
-    def __call__(self, record: Any) -> Any:
+    def __call__(self, record: object) -> Any:
         """Return the row of one record."""
         ...
 
@@ -62,7 +62,7 @@ class RowFactory(Protocol):
         ...
 
     def iterate(
-        self, result: Any, cursor: Any, rows: deque[Any], stock: Callable[[], Iterator[Any]]
+        self, result: object, cursor: Any, rows: deque[Any], stock: Callable[[], Iterator[Any]]
     ) -> Iterator[Any]:
         """Return an iterator that takes rows from the deque of an open cursor."""
         ...
@@ -76,7 +76,7 @@ class Results(Protocol):
     @property
     def RowFactory(self) -> type[RowFactory]: ...
 
-    def layout_found(self, row_class: Any) -> bool:
+    def layout_found(self, row_class: object) -> bool:
         """Tell whether instances of a class can be filled without calling it."""
         ...
 
@@ -144,7 +144,7 @@ class JsonDecode(Protocol):
 class JsonEncode(Protocol):
     """The module `jsonencode`."""
 
-    def dumps(self, value: Any) -> str:
+    def dumps(self, value: object) -> str:
         """Return or raise what json.dumps does."""
         ...
 
@@ -152,7 +152,7 @@ class JsonEncode(Protocol):
         """Tell whether json.dumps is the standard library's own."""
         ...
 
-    def json_binder(self, json_type: Any, null_type: type) -> Callable[[Any], str | None]:
+    def json_binder(self, json_type: object, null_type: type) -> Callable[[Any], str | None]:
         """Return the bind processor of a JSON type, with json.dumps inside."""
 
     def json_encoder(self, prefix: bytes) -> Callable[[str | bytes], bytes]:
@@ -232,15 +232,15 @@ class StatementCache(Protocol):
     @property
     def invalidations(self) -> int: ...
 
-    def get(self, key: Any) -> Any:
+    def get(self, key: object) -> Any:
         """Return a value and mark it most recent; None when it is not there."""
         ...
 
-    def put(self, key: Any, value: Any) -> None:
+    def put(self, key: object, value: object) -> None:
         """Store a value; drop the least recently used one beyond capacity."""
         ...
 
-    def pop(self, key: Any) -> Any:
+    def pop(self, key: object) -> Any:
         """Remove a key and return its value, None when it is not there."""
         ...
 
@@ -295,6 +295,6 @@ class ValueCodecs(Protocol):
 class Uuids(Protocol):
     """The module `uuids`."""
 
-    def uuid_text(self, value: Any) -> str | None:
+    def uuid_text(self, value: object) -> str | None:
         """Return the canonical text of a UUID; None stays None."""
         ...

@@ -18,6 +18,7 @@ from .. import driver
 from ..compat import capability
 from ..compat.connections import watchers
 from ..compat.features import Feature
+from ..parameters.contracts import Context
 from ..parameters.plan import PlannedParameters
 from ..session.session import Session
 from ..session.statistics import Counters
@@ -25,7 +26,7 @@ from . import guarded, insert_plan, update_delete_plan
 from .column_rows import LARGE_ROW, ColumnRows
 from .insert_many_values import BatchDialect
 from .insert_plan import ArrayInsert
-from .known_tables import Plain
+from .known_tables import KnownTables, Plain
 
 FEWEST_ROWS = 20
 """Number of rows from which arrays are faster than ``executemany()``."""
@@ -52,7 +53,7 @@ _REWRITTEN = "a statement or parameters that an event hook replaced"
 _REFUSED_VALUE = "a value that asyncpg refuses"
 
 
-def plan_for(context: Any, number: int) -> ArrayInsert | str | None:
+def plan_for(context: Context, number: int) -> ArrayInsert | str | None:
     """Return how ``number`` rows go through arrays, or why not; None for what never does."""
     compiled = context.compiled
     session = _session_of(context.cursor)
@@ -92,18 +93,18 @@ def plan_for(context: Any, number: int) -> ArrayInsert | str | None:
     return plan
 
 
-def _is_on(context: Any, name: str, session: Session) -> bool:
+def _is_on(context: Context, name: str, session: Session) -> bool:
     option = context.execution_options.get(name)
     return bool(getattr(session.options, name) if option is None else option)
 
 
-def _fewest(context: Any, returned: bool) -> int:
+def _fewest(context: Context, returned: bool) -> int:
     if context.isinsert:
         return FEWEST_RETURNED if returned else FEWEST_ROWS
     return FEWEST_UPDATED if context.isupdate else FEWEST_DELETED
 
 
-def _page_size(context: Any) -> int:
+def _page_size(context: Context) -> int:
     size: int = context.execution_options.get(
         "insertmanyvalues_page_size", context.dialect.insertmanyvalues_page_size
     )
@@ -131,7 +132,7 @@ class BulkParameters(PlannedParameters):
             return super()._positional(plan, values)
 
 
-def _is_watched(context: Any) -> bool:
+def _is_watched(context: Context) -> bool:
     """Tell whether event hooks or the log are shown the parameters."""
     return any(watchers(context.root_connection))
 
@@ -139,13 +140,15 @@ def _is_watched(context: Any) -> bool:
 class BulkDialect(BatchDialect):
     """Sends changes of many rows as one array per column."""
 
+    known_tables: KnownTables
+
     def _deliver_insertmanyvalues_batches(
         self,
         connection: Any,
         cursor: Any,
         statement: Any,
-        parameters: Any,
-        generic_setinputsizes: Any,
+        parameters: object,
+        generic_setinputsizes: object,
         context: Any,
     ) -> Any:
         """Yield one batch after the other and take in its rows, as SQLAlchemy would."""
@@ -166,7 +169,7 @@ class BulkDialect(BatchDialect):
         )
 
     def do_executemany(
-        self, cursor: Any, statement: str, parameters: Any, context: Any = None
+        self, cursor: Any, statement: str, parameters: object, context: Any = None
     ) -> None:
         """Run a statement once per parameter sequence: a change through arrays, if it can be."""
         if context is None or not context.is_crud or cursor is not context.cursor:
@@ -189,7 +192,7 @@ class BulkDialect(BatchDialect):
                 parameters.fill()  # the error shows them
             raise
 
-    def _send(self, cursor: Any, statement: str, rows: ColumnRows, context: Any) -> str | None:
+    def _send(self, cursor: Any, statement: str, rows: ColumnRows, context: Context) -> str | None:
         """Send the rows, or return the reason why nothing has been sent."""
         obstacle = rows.obstacle()
         if obstacle is not None:
@@ -239,7 +242,13 @@ class BulkDialect(BatchDialect):
         return guarded.refusal(cursor, _session_of(cursor), plan.proof, self, sent)
 
     def _send_rest(
-        self, cursor: Any, statement: str, rows: ColumnRows, start: int, context: Any, reason: str
+        self,
+        cursor: Any,
+        statement: str,
+        rows: ColumnRows,
+        start: int,
+        context: Context,
+        reason: str,
     ) -> None:
         """Send the rows from ``start`` on one by one; an error counts them from the first."""
         _counters(context).fell_back(reason)
@@ -254,7 +263,7 @@ class BulkDialect(BatchDialect):
             raise
 
 
-def _chosen(context: Any, parameters: Any) -> ColumnRows | str | None:
+def _chosen(context: Context, parameters: Any) -> ColumnRows | str | None:
     """Return the parameters as columns, or the reason for stepping aside.
 
     None if this module does not send it: not a change of many rows, or not the context's cursor.
@@ -279,7 +288,7 @@ def _session_of(cursor: Any) -> Any:
         return None
 
 
-def _counters(context: Any) -> Counters:
+def _counters(context: Context) -> Counters:
     # not from the cursor that the engine passes, which a program may have wrapped
     counters: Counters = _session_of(context.cursor).counters
     return counters

@@ -136,7 +136,7 @@ class ColumnRows(list[Any]):
     def __bool__(self) -> bool:
         return len(self) > 0
 
-    def __reduce_ex__(self, protocol: Any) -> Any:
+    def __reduce_ex__(self, protocol: object) -> Any:
         return list, (list(iter(self)),)
 
     def __iter__(self) -> Iterator[Any]:
@@ -164,14 +164,14 @@ for _name in """
     setattr(ColumnRows, _name, _filling(_name))
 
 
-def _may_be_array(value: Any) -> bool:
+def _may_be_array(value: object) -> bool:
     """Tell whether asyncpg may take a value for an array."""
     return (
         not isinstance(value, _SCALARS) and isinstance(value, Sized) and isinstance(value, Iterable)
     )
 
 
-def _equal(value: Any, other: Any) -> bool:
+def _equal(value: object, other: object) -> bool:
     try:
         # 1.0 and 1.00 are equal, and not the same NUMERIC
         return type(value) is type(other) and bool(value == other) and repr(value) == repr(other)

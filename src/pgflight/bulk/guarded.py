@@ -8,7 +8,7 @@ sent first after another process has made such a trigger fires it once more, for
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 from ..session.session import Session
 from .known_tables import CHANGED, KnownTables, Plain
@@ -19,12 +19,21 @@ _SNAPSHOT_DEFAULTS = ("REPEATABLE READ", "SERIALIZABLE")
 _NOTHING = "nothing to change, in AUTOCOMMIT"
 
 
-def is_postgresql(dialect: Any) -> bool:
+class TableKnowing(Protocol):
+    """A dialect that remembers what its server said about tables."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def known_tables(self) -> KnownTables: ...
+
+
+def is_postgresql(dialect: TableKnowing) -> bool:
     """Tell whether the server is PostgreSQL itself, for all that is known of it."""
     return dialect.name == "postgresql" and bool(getattr(dialect, "server_is_postgresql", False))
 
 
-def known_refusal(dialect: Any, session: Session, proof: Proof) -> str | None:
+def known_refusal(dialect: TableKnowing, session: Session, proof: Proof) -> str | None:
     """Return why a statement would be refused, if that is known without asking."""
     transactions = session.transactions
     level = transactions.characteristics.isolation_level
@@ -42,7 +51,7 @@ def known_refusal(dialect: Any, session: Session, proof: Proof) -> str | None:
     return answer if isinstance(answer, str) else None
 
 
-def permitted(cursor: Any, session: Session, proof: Proof, dialect: Any) -> str | Plain:
+def permitted(cursor: Any, session: Session, proof: Proof, dialect: TableKnowing) -> str | Plain:
     """Return the condition to send with a statement, or why it would be refused.
 
     Asks the server unless it has been asked before.
@@ -52,7 +61,7 @@ def permitted(cursor: Any, session: Session, proof: Proof, dialect: Any) -> str 
     return _ask(cursor, session, proof, dialect) if answer is None else answer
 
 
-def _ask(cursor: Any, session: Session, proof: Proof, dialect: Any) -> str | Plain:
+def _ask(cursor: Any, session: Session, proof: Proof, dialect: TableKnowing) -> str | Plain:
     cursor.execute(proof.question)
     rows: list[Any] = cursor.fetchall()
     cursor._description = None
@@ -60,7 +69,9 @@ def _ask(cursor: Any, session: Session, proof: Proof, dialect: Any) -> str | Pla
     return tables.add(proof, session.statements.schema.number, rows)
 
 
-def refusal(cursor: Any, session: Session, proof: Proof, dialect: Any, sent: Plain) -> str | None:
+def refusal(
+    cursor: Any, session: Session, proof: Proof, dialect: TableKnowing, sent: Plain
+) -> str | None:
     """Return why the server has refused a statement that changed nothing; None if it has not.
 
     ``sent`` is what it was sent with.  Asks the server again.  In a transaction the table is locked

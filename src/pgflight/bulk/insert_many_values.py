@@ -158,7 +158,7 @@ class BatchCompiler(PGCompiler):
         return list(map(itemgetter(*imv.sentinel_param_keys), sets))
 
     def _array_batches(
-        self, rows: ColumnRows, sets: Any, page: int, ordered: bool
+        self, rows: ColumnRows, sets: object, page: int, ordered: bool
     ) -> Iterator[Any]:
         """Yield batches that all have the plan's text, and an array per column."""
         sentinels = self._sentinels(sets)

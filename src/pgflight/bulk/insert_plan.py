@@ -10,12 +10,13 @@ last character has no plan.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol, cast
 
 from sqlalchemy.dialects.postgresql.dml import OnConflictDoNothing, OnConflictDoUpdate
 
 from ..compat import compiled_statements, statements
 from ..parameters.array_types import array_type, why_not
+from ..parameters.contracts import Compiled
 from .insert_texts import PARAMETER, check_expression, items_of, proof_of, supposed_type
 from .row_equivalence import NoPlan
 from .table_proof import PROOF, Proof
@@ -32,6 +33,17 @@ _SIZED = frozenset(
     {"VARCHAR[]", "TEXT[]", "CHAR[]", "BYTEA[]", "JSON[]", "JSONB[]", "CITEXT[]", "TSVECTOR[]"}
 )
 """Arrays whose values may be of any size."""
+
+
+class _RowJoining(Protocol):
+    """The dialect's compiler, which joins the rows of an INSERT into batches."""
+
+    def joins_rows(self, statement: str, columns: int, translation: object) -> bool: ...
+
+
+def _joins_rows(compiled: Compiled, statement: str, translation: object) -> bool:
+    columns = len(compiled.positiontup)
+    return cast(_RowJoining, compiled).joins_rows(statement, columns, translation)
 
 
 class ArrayInsert:
@@ -98,7 +110,7 @@ Maker = Callable[[Any, str, "Mapping[Any, str] | None"], ArrayInsert]
 
 
 def plan_of(
-    compiled: Any,
+    compiled: Compiled,
     statement: str,
     translation: Mapping[Any, str] | None,
     *,
@@ -113,7 +125,7 @@ def plan_of(
 
 
 def kept_plan(
-    compiled: Any, statement: str, translation: Mapping[Any, str] | None, make: Maker
+    compiled: Compiled, statement: str, translation: Mapping[Any, str] | None, make: Maker
 ) -> ArrayInsert | str:
     """Return what ``make`` returns, or the reason in the NoPlan that it raises; both are kept."""
     plans = compiled.__dict__.setdefault(_PLANS, {})
@@ -130,13 +142,13 @@ def kept_plan(
 
 
 def _plan_upsert(
-    compiled: Any, statement: str, translation: Mapping[Any, str] | None
+    compiled: Compiled, statement: str, translation: Mapping[Any, str] | None
 ) -> ArrayInsert:
     return _plan(compiled, statement, translation, upserts=True)
 
 
 def _plan(
-    compiled: Any,
+    compiled: Compiled,
     statement: str,
     translation: Mapping[Any, str] | None,
     upserts: bool = False,
@@ -187,7 +199,7 @@ def _plan(
 
 
 def _check(
-    compiled: Any, statement: str, translation: Mapping[Any, str] | None, upserts: bool
+    compiled: Compiled, statement: str, translation: Mapping[Any, str] | None, upserts: bool
 ) -> list[int] | None:
     """Raise for a statement that certainly has no plan.
 
@@ -208,14 +220,14 @@ def _check(
             return target_of(compiled, clause)
     elif imv.is_default_expr:
         raise NoPlan("no parameters in VALUES")
-    elif not compiled.joins_rows(statement, len(compiled.positiontup), translation):
+    elif not _joins_rows(compiled, statement, translation):
         raise NoPlan("rows that SQLAlchemy sends one by one")
     return None
 
 
 def _take_in(
     item: str,
-    compiled: Any,
+    compiled: Compiled,
     translation: Mapping[Any, str] | None,
     ordered: bool,
     types: dict[int, str],

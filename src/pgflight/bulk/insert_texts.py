@@ -6,9 +6,9 @@ Used by :mod:`pgflight.bulk.insert_plan`.
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from ..parameters.array_types import supposed_oid
+from ..parameters.contracts import Compiled
 from .row_equivalence import PER_ROW, NoPlan
 from .table_proof import TARGET, Change, Proof, unquoted
 
@@ -65,7 +65,7 @@ def check_expression(item: str) -> None:
             raise NoPlan(f"function {name} in VALUES")
 
 
-def proof_of(head: str, items: list[str], tail: str, compiled: Any, *, upsert: bool) -> Proof:
+def proof_of(head: str, items: list[str], tail: str, compiled: Compiled, *, upsert: bool) -> Proof:
     """Return what has to be proven for an INSERT without RETURNING; raise NoPlan.
 
     ``head`` is its text in front of VALUES, ``items`` are the values, ``tail`` is what follows.
@@ -92,7 +92,7 @@ def proof_of(head: str, items: list[str], tail: str, compiled: Any, *, upsert: b
     )
 
 
-def supposed_type(item: str, compiled: Any) -> int | None:
+def supposed_type(item: str, compiled: Compiled) -> int | None:
     """Return the oid that a column's type is supposed to be, if SQLAlchemy writes no cast."""
     match = PARAMETER.fullmatch(item)
     if match is None:

@@ -13,7 +13,9 @@ from typing import Any
 
 from sqlalchemy import ClauseElement, Column, PrimaryKeyConstraint, Table, UniqueConstraint
 from sqlalchemy.dialects.postgresql import ExcludeConstraint
+from sqlalchemy.engine import Dialect
 from sqlalchemy.sql import elements, functions, operators, sqltypes, visitors
+from sqlalchemy.sql.elements import ColumnElement
 
 from .. import driver
 from ..compat import sql_types, statements
@@ -65,7 +67,7 @@ def table_of(statement: Any) -> Table | None:
     return table if isinstance(table, Table) else None
 
 
-def check_key(column: Any, bound: Any, dialect: Any) -> None:
+def check_key(column: ColumnElement[Any], bound: object, dialect: Dialect) -> None:
     """Raise NoPlan unless the column's values are equal exactly if Python's are.
 
     ``bound`` is the type of the parameter that is compared with ``column`` or stored in it.
@@ -78,7 +80,7 @@ def check_key(column: Any, bound: Any, dialect: Any) -> None:
         raise NoPlan("a key column that the server computes")
 
 
-def _key_family(kind: Any, dialect: Any) -> type | None:
+def _key_family(kind: object, dialect: Dialect) -> type | None:
     impl = sql_types.unwrapped(kind, dialect)
     if isinstance(impl, sqltypes.Uuid):
         return sqltypes.Uuid if impl.native_uuid and dialect.supports_native_uuid else None
@@ -97,7 +99,7 @@ def why_not_distinct(columns: Sequence[list[Any]]) -> str | None:
     return None if len(rows) == len(columns[0]) else "a key that comes twice"
 
 
-def check_expression(expression: Any, table: Any) -> None:
+def check_expression(expression: object, table: object) -> None:
     """Raise NoPlan unless an expression reads parameters and its own row of ``table`` only."""
     if not isinstance(expression, ClauseElement):
         return  # a value that SQLAlchemy turns into a parameter
@@ -117,7 +119,7 @@ def check_expression(expression: Any, table: Any) -> None:
         raise NoPlan(f"{type(element).__name__} in SET")
 
 
-def _is_upstream(element: Any) -> bool:
+def _is_upstream(element: ClauseElement) -> bool:
     return type(element).__module__.startswith("sqlalchemy.")
 
 
@@ -147,7 +149,7 @@ def columns_compared(table: Table) -> frozenset[str] | None:
     return frozenset(compared)
 
 
-def _columns_in(part: Any) -> set[str] | None:
+def _columns_in(part: object) -> set[str] | None:
     found: set[str] = set()
     if not isinstance(part, ClauseElement):
         return None

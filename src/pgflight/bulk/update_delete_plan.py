@@ -13,9 +13,11 @@ from typing import Any
 
 from sqlalchemy import Column, Table, delete, literal_column, select, update
 from sqlalchemy.sql import coercions, elements, operators, roles
+from sqlalchemy.sql.elements import ColumnElement
 
 from ..compat import compiled_statements, statements
 from ..parameters.array_types import array_type, supposed_oid, why_not
+from ..parameters.contracts import Compiled
 from .insert_plan import ArrayChange, ArrayInsert, kept_plan
 from .row_equivalence import NoPlan, check_expression, check_key, columns_compared, table_of
 from .table_proof import CHANGED, PROOF, Change, Proof
@@ -24,7 +26,7 @@ _ROWS = "imp_u"
 
 
 def plan_of(
-    compiled: Any, statement: str, translation: Mapping[Any, str] | None
+    compiled: Compiled, statement: str, translation: Mapping[Any, str] | None
 ) -> ArrayInsert | str:
     """Return the plan for ``statement``, the text of an UPDATE or DELETE; else why there is none.
 
@@ -33,7 +35,7 @@ def plan_of(
     return kept_plan(compiled, statement, translation, _plan)
 
 
-def _plan(compiled: Any, statement: str, translation: Mapping[Any, str] | None) -> ArrayInsert:
+def _plan(compiled: Compiled, statement: str, translation: Mapping[Any, str] | None) -> ArrayInsert:
     if not (compiled_statements.has_numbered_parameters(compiled) and compiled.positiontup):
         raise NoPlan("no numbered parameters")
     if compiled.post_compile_params or compiled.literal_execute_params:
@@ -139,7 +141,7 @@ def _key(term: Any, table: Table, plain: Any) -> tuple[Any, str]:
     raise NoPlan(_MORE_THAN_KEYS)
 
 
-def _check_changes(compiled: Any, simple: Any, keys: set[Any]) -> None:
+def _check_changes(compiled: Compiled, simple: Any, keys: set[Any]) -> None:
     """Raise unless each row is changed on its own, and by its own values only."""
     if not keys:
         raise NoPlan(_MORE_THAN_KEYS)
@@ -160,7 +162,7 @@ def _check_changes(compiled: Any, simple: Any, keys: set[Any]) -> None:
             check_expression(default.arg, simple.table)
 
 
-def _array(compiled: Any, name: str) -> str:
+def _array(compiled: Compiled, name: str) -> str:
     kind = compiled.binds[name].type
     array = array_type(kind, compiled)
     if array is None or supposed_oid(kind, compiled.dialect) is not None:
@@ -192,11 +194,11 @@ def _with_arrays(
     return criteria, shown
 
 
-def _equal(column: Any, other: Any) -> Any:
+def _equal(column: ColumnElement[Any], other: Any) -> Any:
     return elements.BinaryExpression(column, other, operators.eq)
 
 
-def _translated(compiled: Any, text: str, translation: Mapping[Any, str] | None) -> str:
+def _translated(compiled: Compiled, text: str, translation: Mapping[Any, str] | None) -> str:
     if translation is None:
         return text
     rendered: str = compiled_statements.schema_translator(compiled)(text, translation)

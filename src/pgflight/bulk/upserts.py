@@ -10,15 +10,17 @@ from typing import Any
 
 from sqlalchemy import Column, PrimaryKeyConstraint, Table, UniqueConstraint
 from sqlalchemy.sql import elements
+from sqlalchemy.sql.elements import ColumnElement
 
 from ..compat import statements
+from ..parameters.contracts import Compiled
 from .row_equivalence import NoPlan, check_expression, check_key, table_of
 
 _UNKNOWN_TARGET = "a conflict target other than columns"
 _UNBOUND_TARGET = "a conflict target that is not bound"
 
 
-def target_of(compiled: Any, clause: Any) -> list[int]:
+def target_of(compiled: Compiled, clause: Any) -> list[int]:
     """Return the places, from 0, of the parameters that are stored in the conflict's target.
 
     Raises NoPlan if rows may conflict, or if that cannot be decided.
@@ -51,7 +53,7 @@ def _columns(table: Table, clause: Any) -> list[Any]:
     return columns
 
 
-def _column(table: Table, named: Any) -> Any:
+def _column(table: Table, named: object) -> Any:
     """Return the column of ``table`` that is given, or named by its key."""
     if isinstance(named, elements.ClauseElement):
         named = statements.without_annotations(named)
@@ -61,7 +63,7 @@ def _column(table: Table, named: Any) -> Any:
     return column
 
 
-def _is_excluded(value: Any, column: Any) -> bool:
+def _is_excluded(value: object, column: ColumnElement[Any]) -> bool:
     """Tell whether a column is set to its present value: the one that caused the conflict."""
     return (
         isinstance(value, Column)
@@ -71,7 +73,7 @@ def _is_excluded(value: Any, column: Any) -> bool:
     )
 
 
-def _place(compiled: Any, column: Any) -> int:
+def _place(compiled: Compiled, column: ColumnElement[Any]) -> int:
     """Return the place of the parameter that is stored in ``column``."""
     given = statements.values(compiled.compile_state) or {}
     value = given.get(column, given.get(column.key))
@@ -86,7 +88,7 @@ def _place(compiled: Any, column: Any) -> int:
         name = value.key
     else:
         raise NoPlan(_UNBOUND_TARGET)
-    if name not in compiled.positiontup:
+    if name is None or name not in compiled.positiontup:
         raise NoPlan(_UNBOUND_TARGET)
     check_key(column, compiled.binds[name].type, compiled.dialect)
     place: int = compiled.positiontup.index(name)

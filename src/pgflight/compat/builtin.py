@@ -165,14 +165,14 @@ _PACKAGE = os.path.dirname(sqltypes.String.__init__.__code__.co_filename).remove
 _COLSPECS: dict[Any, Any] = dict(getattr(theirs.PGDialect_asyncpg, "colspecs", {}))
 
 
-def _function_of(value: Any) -> Any:
+def _function_of(value: object) -> Any:
     """Return the function inside a method, a property or what SQLAlchemy makes of one."""
     for name in ("__func__", "fget"):
         value = getattr(value, name, None) or value
     return value
 
 
-def _is_foreign(value: Any) -> bool:
+def _is_foreign(value: object) -> bool:
     """Tell whether an attribute of a class of SQLAlchemy's is a function from elsewhere."""
     function = _function_of(value)
     if type(function) is FunctionType:  # not isinstance(): wrappers pretend to be functions

@@ -36,7 +36,7 @@ LOOKED_FOR: tuple[PrivateName, ...] = tuple(
 """The names that this line of SQLAlchemy should have."""
 
 
-def is_there(owner: Any, attribute: str) -> bool:
+def is_there(owner: object, attribute: str) -> bool:
     """Tell whether a class or module has ``attribute``, or its code sets it on instances.
 
     For a function: whether its code sets ``attribute``, or has it as text.
@@ -46,7 +46,7 @@ def is_there(owner: Any, attribute: str) -> bool:
     )
 
 
-def _codes_of(owner: Any) -> Iterator[CodeType]:
+def _codes_of(owner: object) -> Iterator[CodeType]:
     functions = [owner]
     if isinstance(owner, type):
         functions = [value for cls in owner.__mro__ for value in vars(cls).values()]

@@ -80,7 +80,7 @@ BATCH_FIELDS = frozenset(
 """The fields of a batch of an INSERT of many rows in SQLAlchemy 2.0.40 to 2.1.9."""
 
 
-def unknown_names(function: Any, known: frozenset[str]) -> set[str] | None:
+def unknown_names(function: object, known: frozenset[str]) -> set[str] | None:
     """Return the globals and attributes of ``function`` outside ``known``, None without code.
 
     A subset of ``known`` is fine: ``python -O`` drops names that only assertions use.

@@ -7,6 +7,7 @@ from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import bindparam
+from sqlalchemy.engine import Dialect
 from sqlalchemy.sql import sqltypes
 
 from .capability import found
@@ -31,7 +32,7 @@ text_type_of_json: Getter = attrgetter("_str_impl")
 """Return the type by which a JSON type converts its text."""
 
 
-def unwrapped(type_: Any, dialect: Any) -> Any:
+def unwrapped(type_: Any, dialect: Dialect) -> Any:
     """Return the dialect's implementation of a type, for a TypeDecorator of the type inside."""
     return type_._unwrapped_dialect_impl(dialect)
 

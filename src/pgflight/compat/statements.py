@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import inspect
 from sqlalchemy.sql import annotation
+from sqlalchemy.sql.elements import ClauseElement
 
 Getter = Callable[[Any], Any]
 
@@ -33,7 +34,7 @@ without_any_annotations: Callable[[Any], Any] = getattr(annotation, "_deep_deann
 """Return an expression without the ORM's annotations on any part of it."""
 
 
-def without_annotations(element: Any) -> Any:
+def without_annotations(element: ClauseElement) -> Any:
     """Return an element without the ORM's annotations on it; itself if there are none."""
     return element._deannotate() if element._annotations else element
 
@@ -43,7 +44,7 @@ def excluded(constraint: Any) -> list[Any]:
     return [expression for expression, *_ in constraint._render_exprs]
 
 
-def is_compiled_by_program(element: Any) -> bool:
+def is_compiled_by_program(element: ClauseElement) -> bool:
     """Tell whether a program compiles elements of this class itself (``@compiles``)."""
     return getattr(type(element), "_compiler_dispatcher", None) is not None
 

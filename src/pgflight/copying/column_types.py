@@ -54,7 +54,7 @@ _ENDS = {21: 2**15, 23: 2**31, 20: 2**63}
 _LARGEST_REAL = 3.4028235677973366e38
 
 
-def fits(value: Any, oid: int) -> bool:
+def fits(value: object, oid: int) -> bool:
     """Tell whether a number is in the type's range; other values are not checked."""
     if oid in _ENDS and isinstance(value, int):
         return -_ENDS[oid] <= value < _ENDS[oid]

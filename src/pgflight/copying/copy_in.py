@@ -90,7 +90,7 @@ def sync_connection(target: Connection | Session, clause: Any, mapper: Any = Non
 def _copy(
     connection: Connection,
     source: CopyTable,
-    rows: Any,
+    rows: object,
     columns: Sequence[Any] | None,
     progress: Progress | None,
     timeout: float | None,

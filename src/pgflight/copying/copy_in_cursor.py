@@ -18,6 +18,7 @@ from .. import driver
 from ..compat.connections import dbapi_connection
 from ..dbapi import errors
 from ..dbapi.cursor import AsyncAdapt_asyncpg_cursor
+from ..parameters.contracts import Context
 from ..session.request import Begin, Request, interrupts
 from . import text_format
 from .column_types import check_types, fits
@@ -207,7 +208,7 @@ class AsyncAdapt_asyncpg_copy_cursor(AsyncAdapt_asyncpg_cursor):
 def cursor_factory(job: CopyJob) -> Callable[[Any], AsyncAdapt_asyncpg_copy_cursor]:
     """Return the function that makes the cursor of one COPY for its execution context."""
 
-    def make(context: Any) -> AsyncAdapt_asyncpg_copy_cursor:
+    def make(context: Context) -> AsyncAdapt_asyncpg_copy_cursor:
         job.feed.context = context
         # not the pool's proxy of it
         adapted = dbapi_connection(context).dbapi_connection

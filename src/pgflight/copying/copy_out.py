@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session, scoped_session
 from ..compat.connections import dbapi_connection
 from ..compat.statements import orm_subject
 from ..dialect.execution_context import CURSOR_OPTION
+from ..parameters.contracts import Context
 from .copy_in import on_sync_side, sync_connection
 from .copy_out_cursor import AsyncAdapt_asyncpg_copy_out_cursor
 from .table import CopyTable
@@ -94,7 +95,7 @@ def copy_out(
     return _read(target, begin, batch, format is not None)
 
 
-def _selected(subject: Any, columns: Sequence[Any] | None) -> tuple[Any, Any, Any]:
+def _selected(subject: object, columns: Sequence[Any] | None) -> tuple[Any, Any, Any]:
     """Return the statement, and the clause and mapper by which a session finds its engine."""
     if isinstance(columns, str):
         raise exc.ArgumentError("columns must be a list, not a single name")
@@ -114,7 +115,7 @@ def _selected(subject: Any, columns: Sequence[Any] | None) -> tuple[Any, Any, An
 def _begin_copy(connection: Any, statement: Any, options: str, started: list[Any]) -> Any:
     query = _rendered(connection, statement)
 
-    def cursor(context: Any) -> Any:
+    def cursor(context: Context) -> Any:
         adapted = dbapi_connection(context).dbapi_connection  # not the pool's proxy
         made = AsyncAdapt_asyncpg_copy_out_cursor(adapted, query, options)
         started.append(made)

@@ -71,7 +71,7 @@ class AsyncAdapt_asyncpg_copy_out_cursor(AsyncAdapt_asyncpg_cursor):
         if not task.cancelled():
             task.exception()  # marks it as retrieved: the reader raises it, if there still is one
 
-    async def _copy(self, reader: Any) -> None:
+    async def _copy(self, reader: object) -> None:
         """Run the COPY; if it is left early, undo its effect on the transaction."""
         session = self._adapt_connection.session
         session.turn.reserve(reader, errors.InterfaceError(_BUSY))

@@ -13,8 +13,10 @@ from typing import Any, NoReturn
 import asyncpg
 from sqlalchemy import Boolean, Column, exc, inspect
 from sqlalchemy.dialects.postgresql.types import BIT
+from sqlalchemy.engine import Dialect
 
 from ..compat.sql_types import binds_by_expression
+from ..parameters.contracts import Context
 from .table import CopyTable
 
 ROWS_AT_FIRST = 100
@@ -100,7 +102,7 @@ class RowPlan:
         self._get: Any = itemgetter(*self._keys) if len(self._keys) > 1 else None
         self._all_keys = [*self._keys, *(column.key for column, _ in self._made)]
 
-    def tuples(self, raw: list[Any], before: int, context: Any) -> Sequence[Sequence[Any]]:
+    def tuples(self, raw: list[Any], before: int, context: Context) -> Sequence[Sequence[Any]]:
         """Return ``raw`` rows as values for asyncpg; ``before`` is the number of earlier rows.
 
         Raises StatementError for the first row that is wrong, with its row and column.
@@ -174,7 +176,7 @@ class RowPlan:
         return raw
 
     def _make(
-        self, rows: Sequence[Sequence[Any]], before: int, context: Any
+        self, rows: Sequence[Sequence[Any]], before: int, context: Context
     ) -> Sequence[Sequence[Any]]:
         shown = _DefaultContext(context, self._all_keys)
         made: list[list[Any]] = [[] for _ in self._made]
@@ -205,7 +207,7 @@ def no_first_row() -> Any:
     return _MISSING
 
 
-def rows_for(row: Any) -> int:
+def rows_for(row: object) -> int:
     """Return how many rows like this one make a page."""
     values = row.values() if isinstance(row, Mapping) else row
     if not hasattr(values, "__iter__"):
@@ -214,7 +216,7 @@ def rows_for(row: Any) -> int:
     return max(1, min(ROWS_PER_PAGE, BYTES_PER_PAGE // (size + 1)))
 
 
-def _check_sequence(row: Any) -> None:
+def _check_sequence(row: object) -> None:
     if isinstance(row, (str, bytes)) or not hasattr(row, "__getitem__"):
         hint = ""
         if inspect(row, raiseerr=False) is not None:
@@ -242,7 +244,7 @@ def _is_made(column: Column[Any], constants: Mapping[Column[Any], Any]) -> bool:
     return True
 
 
-def _maker(column: Column[Any], constant: Any) -> Callable[[Any], Any]:
+def _maker(column: Column[Any], constant: object) -> Callable[[Any], Any]:
     default: Any = column.default
     if constant is _MISSING and default.is_callable:
         function: Callable[[Any], Any] = default.arg
@@ -251,7 +253,7 @@ def _maker(column: Column[Any], constant: Any) -> Callable[[Any], Any]:
     return lambda _context: value
 
 
-def _processor(column: Column[Any], dialect: Any) -> Callable[[Any], Any] | None:
+def _processor(column: Column[Any], dialect: Dialect) -> Callable[[Any], Any] | None:
     type_: Any = column.type.dialect_impl(dialect)
     if binds_by_expression(type_):
         raise exc.ArgumentError(
@@ -269,7 +271,7 @@ def _fit_bits(
 ) -> Callable[[Any], Any]:
     """Return ``process`` followed by the effect of an INSERT's cast: truncation or zero padding."""
 
-    def fit(value: Any) -> Any:
+    def fit(value: object) -> Any:
         bits = value if process is None else process(value)
         if not isinstance(bits, asyncpg.BitString) or len(bits) == length:
             return bits

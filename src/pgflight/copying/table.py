@@ -42,7 +42,7 @@ class CopyTable:
         if mapper.version_id_col is not None and mapper.version_id_generator:
             self.constants[mapper.version_id_col] = mapper.version_id_generator(None)
 
-    def named(self, name: Any) -> tuple[str, Any]:
+    def named(self, name: object) -> tuple[str, Any]:
         """Return the row key and the column for a key, a column or an attribute."""
         if isinstance(name, str):
             if name in self.columns:

@@ -33,7 +33,7 @@ _NULL = r"\N"
 Encoder = Callable[[Any], str]
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(f"expected str, got {type(value).__name__}")
     if "\0" in value:
@@ -54,12 +54,12 @@ def _float(value: Any) -> str:
     return repr(float(value))
 
 
-def _real(value: Any) -> str:
+def _real(value: object) -> str:
     # rounded to float4 here: the server would round the double's digits a second time
     return repr(unpack("!f", pack("!f", value))[0])
 
 
-def _boolean(value: Any) -> str:
+def _boolean(value: object) -> str:
     if not isinstance(value, bool):
         raise TypeError(f"a boolean is required (got type {type(value).__name__})")
     return "t" if value else "f"
@@ -73,7 +73,7 @@ def _uuid(value: Any) -> str:
     return str(value if isinstance(value, UUID) else UUID(value))
 
 
-def _date(value: Any) -> str:
+def _date(value: object) -> str:
     if isinstance(value, dt.datetime):
         value = value.date()
     if not isinstance(value, dt.date):
@@ -106,31 +106,31 @@ def _moment(*, aware: bool) -> Encoder:
     return encode
 
 
-def _time(value: Any) -> str:
+def _time(value: object) -> str:
     if not isinstance(value, dt.time):
         raise TypeError(f"expected a datetime.time, got {type(value).__name__}")
     return value.isoformat()
 
 
-def _aware_time(value: Any) -> str:
+def _aware_time(value: object) -> str:
     if isinstance(value, dt.time) and value.utcoffset() is None:
         raise TypeError("a column with time zone takes a time with a tzinfo of a fixed offset")
     return _time(value)
 
 
-def _interval(value: Any) -> str:
+def _interval(value: object) -> str:
     if not isinstance(value, dt.timedelta):
         raise TypeError(f"expected a datetime.timedelta, got {type(value).__name__}")
     return f"{value.days} days {value.seconds} seconds {value.microseconds} microseconds"
 
 
-def _bits(value: Any) -> str:
+def _bits(value: object) -> str:
     if not isinstance(value, asyncpg.BitString):
         raise TypeError(f"expected an asyncpg.BitString, got {type(value).__name__}")
     return str(value.as_string()).replace(" ", "")
 
 
-def _address(value: Any) -> str:
+def _address(value: object) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, _ADDRESSES):
@@ -253,7 +253,7 @@ def _scalar(oid: int) -> Encoder:
     return ENCODERS.get(oid, _text)
 
 
-def field(value: Any, encode: Encoder) -> str:
+def field(value: object, encode: Encoder) -> str:
     """Return one field of a line."""
     return _NULL if value is None else encode(value).translate(_ESCAPE)
 

@@ -33,7 +33,7 @@ class ConnectionNames:
         return self.session.unit.transaction
 
     @_transaction.setter
-    def _transaction(self, transaction: Any) -> None:
+    def _transaction(self, transaction: object) -> None:
         self.session.unit.transaction = transaction
 
     @property
@@ -106,7 +106,7 @@ class ConnectionNames:
         await self.session.ping()
 
     @classmethod
-    def _handle_exception_no_connection(cls, dbapi: Any, error: Exception) -> NoReturn:
+    def _handle_exception_no_connection(cls, dbapi: object, error: Exception) -> NoReturn:
         translated = None if isinstance(error, errors.Error) else errors.translate(error)
         if translated is None:
             raise error

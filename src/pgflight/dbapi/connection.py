@@ -66,7 +66,7 @@ class AsyncAdapt_asyncpg_connection(
 
     @classmethod
     async def create(
-        cls, dbapi: Any, connection_awaitable: Awaitable[Any], **arguments: Any
+        cls, dbapi: object, connection_awaitable: Awaitable[Any], **arguments: Any
     ) -> AsyncAdapt_asyncpg_connection:
         """Await asyncpg's connection and wrap it; ``arguments`` are the constructor's.
 

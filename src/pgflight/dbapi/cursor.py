@@ -128,7 +128,7 @@ class AsyncAdapt_asyncpg_cursor(CursorNames, theirs.AsyncAdapt_asyncpg_cursor): 
             self._handle_exception(error)
         self._description, self._rows, self._rowcount = answer
 
-    async def _prepare_and_execute(self, operation: str, parameters: Any) -> None:
+    async def _prepare_and_execute(self, operation: str, parameters: object) -> None:
         # for programs and patches that call it; execute() saves this coroutine
         try:
             answer = await self._adapt_connection.session.execute(operation, parameters or ())
@@ -147,7 +147,7 @@ class AsyncAdapt_asyncpg_cursor(CursorNames, theirs.AsyncAdapt_asyncpg_cursor): 
             self._handle_exception(error)
         self._rowcount = changed
 
-    async def _executemany(self, operation: str, seq_of_parameters: Any) -> None:
+    async def _executemany(self, operation: str, seq_of_parameters: object) -> None:
         # as _prepare_and_execute()
         session = self._adapt_connection.session
         self._description = None

@@ -144,6 +144,6 @@ class AsyncAdapt_asyncpg_dbapi(theirs.AsyncAdapt_asyncpg_dbapi, dbapi_module_bas
             if isinstance(value, type) and issubclass(value, Exception):
                 setattr(self, name, value)
 
-    def Binary(self, value: Any) -> Any:
+    def Binary(self, value: object) -> Any:
         """Return ``value`` unchanged, because asyncpg accepts bytes."""
         return value

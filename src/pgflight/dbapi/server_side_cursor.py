@@ -69,7 +69,7 @@ class AsyncAdapt_asyncpg_ss_cursor(
         self._rows = deque()
         self._rowcount = -1
 
-    def executemany(self, operation: str, seq_of_parameters: Any) -> NoReturn:
+    def executemany(self, operation: str, seq_of_parameters: object) -> NoReturn:
         """Raise NotImplementedError: a portal holds the result of one execution."""
         raise NotImplementedError("a server-side cursor does not support executemany()")
 

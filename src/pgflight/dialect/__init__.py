@@ -15,6 +15,7 @@ import asyncpg
 from sqlalchemy import event, util
 from sqlalchemy import pool as sqlalchemy_pool
 from sqlalchemy.dialects.postgresql.base import PGDialect
+from sqlalchemy.engine import URL
 
 from ..bulk.array_changes import BulkDialect
 from ..bulk.known_tables import KnownTables
@@ -147,12 +148,12 @@ class PGDialect_asyncpg(
         return AsyncAdapt_asyncpg_dbapi(asyncpg)
 
     @classmethod
-    def get_pool_class(cls, url: Any) -> type[sqlalchemy_pool.Pool]:
+    def get_pool_class(cls, url: URL) -> type[sqlalchemy_pool.Pool]:
         """Return the pool that waits in SQLAlchemy's greenlet."""
         return sqlalchemy_pool.AsyncAdaptedQueuePool
 
     @classmethod
-    def get_dialect_cls(cls, url: Any) -> type[PGDialect]:
+    def get_dialect_cls(cls, url: URL) -> type[PGDialect]:
         """Return the class for ``create_engine()``: the synchronous one where the URL asks."""
         patches.synchronize()
         if util.asbool(url.query.get("async_fallback", False)):
@@ -160,7 +161,7 @@ class PGDialect_asyncpg(
         return cls
 
     @classmethod
-    def get_async_dialect_cls(cls, url: Any) -> type[PGDialect]:
+    def get_async_dialect_cls(cls, url: URL) -> type[PGDialect]:
         """Return the class for ``create_async_engine()``."""
         patches.synchronize()
         return cls
@@ -177,12 +178,12 @@ class PGDialect_asyncpg(
     def _dbapi_version(self) -> tuple[int, ...]:
         return tuple(self.retrieve_dbapi_version(self.dbapi)) or (99, 99, 99)
 
-    def retrieve_dbapi_version(self, dbapi: Any) -> Any:
+    def retrieve_dbapi_version(self, dbapi: object) -> Any:
         """Return asyncpg's version as a tuple of numbers."""
         return self._parse_version(getattr(getattr(dbapi, "driver", None), "__version__", ""))
 
     @staticmethod
-    def _parse_version(version: Any) -> tuple[int, ...]:
+    def _parse_version(version: object) -> tuple[int, ...]:
         parts = str(version).split(".")
         return tuple(int(part) for part in parts if part.isdigit())
 
@@ -206,7 +207,7 @@ class PGDialect_asyncpg(
         """Close a connection that may be broken."""
         close_unfit(dbapi_connection)
 
-    def is_disconnect(self, e: Any, connection: Any, cursor: Any) -> bool:
+    def is_disconnect(self, e: object, connection: Any, cursor: Any) -> bool:
         """Tell whether an error means that the connection, and so the pool, is unusable.
 
         A closed connection; the server's shutdown and connection exceptions, unless they are

@@ -12,6 +12,7 @@ from typing import Any
 
 import asyncpg
 from sqlalchemy.dialects.postgresql.ranges import MultiRange, Range
+from sqlalchemy.engine import Dialect
 from sqlalchemy.sql import elements, sqltypes
 
 from .. import _impl
@@ -43,7 +44,7 @@ __all__ = [
 uuid_text: Callable[[Any], str | None] = _impl.uuids.uuid_text
 
 
-def _bit_to_driver(value: Any) -> Any:
+def _bit_to_driver(value: object) -> Any:
     """Return asyncpg's bit string for text of 0 and 1; ValueError for other characters."""
     if isinstance(value, str):
         bits = BitString(value)
@@ -60,7 +61,7 @@ bit_to_driver = None if BitString is None else _bit_to_driver
 bit_from_driver = None if BitString is None else _bit_from_driver
 
 
-def range_to_driver(value: Any) -> Any:
+def range_to_driver(value: object) -> Any:
     """Return asyncpg's range for SQLAlchemy's; anything else (text, asyncpg's own) as it is."""
     if not isinstance(value, Range):
         return value
@@ -104,13 +105,13 @@ def json_path_to_driver(value: Any) -> Any:
 
 
 def looked_up(
-    convert: Callable[[Any], Any], enum: Any, table: Callable[[Any], Any]
+    convert: Callable[[Any], Any], enum: object, table: Callable[[Any], Any]
 ) -> Callable[[Any], Any]:
     """Return ``convert``, which is asked only for what ``table`` does not have for the Enum."""
     return _impl.processors.lookup(table(enum), convert) if _KNOWN else convert
 
 
-def json_binder(json_type: Any, dialect: Any) -> Callable[[Any], str | None] | None:
+def json_binder(json_type: object, dialect: Dialect) -> Callable[[Any], str | None] | None:
     """Return SQLAlchemy's bind processor of a JSON type in one piece with json.dumps.
 
     None if it would be another one: the program has its own serializer, json.dumps was replaced
@@ -129,7 +130,7 @@ def json_binder(json_type: Any, dialect: Any) -> Callable[[Any], str | None] | N
     return _impl.jsonencode.json_binder(json_type, elements.Null)
 
 
-def json_literal(json_type: Any, dialect: Any) -> Callable[[Any], str]:
+def json_literal(json_type: Any, dialect: Dialect) -> Callable[[Any], str]:
     """Return the function that renders a JSON value as a SQL literal.
 
     A serializer may return bytes instead of text.
@@ -138,7 +139,7 @@ def json_literal(json_type: Any, dialect: Any) -> Callable[[Any], str]:
     literal = text_type.literal_processor(dialect)
     serialize = json_type.bind_processor(dialect)
 
-    def process(value: Any) -> str:
+    def process(value: object) -> str:
         text = serialize(value) if serialize is not None else value
         if isinstance(text, (bytes, bytearray)):
             text = text.decode()

@@ -128,7 +128,7 @@ class InitializingDialect(PGDialect):
             connection = self._knowing(connection)
         inherited(connection)
 
-    def get_default_isolation_level(self, dbapi_conn: Any) -> Any:
+    def get_default_isolation_level(self, dbapi_conn: object) -> Any:
         """Return the name of the isolation level in which the engine's transactions begin."""
         answers = self._answers(dbapi_conn)
         if (

@@ -28,7 +28,7 @@ class IsolationDialect(PGDialect):
     def _isolation_lookup(self) -> dict[str, str]:
         return ISOLATION_LEVELS
 
-    def get_isolation_level_values(self, dbapi_conn: Any) -> Any:
+    def get_isolation_level_values(self, dbapi_conn: object) -> Any:
         """Return the names that ``isolation_level`` accepts."""
         return list(self._isolation_lookup)
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from sqlalchemy.engine import URL
+
 from .. import driver
 from ..compat import connections
 from ..compat.builtin import Attribute, theirs
@@ -39,7 +41,7 @@ class ConnectingDialect(PatchedDialect, InListDialect):
     _given_options: dict[str, Any]
     _async_fallback: Any = None
 
-    def create_connect_args(self, url: Any) -> tuple[Sequence[Any], dict[str, Any]]:
+    def create_connect_args(self, url: URL) -> tuple[Sequence[Any], dict[str, Any]]:
         """Return the arguments of ``dbapi.connect()`` for ``url``.
 
         What is wrong in it warns, or raises ArgumentError: see :func:`engine_arguments`.
@@ -83,7 +85,7 @@ class ConnectingDialect(PatchedDialect, InListDialect):
         # what comes after the built-in dialect, whose codecs would be set a second time
         inherited = super(theirs.PGDialect_asyncpg, self).on_connect()
 
-        def set_up(conn: Any) -> None:
+        def set_up(conn: object) -> None:
             # the built-in adapter, which a `creator` may have made, has no such method in 2.1
             await_ = getattr(conn, "await_", await_only)
             await_(self.setup_asyncpg_json_codec(conn))
@@ -101,7 +103,7 @@ class ConnectingDialect(PatchedDialect, InListDialect):
         patch = _GET_DRIVER_CONNECTION.patch()
         return driver_connection if patch is None else bound(patch[1], self)(connection)
 
-    def _join(self, conn: Any) -> None:
+    def _join(self, conn: object) -> None:
         session: Session | None = getattr(conn, "session", None)
         if session is None:
             adapt = getattr(self.dbapi, "use_builtin_errors", None)

@@ -41,7 +41,7 @@ _ALSO = {
 """Patched method -> the method of SQLAlchemy's that calls it, which ours must then be, too."""
 
 
-def bound(value: Any, owner: Any) -> Any:
+def bound(value: object, owner: object) -> Any:
     """Return an attribute of a class as an object of the class would have it."""
     get = getattr(type(value), "__get__", None)
     return value if get is None else get(value, owner, type(owner))

@@ -33,7 +33,7 @@ _OWN_TERMINATE = (
 """Not what a program has put in its place, and which it expects to be called."""
 
 
-def refuse_lost(dbapi_connection: Any, record: Any, proxy: Any) -> None:
+def refuse_lost(dbapi_connection: Any, record: object, proxy: object) -> None:
     """Raise DisconnectionError for a connection that is closed, or in a transaction.
 
     The pool then makes another.
@@ -73,7 +73,7 @@ def _is_unfit(error: BaseException | None) -> bool:
     return isinstance(error, kind)
 
 
-def ends_statement_only(error: Any) -> bool:
+def ends_statement_only(error: object) -> bool:
     """Tell whether the server has said that the session goes on after an error.
 
     The severity is ERROR and the connection still open: asyncpg raises such an error when the
@@ -85,7 +85,7 @@ def ends_statement_only(error: Any) -> bool:
     return severity == "ERROR"
 
 
-def was_used_recently(adapted: Any) -> bool:
+def was_used_recently(adapted: object) -> bool:
     """Tell whether the server answered within the ping's bypass window, and has not closed since.
 
     False for a connection that is not ours, and if no waits are saved.

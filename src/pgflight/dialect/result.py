@@ -46,7 +46,7 @@ class PgflightCursorResult(CursorResult[Any]):
             self._use_own_getters(results.metadata(self))
 
     @classmethod
-    def adopt(cls, result: Any) -> Any:
+    def adopt(cls, result: object) -> Any:
         """Turn SQLAlchemy's result into one of ours where its rows are plain; return it."""
         if type(result) is CursorResult:
             metadata = results.metadata(result)

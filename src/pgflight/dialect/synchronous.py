@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import event
 from sqlalchemy import pool as sqlalchemy_pool
+from sqlalchemy.engine import URL
 
 from ..dbapi.module import AsyncAdapt_asyncpg_dbapi
 
@@ -16,7 +17,7 @@ class SynchronousDialect:
     is_async = False
 
     @classmethod
-    def get_pool_class(cls, url: Any) -> type[sqlalchemy_pool.Pool]:
+    def get_pool_class(cls, url: URL) -> type[sqlalchemy_pool.Pool]:
         """Return the pool that waits in threads."""
         return sqlalchemy_pool.QueuePool
 

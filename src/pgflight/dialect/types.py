@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import exc
 from sqlalchemy.dialects.postgresql.types import PGUuid
-from sqlalchemy.engine import processors
+from sqlalchemy.engine import Dialect, processors
 from sqlalchemy.sql import sqltypes
 
 from ..compat import sql_types
@@ -67,11 +67,11 @@ class AsyncpgBit(theirs.AsyncpgBit):  # type: ignore[misc]
 
     render_bind_cast = True
 
-    def bind_processor(self, dialect: Any) -> Any:
+    def bind_processor(self, dialect: Dialect) -> Any:
         """Return the function from ``str`` or ``BitString`` to asyncpg's bit string."""
         return conversions.bit_to_driver
 
-    def result_processor(self, dialect: Any, coltype: object) -> Any:
+    def result_processor(self, dialect: Dialect, coltype: object) -> Any:
         """Return the function to SQLAlchemy's ``BitString``, ``None`` where it has none."""
         return conversions.bit_from_driver
 
@@ -122,14 +122,14 @@ class AsyncPgEnum(theirs.AsyncPgEnum):  # type: ignore[misc]
 
     render_bind_cast = True
 
-    def bind_processor(self, dialect: Any) -> Any:
+    def bind_processor(self, dialect: Dialect) -> Any:
         """Return the function from a member, or its name, to the name on the server."""
         convert = super().bind_processor(dialect)
         if convert is None or sqltypes.String.bind_processor(self, dialect) is not None:
             return convert
         return conversions.looked_up(convert, self, sql_types.enum_names)
 
-    def result_processor(self, dialect: Any, coltype: object) -> Any:
+    def result_processor(self, dialect: Dialect, coltype: object) -> Any:
         """Return the function from the name on the server to a member."""
         convert = super().result_processor(dialect, coltype)
         if convert is None or sqltypes.String.result_processor(self, dialect, coltype) is not None:
@@ -161,7 +161,7 @@ class AsyncpgUUID(PGUuid):  # type: ignore[type-arg]
     render_bind_cast = True
     render_literal_cast = True
 
-    def result_processor(self, dialect: Any, coltype: object) -> Any:
+    def result_processor(self, dialect: Dialect, coltype: object) -> Any:
         """Return the function to text where text is asked for; asyncpg's UUID needs none."""
         if self.native_uuid and dialect.supports_native_uuid:
             return None if self.as_uuid else conversions.uuid_text
@@ -171,16 +171,16 @@ class AsyncpgUUID(PGUuid):  # type: ignore[type-arg]
 class _Documents:
     """Documents that the connection's codec decodes, and which are serialized here."""
 
-    def bind_processor(self, dialect: Any) -> Any:
+    def bind_processor(self, dialect: Dialect) -> Any:
         """Return the function to text: SQLAlchemy's, in one piece where json.dumps serializes."""
         fused = conversions.json_binder(self, dialect)
         return super().bind_processor(dialect) if fused is None else fused  # type: ignore[misc]
 
-    def result_processor(self, dialect: Any, coltype: object) -> Any:
+    def result_processor(self, dialect: Dialect, coltype: object) -> Any:
         """Return ``None``: the value is a Python object already."""
         return None
 
-    def literal_processor(self, dialect: Any) -> Any:
+    def literal_processor(self, dialect: Dialect) -> Any:
         """Return the function to a SQL literal; a serializer may return bytes."""
         return conversions.json_literal(self, dialect)
 
@@ -214,7 +214,7 @@ class AsyncpgJSONStrIndexType(theirs.AsyncpgJSONStrIndexType):  # type: ignore[m
 class AsyncpgJSONPathType(theirs.AsyncpgJSONPathType):  # type: ignore[misc]
     """A path into a JSON document: a list of keys and positions, or a path expression."""
 
-    def bind_processor(self, dialect: Any) -> Any:
+    def bind_processor(self, dialect: Dialect) -> Any:
         """Return the function to asyncpg's list of strings."""
         return conversions.json_path_to_driver
 
@@ -225,10 +225,10 @@ class _Numbers:
     render_bind_cast = True
     asdecimal: bool
 
-    def bind_processor(self, dialect: Any) -> Any:
+    def bind_processor(self, dialect: Dialect) -> Any:
         return None  # asyncpg takes int, float and Decimal for each of them
 
-    def result_processor(self, dialect: Any, coltype: object) -> Any:
+    def result_processor(self, dialect: Dialect, coltype: object) -> Any:
         if coltype in FLOAT_OIDS:
             if not self.asdecimal:
                 return None
@@ -252,18 +252,18 @@ class AsyncpgFloat(_Numbers, theirs.AsyncpgFloat):  # type: ignore[misc]
 class _AsyncpgRange(theirs._AsyncpgRange):  # type: ignore[misc]
     """A range as SQLAlchemy's ``Range``."""
 
-    def bind_processor(self, dialect: Any) -> Any:
+    def bind_processor(self, dialect: Dialect) -> Any:
         return conversions.range_to_driver
 
-    def result_processor(self, dialect: Any, coltype: object) -> Any:
+    def result_processor(self, dialect: Dialect, coltype: object) -> Any:
         return conversions.range_from_driver
 
 
 class _AsyncpgMultiRange(theirs._AsyncpgMultiRange):  # type: ignore[misc]
     """A multirange as SQLAlchemy's ``MultiRange``, a list of ``Range``."""
 
-    def bind_processor(self, dialect: Any) -> Any:
+    def bind_processor(self, dialect: Dialect) -> Any:
         return conversions.multirange_to_driver
 
-    def result_processor(self, dialect: Any, coltype: object) -> Any:
+    def result_processor(self, dialect: Dialect, coltype: object) -> Any:
         return conversions.multirange_from_driver

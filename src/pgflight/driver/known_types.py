@@ -97,13 +97,17 @@ SetCodec = Callable[
 ]
 
 
-async def _set_codec_public(connection: Connection, name: str, encoder: Any, decoder: Any) -> None:
+async def _set_codec_public(
+    connection: Connection, name: str, encoder: object, decoder: object
+) -> None:
     await connection.set_type_codec(
         name, schema="pg_catalog", format="binary", encoder=encoder, decoder=decoder
     )
 
 
-async def _set_codec_private(connection: Connection, name: str, encoder: Any, decoder: Any) -> None:
+async def _set_codec_private(
+    connection: Connection, name: str, encoder: object, decoder: object
+) -> None:
     settings = connection._protocol.get_settings()
     settings.add_python_codec(
         _WITH_CODEC[name], name, "pg_catalog", [], "scalar", encoder, decoder, "binary"
@@ -238,7 +242,7 @@ def _text_too_large(text: str) -> bool:
         return False
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     try:
         text = repr(value)
     except ValueError:  # an int of more digits than Python prints

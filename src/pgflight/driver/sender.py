@@ -179,7 +179,7 @@ class Sender:
         self._write(data)
 
 
-def _swallow(_data: Any) -> None:
+def _swallow(_data: object) -> None:
     pass
 
 

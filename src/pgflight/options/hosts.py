@@ -89,7 +89,7 @@ def only_sockets(arguments: Mapping[str, Any]) -> bool:
     return all(host.startswith("/") for host in several)
 
 
-def host_from_address(host: Any, hostaddr: str) -> str | list[str]:
+def host_from_address(host: object, hostaddr: str) -> str | list[str]:
     """Return ``hostaddr`` as asyncpg's host; raise ArgumentError where ``host`` is given, too.
 
     libpq connects to the address and verifies the name; asyncpg has a single name for both.

@@ -43,13 +43,13 @@ class Kind:
     example: str = ""
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError
     return value
 
 
-def _password(value: Any) -> Any:
+def _password(value: object) -> Any:
     return value if callable(value) else _text(value)
 
 
@@ -60,7 +60,7 @@ def _path(value: Any) -> str:
     return path
 
 
-def _flag(value: Any) -> bool:
+def _flag(value: object) -> bool:
     if isinstance(value, bool):
         return value
     word = str(value).lower() if isinstance(value, (str, int)) else ""
@@ -75,7 +75,7 @@ def _whole(value: Any) -> int:
     return int(value) if isinstance(value, str) else operator.index(value)
 
 
-def _number(value: Any) -> float:
+def _number(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         raise TypeError
     number = float(value) if isinstance(value, str) else value
@@ -84,33 +84,33 @@ def _number(value: Any) -> float:
     return number
 
 
-def _seconds(value: Any) -> float:
+def _seconds(value: object) -> float:
     number = _number(value)
     if number <= 0:
         raise ValueError
     return number
 
 
-def _patience(value: Any) -> float | None:
+def _patience(value: object) -> float | None:
     number = _number(value)
     return number if number > 0 else None
 
 
-def _lifetime(value: Any) -> float:
+def _lifetime(value: object) -> float:
     number = _number(value)
     if number < 0:
         raise ValueError
     return number
 
 
-def _settings(value: Any) -> dict[str, str]:
+def _settings(value: object) -> dict[str, str]:
     found = json.loads(value) if isinstance(value, str) else value
     if not isinstance(found, Mapping):
         raise TypeError
     return {_text(name): _setting(setting) for name, setting in found.items()}
 
 
-def _setting(value: Any) -> str:
+def _setting(value: object) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
     if not isinstance(value, (str, int, float)):
@@ -118,7 +118,7 @@ def _setting(value: Any) -> str:
     return str(value)
 
 
-def _mode(value: Any) -> str:
+def _mode(value: object) -> str:
     # asyncpg has an enumeration of the modes, and takes verify_full for verify-full
     word = value.name if isinstance(value, Enum) else _text(value)
     mode = word.replace("_", "-")
@@ -127,7 +127,7 @@ def _mode(value: Any) -> str:
     return mode
 
 
-def _ssl(value: Any) -> bool | str | ssl.SSLContext:
+def _ssl(value: object) -> bool | str | ssl.SSLContext:
     if isinstance(value, (bool, ssl.SSLContext)):
         return value
     if isinstance(value, str) and value.lower() in _TRUE | _FALSE:
@@ -141,20 +141,20 @@ def _hosts(value: Any) -> str | list[str]:
     return [_text(host) for host in value]
 
 
-def _ports(value: Any) -> int | list[int]:
+def _ports(value: object) -> int | list[int]:
     if isinstance(value, (list, tuple)):
         return [_port(port) for port in value]
     return _port(value)
 
 
-def _port(value: Any) -> int:
+def _port(value: object) -> int:
     port = _whole(value)
     if not 0 < port < 65536:
         raise ValueError
     return port
 
 
-def _threshold(value: Any) -> int:
+def _threshold(value: object) -> int:
     if value is None or (isinstance(value, str) and value.lower() in ("none", "off")):
         return 0
     number = _whole(value)
@@ -163,7 +163,7 @@ def _threshold(value: Any) -> int:
     return number
 
 
-def _callable(value: Any) -> Callable[..., Any]:
+def _callable(value: object) -> Callable[..., Any]:
     if not callable(value):
         raise TypeError
     found: Callable[..., Any] = value
@@ -199,7 +199,7 @@ ANYTHING = Kind("anything", lambda value: value)
 def whole(minimum: int = 0, *, example: int) -> Kind:
     """Return the kind of whole numbers from ``minimum`` up."""
 
-    def convert(value: Any) -> int:
+    def convert(value: object) -> int:
         number = _whole(value)
         if number < minimum:
             raise ValueError
@@ -222,7 +222,7 @@ def choice(
     known.update((other, word) for other, word in (synonyms or {}).items())
     no = refused or {}
 
-    def convert(value: Any) -> str:
+    def convert(value: object) -> str:
         if isinstance(value, Enum):
             value = value.value
         # programs pass True and 1, people write words
@@ -240,7 +240,7 @@ def choice(
 def impossible(reason: str) -> Kind:
     """Return the kind of an option that libpq has and asyncpg cannot serve with any value."""
 
-    def convert(value: Any) -> Any:
+    def convert(value: object) -> Any:
         raise Refusal(reason)
 
     return Kind("nothing", convert)

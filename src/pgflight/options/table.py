@@ -46,7 +46,7 @@ class Option:
     from_url: bool = True
     secret: bool = False
 
-    def coerce(self, value: Any, place: str) -> Any:
+    def coerce(self, value: object, place: str) -> Any:
         """Return ``value`` converted; raise ArgumentError naming it, ``place`` and the fix."""
         shown = f"{self.name}={'...' if self.secret else value!r} {place}"
         try:

@@ -92,7 +92,7 @@ class _RefusedTexts(_Refused, tuple[str, ...]):
     """One that is given several times."""
 
 
-def is_refused(value: Any) -> bool:
+def is_refused(value: object) -> bool:
     """Tell whether a value of :func:`engine_arguments` makes connections fail."""
     return isinstance(value, _Refused)
 
@@ -108,14 +108,14 @@ class _Raising:
     def __enter__(self) -> None:
         pass
 
-    def __exit__(self, kind: Any, error: BaseException | None, traceback: object) -> bool | None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> bool | None:
         return None
 
 
 class _Postponing(_Raising):
     """Warns of an ArgumentError instead, and marks the first of ``names`` for later."""
 
-    def __exit__(self, kind: Any, error: BaseException | None, traceback: object) -> bool | None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> bool | None:
         if not (isinstance(error, ArgumentError) and self._names and _is_made(self._url)):
             return None
         name = self._names[0]
@@ -136,7 +136,7 @@ def _is_made(url: URL) -> bool:
     return True
 
 
-def coerced_argument(name: str, value: Any) -> Any:
+def coerced_argument(name: str, value: object) -> Any:
     """Return an argument of ``create_engine()`` converted; ``None`` stays ``None``.
 
     Raises ArgumentError naming the option, the value and the fix.

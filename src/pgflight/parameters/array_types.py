@@ -23,10 +23,13 @@ from sqlalchemy.dialects.postgresql.base import (
     TSVECTOR,
 )
 from sqlalchemy.dialects.postgresql.ranges import AbstractSingleRange
+from sqlalchemy.engine import Dialect
 from sqlalchemy.sql import sqltypes
+from sqlalchemy.types import TypeEngine
 
 from ..compat.builtin import BUILTIN_DIALECT
 from ..compat.sql_types import binds_by_expression, unwrapped
+from .contracts import Compiled
 
 _STATED = (
     sqltypes.String,
@@ -59,7 +62,9 @@ _TEXTUAL = (sqltypes.Enum, sqltypes.Uuid)
 """Types that may be stored as text: without a cast the column's own type decides."""
 
 
-def array_type(bind_type: Any, compiler: Any, *, stated: bool = False) -> str | None:
+def array_type(
+    bind_type: TypeEngine[Any], compiler: Compiled, *, stated: bool = False
+) -> str | None:
     """Return the SQL name of the array type for values of ``bind_type``, ``None`` if there is none.
 
     ``bind_type`` is a bound parameter's type and ``compiler`` the ``PGCompiler`` of its statement;
@@ -77,7 +82,7 @@ def array_type(bind_type: Any, compiler: Any, *, stated: bool = False) -> str | 
     return None if element.endswith("]") else f"{element}[]"
 
 
-def supposed_oid(bind_type: Any, dialect: Any) -> int | None:
+def supposed_oid(bind_type: TypeEngine[Any], dialect: Dialect) -> int | None:
     """Return the oid of the type that a column must have for an array of ``bind_type``.
 
     None if SQLAlchemy casts each parameter as well, so that the column's type does not matter, or
@@ -89,7 +94,7 @@ def supposed_oid(bind_type: Any, dialect: Any) -> int | None:
     return next((oid for cls, oid in _OIDS if isinstance(impl, cls)), None)
 
 
-def why_not(bind_type: Any, compiler: Any, *, stated: bool = False) -> str:
+def why_not(bind_type: TypeEngine[Any], compiler: Compiled, *, stated: bool = False) -> str:
     """Return the reason why :func:`array_type` returns ``None``, in a few words."""
     impl = unwrapped(bind_type, compiler.dialect)
     refusal = _refusal(bind_type, impl, compiler, stated)
@@ -98,7 +103,9 @@ def why_not(bind_type: Any, compiler: Any, *, stated: bool = False) -> str:
     return refusal or f"type {type(impl).__name__} renders as an array"
 
 
-def _refusal(bind_type: Any, impl: Any, compiler: Any, stated: bool) -> str | None:
+def _refusal(
+    bind_type: TypeEngine[Any], impl: TypeEngine[Any], compiler: Compiled, stated: bool
+) -> str | None:
     outer = bind_type.dialect_impl(compiler.dialect)
     if any(map(binds_by_expression, (bind_type, outer, impl))):
         return "a type with a bind expression"
@@ -117,14 +124,14 @@ def _refusal(bind_type: Any, impl: Any, compiler: Any, stated: bool) -> str | No
     return f"type {_family(impl)} without a cast"
 
 
-def _emulated(impl: Any, dialect: Any) -> bool:
+def _emulated(impl: TypeEngine[Any], dialect: Dialect) -> bool:
     """Tell whether a UUID is stored as text."""
     return isinstance(impl, sqltypes.Uuid) and not (
         impl.native_uuid and dialect.supports_native_uuid
     )
 
 
-def _family(impl: Any) -> str:
+def _family(impl: TypeEngine[Any]) -> str:
     """Return SQLAlchemy's public name of a type: ours, and the built-in ones, derive from it."""
     for cls in type(impl).__mro__:
         known = cls.__module__.startswith("sqlalchemy.") and cls.__module__ != BUILTIN_DIALECT

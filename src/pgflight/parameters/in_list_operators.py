@@ -22,6 +22,7 @@ from operator import index
 from typing import Any
 
 from sqlalchemy.dialects.postgresql.base import ENUM
+from sqlalchemy.types import TypeEngine
 
 from .. import _impl
 
@@ -106,7 +107,7 @@ def type_name(text: str) -> str:
     return text.partition("(")[0].rstrip()
 
 
-def proof(impl: Any, element: str, left: set[str | None]) -> Proof:
+def proof(impl: TypeEngine[Any], element: str, left: set[str | None]) -> Proof:
     """Return what proves that a list may be an array of ``element``, the text of a type.
 
     ``impl`` is the type of the list's parameter, ``left`` the types that the statement itself casts

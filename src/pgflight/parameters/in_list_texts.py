@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from .contracts import Compiled
 from .in_list_operators import MOST_PARAMETERS, Proof
 
 TEXTS_KEPT = 200
@@ -90,7 +91,7 @@ class InLists:
         self._texts: dict[tuple[int, ...], Wording | None] = {}
 
     def worded(
-        self, compiled: Any, given: Sequence[Any], ready: list[list[Any] | None] | None = None
+        self, compiled: Compiled, given: Sequence[Any], ready: list[list[Any] | None] | None = None
     ) -> tuple[Wording, list[list[Any]]] | None:
         """Return the text for the values of each list, and these as lists of their own.
 
@@ -129,7 +130,7 @@ class InLists:
         return None if wording is None else (wording, found)
 
     def positional(
-        self, compiled: Any, row: Sequence[Any]
+        self, compiled: Compiled, row: Sequence[Any]
     ) -> tuple[Wording, tuple[Any, ...], list[list[Any]]] | None:
         """Return the text, all positional parameters and the lists; ``None`` as :meth:`worded`.
 
@@ -163,7 +164,7 @@ class InLists:
             named.update(zip(keys, [values] if size == ARRAY else values))
         return named
 
-    def _text(self, compiled: Any, shape: tuple[int, ...]) -> Wording | None:
+    def _text(self, compiled: Compiled, shape: tuple[int, ...]) -> Wording | None:
         try:
             return self._texts[shape]
         except KeyError:
@@ -199,13 +200,13 @@ class ExpandedSets:
         self._wording = wording
         self._found = found
 
-    def sets(self, values: Any) -> list[dict[str, Any]]:
+    def sets(self, values: object) -> list[dict[str, Any]]:
         """Return the only set of ``values``, by name."""
         (named,) = self._sets(values)
         return [self._lists.expand(named, self._wording, self._found)]
 
 
-def are_planned(compiled: Any) -> bool:
+def are_planned(compiled: Compiled) -> bool:
     """Tell whether the compiler writes the texts for a statement's lists, and no default sees them.
 
     Before SQLAlchemy calls defaults, the lists are in a parameter set as the program gave them.
@@ -228,7 +229,7 @@ def is_nested(values: Sequence[Any]) -> bool:
     return hasattr(first, "__len__") and not isinstance(first, _TEXT_LIKE)
 
 
-def _is_row(value: Any) -> bool:
+def _is_row(value: object) -> bool:
     """Tell whether SQLAlchemy takes an element without a type for a tuple of several values."""
     return isinstance(value, Sequence) and not isinstance(value, (str, bytes))
 

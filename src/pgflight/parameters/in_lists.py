@@ -2,10 +2,9 @@
 
 ``x IN ($1, $2)`` is a statement for two elements only.  For ``in_array_threshold`` or more elements
 the compiler here writes ``x = ANY ($1::INTEGER[])``, which serves any number.  Below that,
-PostgreSQL plans IN better: one element is ``=``, and fewer than ten are planned anew each time.
+PostgreSQL plans IN better: one is ``=``, and fewer than ten are planned anew each time.
 
-The compiled text stays SQLAlchemy's; the array is put in when the list is filled in for an
-execution.
+The compiled text stays SQLAlchemy's; the array is put in when an execution fills in the list.
 """
 
 from __future__ import annotations
@@ -25,6 +24,7 @@ from ..compat import capability, compiled_statements, connections, sql_types, st
 from ..compat.features import Feature
 from ..options.url import coerced_argument
 from .array_types import array_type
+from .contracts import Compiled
 from .in_list_operators import MOST_PARAMETERS, always, never, proof, type_name
 from .in_list_texts import ARRAY, ExpandedList, InLists, Wording, dummies, processors_of
 from .watched_lists import are_written_out
@@ -79,7 +79,7 @@ class InListCompiler(PGCompiler):
         else:
             seen.setdefault(name, set()).add(None)
 
-    def _type_of(self, left: Any) -> str | None:
+    def _type_of(self, left: object) -> str | None:
         """Return the type that the statement casts a left side to, None if it does not."""
         if type(left) is not Cast or statements.is_compiled_by_program(left):
             return None
@@ -119,7 +119,7 @@ class InListCompiler(PGCompiler):
         return super()._process_parameters_for_postcompile(parameters, _populate_self)
 
     def _literal_execute_expanding_parameter(  # pyright: ignore[reportIncompatibleMethodOverride]
-        self, name: str, parameter: Any, values: Any, **options: Any
+        self, name: str, parameter: object, values: object, **options: Any
     ) -> Any:
         """Return a list's parameters by name, and their text."""
         arrays = self.__dict__.get(_ARRAYS)
@@ -156,7 +156,7 @@ class InListDialect(PGDialect):
         return arguments
 
 
-def _token(compiled: Any, name: str) -> str:
+def _token(compiled: Compiled, name: str) -> str:
     escaped = compiled.escaped_bind_names
     return f"(__[POSTCOMPILE_{escaped.get(name, name) if escaped else name}])"
 
@@ -188,7 +188,7 @@ def _converted(each: ExpandedList, values: list[Any]) -> list[Any]:
     return values if each.convert is None else list(map(each.convert, values))
 
 
-def _plan(compiled: Any) -> InLists | None:
+def _plan(compiled: Compiled) -> InLists | None:
     """Return the lists of a compiled statement, ``None`` if SQLAlchemy has to fill them in."""
     limit = getattr(compiled.dialect, "in_array_threshold", None)
     positions = compiled.positiontup
@@ -234,13 +234,13 @@ def _plan(compiled: Any) -> InLists | None:
         told = None if same in (always, never) else same
         lists.append(ExpandedList(name, place, convert, reach, untyped, ranges, told))
 
-    def write(compiled: Any, shape: tuple[int, ...]) -> Wording:
+    def write(compiled: Compiled, shape: tuple[int, ...]) -> Wording:
         return _write(compiled, lists, shape, arrays)
 
     return InLists(lists, positions, write)
 
 
-def _is_ours(cls: Any) -> bool:
+def _is_ours(cls: object) -> bool:
     """Tell whether a compiler that a program derived fills lists in as ours does."""
     return all(
         getattr(cls, name) is InListCompiler.__dict__[name]
@@ -248,7 +248,7 @@ def _is_ours(cls: Any) -> bool:
     )
 
 
-def _fits(compiled: Any, name: str) -> bool:
+def _fits(compiled: Compiled, name: str) -> bool:
     """Tell whether an array may be used wherever the text has the list ``name``."""
     seen = compiled.__dict__.get(_SEEN, {}).get(name)
     if not seen or None in seen:
@@ -278,7 +278,7 @@ def _fits(compiled: Any, name: str) -> bool:
 
 
 def _write(
-    compiled: Any, lists: list[ExpandedList], shape: tuple[int, ...], arrays: dict[str, str]
+    compiled: Compiled, lists: list[ExpandedList], shape: tuple[int, ...], arrays: dict[str, str]
 ) -> Wording:
     """Have SQLAlchemy write the text for lists of a shape."""
     escaped = compiled.escaped_bind_names

@@ -13,12 +13,14 @@ from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy.dialects.postgresql.base import PGExecutionContext
+from sqlalchemy.engine import Dialect
 from sqlalchemy.engine.interfaces import CacheStats, ExecuteStyle
 
 from .. import _impl
 from ..compat import capability, connections, known_code, statements
 from ..compat import compiled_statements as compiled_names
 from ..compat.features import Feature
+from .contracts import Compiled, Context
 from .in_list_texts import ExpandedSets, are_planned
 from .watched_lists import watch_of, written_out
 
@@ -36,14 +38,7 @@ _KNOWN = capability.has(Feature.PARAMETERS)
 class StatementPlan:
     """What is worked out once for a compiled statement and used for each execution."""
 
-    __slots__ = (
-        "params",
-        "attributes",
-        "attributes_of_many",
-        "prefetch",
-        "keyed",
-        "lists",
-    )
+    __slots__ = ("params", "attributes", "attributes_of_many", "prefetch", "keyed", "lists")
 
     def __init__(self, compiled: Any) -> None:
         """Plan a statement that :func:`plannable` accepts."""
@@ -65,7 +60,7 @@ class StatementPlan:
         self.prefetch = bool(compiled.insert_prefetch or compiled.update_prefetch)
 
 
-def _attributes(compiled: Any) -> dict[str, Any]:
+def _attributes(compiled: Compiled) -> dict[str, Any]:
     """Return the attributes that each context of ``compiled`` has."""
     found = {  # not the statement, which keeps the plan
         "result_column_struct": compiled_names.result_columns(compiled),
@@ -85,7 +80,7 @@ def _attributes(compiled: Any) -> dict[str, Any]:
     return found
 
 
-def _attributes_of_many(compiled: Any) -> dict[str, Any]:
+def _attributes_of_many(compiled: Compiled) -> dict[str, Any]:
     """Return the attributes that a context has in addition when it is for several sets."""
     many_values = compiled_names.many_values(compiled) if compiled.isinsert else None
     if not many_values:
@@ -104,7 +99,7 @@ class _CompiledParameters:
     its dictionaries since.
     """
 
-    def __get__(self, context: Any, owner: Any = None) -> Any:
+    def __get__(self, context: Any, owner: object = None) -> Any:
         if context is None:
             return self
         if context.__dict__.pop(_SHOW_UNREAD, False):
@@ -124,7 +119,7 @@ class UnreadSets(Sequence[Any]):
         """Show the sets of ``context``."""
         self._context = context
 
-    def __getitem__(self, index: Any) -> Any:
+    def __getitem__(self, index: object) -> Any:
         return self._context.compiled_parameters[index]
 
     def __iter__(self) -> Iterator[Any]:
@@ -135,7 +130,7 @@ class UnreadSets(Sequence[Any]):
 
     @staticmethod
     @contextmanager
-    def shown_once(context: Any) -> Iterator[None]:
+    def shown_once(context: Context) -> Iterator[None]:
         """Make the next read of ``compiled_parameters`` return such a sequence."""
         state = context.__dict__
         if _PENDING in state:
@@ -242,12 +237,12 @@ class PlannedParameters(PGExecutionContext):
         return plan.rows(values)
 
 
-def plannable(compiled: Any, dialect: Any) -> bool:
+def plannable(compiled: Compiled, dialect: Dialect) -> bool:
     """Tell whether a statement's parameters can be planned and its execution is allowed."""
     names = list(compiled.bind_names.values())
     return bool(
         _KNOWN
-        and type(compiled).construct_params is known_code.CONSTRUCT
+        and getattr(type(compiled), "construct_params", None) is known_code.CONSTRUCT
         and compiled.positional
         and dialect.execute_sequence_format is tuple
         and not compiled.literal_execute_params
@@ -263,7 +258,7 @@ def plannable(compiled: Any, dialect: Any) -> bool:
     )
 
 
-def _returning_is_served(compiled: Any, dialect: Any) -> bool:
+def _returning_is_served(compiled: Compiled, dialect: Dialect) -> bool:
     """Tell whether SQLAlchemy would make a context; if not, its own code raises the error."""
     if not (compiled.isinsert or compiled.isupdate or compiled.isdelete):
         return True
@@ -287,7 +282,7 @@ def _returning_is_served(compiled: Any, dialect: Any) -> bool:
     )
 
 
-def _extracted_indexes(compiled: Any) -> dict[Any, int]:
+def _extracted_indexes(compiled: Compiled) -> dict[Any, int]:
     """Return each bound parameter's place among those that a cached statement's key holds."""
     if compiled.cache_key is None:
         return {}

@@ -28,7 +28,7 @@ def takes_bytes(deserializer: Callable[[Any], Any]) -> bool:
 
 
 async def set_json_codec(
-    connection: Any, deserializer: Callable[[Any], Any] | None, *, jsonb: bool
+    connection: driver.Connection, deserializer: Callable[[Any], Any] | None, *, jsonb: bool
 ) -> None:
     """Decode json (or jsonb) with ``deserializer``, as ``json.loads`` does when it is None.
 
@@ -55,7 +55,7 @@ _VALUE_CODECS = tuple(
 )
 
 
-async def set_value_codecs(connection: Any) -> None:
+async def set_value_codecs(connection: driver.Connection) -> None:
     """Use our own codecs of dates, times and numbers where they are faster than asyncpg's.
 
     They give the same values, bytes and errors. A codec that a program sets later, with asyncpg's
@@ -72,7 +72,7 @@ def _as_text(value: str) -> str:
     return value
 
 
-async def set_plain_inet_codecs(connection: Any) -> None:
+async def set_plain_inet_codecs(connection: driver.Connection) -> None:
     """Exchange inet and cidr values as text instead of :mod:`ipaddress` objects."""
     for name in ("inet", "cidr"):
         await connection.set_type_codec(

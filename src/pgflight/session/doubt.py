@@ -6,7 +6,6 @@ Used by the session's transactions before the next one begins.  Errors are async
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any
 
 from asyncpg import exceptions as driver_errors
 
@@ -14,7 +13,9 @@ from .. import driver
 from .unit_of_work import UnitOfWork
 
 
-async def resolve(connection: Any, unit: UnitOfWork, pipeline: driver.Pipeline | None) -> None:
+async def resolve(
+    connection: driver.Connection, unit: UnitOfWork, pipeline: driver.Pipeline | None
+) -> None:
     """Ask the server whether the transaction in doubt is open; keep it, or roll it back."""
     transaction = unit.in_doubt
     try:

@@ -24,7 +24,11 @@ class Liveness:
     __slots__ = ("_connection", "_transactions", "_unit", "_counters", "_pending")
 
     def __init__(
-        self, connection: Any, transactions: Transactions, unit: UnitOfWork, counters: Counters
+        self,
+        connection: driver.Connection,
+        transactions: Transactions,
+        unit: UnitOfWork,
+        counters: Counters,
     ) -> None:
         self._connection = connection
         self._transactions = transactions

@@ -53,7 +53,7 @@ class Session:
         "watch",
     )
 
-    def __init__(self, connection: Any, options: EngineOptions) -> None:
+    def __init__(self, connection: driver.Connection, options: EngineOptions) -> None:
         self.connection = connection
         self.options = options
         self.turn = Turn()
@@ -74,7 +74,7 @@ class Session:
         self.copying_out: Any = None  # the COPY TO whose output is being read
         self.use_options(options)
 
-    def use_connection(self, connection: Any) -> None:
+    def use_connection(self, connection: driver.Connection) -> None:
         """Use another object in asyncpg's place, except for preparing statements."""
         self.connection = connection
         for part in (self.transactions, self.ends, self.liveness, self.held_cursors):
@@ -134,7 +134,7 @@ class Session:
                 raise
         return await self.run(request)
 
-    async def execute(self, operation: str, parameters: Any, alone: bool = False) -> Answer:
+    async def execute(self, operation: str, parameters: object, alone: bool = False) -> Answer:
         """Execute one statement and return all its rows; ``alone``: without a BEGIN of ours.
 
         The same as :meth:`run`, in line, which saves two coroutines, four calls of the turn and
@@ -201,7 +201,7 @@ class Session:
             self.unit.side_effect_free = False
         return entry
 
-    async def execute_many(self, operation: str, parameter_sets: Any) -> int:
+    async def execute_many(self, operation: str, parameter_sets: object) -> int:
         """Execute one statement once per parameter set, atomically; return the row count or -1."""
 
         async def send() -> int:
@@ -276,11 +276,11 @@ class Session:
             self.note_failure(error)
             raise
 
-    def reading(self, copy: Any) -> None:
+    def reading(self, copy: object) -> None:
         """Note the COPY TO whose output is being read."""
         self.copying_out = copy
 
-    def has_read(self, copy: Any) -> None:
+    def has_read(self, copy: object) -> None:
         """Note that a COPY TO has ended, after which the next may have begun already."""
         if self.copying_out is copy:
             self.copying_out = None

@@ -107,7 +107,9 @@ class Counters:
         "__weakref__",
     )
 
-    def __init__(self, connection: Any, route: driver.Route, watch: driver.Watch) -> None:
+    def __init__(
+        self, connection: driver.Connection, route: driver.Route, watch: driver.Watch
+    ) -> None:
         self._route = route
         self._retired: deque[Statistics] | None = None
         self.watch = watch
@@ -223,7 +225,7 @@ def _added(one: Any, other: Any) -> Any:
     return one + other if isinstance(one, int) else dict(Counter(one) + Counter(other))
 
 
-def stats(engine: Any) -> Statistics:
+def stats(engine: object) -> Statistics:
     """Return the numbers of ``engine``: see :func:`pgflight.stats`."""
     from sqlalchemy.engine import Engine
     from sqlalchemy.ext.asyncio import AsyncEngine

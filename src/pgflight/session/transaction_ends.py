@@ -50,7 +50,7 @@ class TransactionEnds:
 
     def __init__(
         self,
-        connection: Any,
+        connection: driver.Connection,
         transactions: Transactions,
         unit: UnitOfWork,
         statements: PreparedStatements,

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 from time import monotonic
-from typing import Any
 
 from asyncpg import exceptions as driver_errors
 
@@ -49,7 +48,7 @@ class Transactions:
 
     def __init__(
         self,
-        connection: Any,
+        connection: driver.Connection,
         unit: UnitOfWork,
         statements: PreparedStatements,
         counters: Counters,
@@ -270,7 +269,7 @@ class Transactions:
 
     # doubt
 
-    def doubt(self, transaction: Any, *, ended: bool) -> None:
+    def doubt(self, transaction: object, *, ended: bool) -> None:
         """Note an interrupted transaction; the server is asked about it before the next begins.
 
         ``ended`` is whether to roll it back if it is open.

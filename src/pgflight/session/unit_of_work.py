@@ -53,7 +53,7 @@ class UnitOfWork:
         self.end()
 
     def begin(
-        self, transaction: Any, *, side_effect_free: bool, commit_cannot_fail: bool = False
+        self, transaction: object, *, side_effect_free: bool, commit_cannot_fail: bool = False
     ) -> None:
         """Record a transaction that has begun, or will begin with its first statement."""
         self.transaction = transaction
@@ -69,7 +69,7 @@ class UnitOfWork:
         self.schema_changed = self.driver_exposed = False
         self.ended_by_program = self.begin_failed = False
 
-    def doubt(self, transaction: Any, *, ended: bool) -> None:
+    def doubt(self, transaction: object, *, ended: bool) -> None:
         """Note that ``transaction`` may or may not be open; ``ended`` if it should not be."""
         self.transaction = None
         self.in_doubt = transaction

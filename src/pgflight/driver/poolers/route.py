@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import Any
 
 from ..capability import can_tell_poolers, pipelines
 from ..contracts import Connection, ConnectionConfig, Statement
@@ -182,7 +181,7 @@ class Route:
         else:
             self.answered(process)
 
-    def answered(self, process: Any) -> None:
+    def answered(self, process: object) -> None:
         """Take the number of the process that executes the connection's statements."""
         own = getattr(self._connection, "get_server_pid", None)
         if self.wanted != "auto" or own is None or not isinstance(process, int):

@@ -87,7 +87,7 @@ def marked(cls: type) -> Any:
     return mark
 
 
-def renew(mark: Any) -> None:
+def renew(mark: object) -> None:
     """Have a mark notice what is assigned from now on."""
     if isinstance(mark, Compared):
         mark.renew()

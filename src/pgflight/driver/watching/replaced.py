@@ -64,11 +64,11 @@ def is_own(value: Any) -> bool:
     return kind.__name__ == _CYTHON and _is_asyncpg(getattr(value, "__module__", None))
 
 
-def _is_asyncpg(module: Any) -> bool:
+def _is_asyncpg(module: object) -> bool:
     return isinstance(module, str) and module.partition(".")[0] == "asyncpg"
 
 
-def maker(value: Any) -> str:
+def maker(value: object) -> str:
     """Return the name of the module, or of the class, that a replacement comes from."""
     try:
         made = value if type(value) is FunctionType else getattr(value, WRAPPER, value)

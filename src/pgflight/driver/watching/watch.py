@@ -260,7 +260,7 @@ class Watch:
         return True
 
 
-def _attributes(thing: Any) -> dict[str, Any]:
+def _attributes(thing: object) -> dict[str, Any]:
     """Return what was assigned to an object itself; the dictionary changes with it."""
     try:
         found: dict[str, Any] = vars(thing)
@@ -275,7 +275,7 @@ def open_watch(connection: Any) -> Watch:
     return Watch(connection)
 
 
-def _other_than_asyncpg(connection: Any, protocol: Any) -> str | None:
+def _other_than_asyncpg(connection: Any, protocol: object) -> str | None:
     """Return what stands in for asyncpg's connection or protocol, None if nothing does."""
     cls = type(connection)
     if not issubclass(cls, _connection.cls):

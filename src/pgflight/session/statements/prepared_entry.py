@@ -40,7 +40,7 @@ class PreparedEntry:
         statement: Any,
         epoch: int,
         operation: str,
-        connection: Any,
+        connection: driver.Connection,
         watch: driver.Watch | None,
     ) -> None:
         self.statement = statement

@@ -75,7 +75,7 @@ class PreparedStatements(driver.Preparer):
 
     def __init__(
         self,
-        connection: Any,
+        connection: driver.Connection,
         capacity: int,
         name_func: Callable[[], str | None] | None,
         route: driver.Route,
