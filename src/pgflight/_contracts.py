@@ -152,11 +152,11 @@ class JsonEncode(Protocol):
         """Tell whether json.dumps is the standard library's own."""
         ...
 
-    def json_binder(self, json_type: object, null_type: type) -> Callable[[Any], str | None]:
-        """Return the bind processor of a JSON type, with json.dumps inside."""
+    # the bind processor of a JSON type, with json.dumps inside
+    def json_binder(self, json_type: object, null_type: type) -> Callable[[Any], str | None]: ...
 
-    def json_encoder(self, prefix: bytes) -> Callable[[str | bytes], bytes]:
-        """Return a function from a serializer's result to the server's bytes."""
+    # a function from a serializer's result to the server's bytes
+    def json_encoder(self, prefix: bytes) -> Callable[[str | bytes], bytes]: ...
 
 
 class ParamPlan(Protocol):

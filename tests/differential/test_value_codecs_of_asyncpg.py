@@ -331,6 +331,7 @@ def test_errors_of_encoders(server: Server, impl: Impl, name: str) -> None:
         return found
 
     refused = 0
+    too_large = "cannot encode Decimal value into numeric: exponent is too large"
     for value, cause in zip(wrong, asyncio.run(causes()), strict=True):
         ours = outcome(encode, value, messages=True)
         if cause is None:
@@ -339,5 +340,7 @@ def test_errors_of_encoders(server: Server, impl: Impl, name: str) -> None:
             assert ours[0] == ("error" if changed else "value"), (value, ours)
         else:
             refused += 1
-            assert ours == ("error", type(cause), str(cause)), repr(value)
+            # ours looks at the exponent first, which is too large already where the digits are
+            texts = {str(cause), too_large} if name == "numeric" else {str(cause)}
+            assert ours[:2] == ("error", type(cause)) and ours[2] in texts, repr(value)
     assert refused > 10

@@ -491,7 +491,8 @@ def test_what_is_registered_is_what_gains(monkeypatch: pytest.MonkeyPatch) -> No
 
     with monkeypatch.context() as patch:
         patch.setattr(driver, "set_codec", record)
-        asyncio.run(codecs.set_value_codecs(None))
+        nothing: Any = None
+        asyncio.run(codecs.set_value_codecs(nothing))
     assert tuple(names) == faster
     compiled = _impl.implementation().name == "compiled"
     assert faster == (TYPES if compiled else ())

@@ -24,7 +24,7 @@ from tests.tracing import units
 Call = tuple[str, str, str]
 Wrap = Callable[[str, Any, list[Call]], Any]
 
-_NUMBERED = re.compile(r"__asyncpg_\w+?__")
+_NUMBERED = re.compile(r"__(?:asyncpg|pgflight)_\w+?__")
 
 CALLER = contextvars.ContextVar("CALLER", default="nobody")
 """Set around a unit of work: a wrapper sees the context of the task that runs it."""

@@ -207,7 +207,7 @@ def no_first_row() -> Any:
     return _MISSING
 
 
-def rows_for(row: object) -> int:
+def rows_for(row: Any) -> int:
     """Return how many rows like this one make a page."""
     values = row.values() if isinstance(row, Mapping) else row
     if not hasattr(values, "__iter__"):

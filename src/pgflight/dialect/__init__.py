@@ -8,7 +8,7 @@ imported from here; programs import nothing from the files within.
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID as _python_UUID  # noqa: F401 (a name that the documentation lists)
 
 import asyncpg
@@ -79,12 +79,14 @@ CONNECTION_EXCEPTION_CLASS = "08"
 READ_ONLY_TRANSACTION = "25006"
 
 
+if TYPE_CHECKING:  # of theirs, type checkers know nothing, and would accept any attribute
+    _Builtin = PGDialect
+else:
+    _Builtin = theirs.PGDialect_asyncpg
+
+
 class PGDialect_asyncpg(
-    InitializingDialect,
-    BulkDialect,
-    ConnectingDialect,
-    IsolationDialect,
-    theirs.PGDialect_asyncpg,  # type: ignore[misc]
+    InitializingDialect, BulkDialect, ConnectingDialect, IsolationDialect, _Builtin
 ):
     """PostgreSQL through asyncpg; replaces SQLAlchemy's class of the same name."""
 
@@ -236,7 +238,7 @@ class PGDialect_asyncpg(
         self.in_array_threshold = 0  # INSERTs look at server_is_postgresql
 
     def _invalidate_schema_cache(self) -> None:
-        super()._invalidate_schema_cache()  # for the built-in adapter of a `creator`
+        theirs.PGDialect_asyncpg._invalidate_schema_cache(self)  # for an adapter of a `creator`
         self._schema.advance()
 
 
