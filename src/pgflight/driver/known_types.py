@@ -169,7 +169,8 @@ def has_own_numeric(connection: Connection) -> bool:
     find = getattr(settings() if callable(settings) else None, "get_data_codec", None)
     if find is None:
         return False  # another object stands in for asyncpg's connection
-    return all(find(1700, form) is find(1700, form, True) for form in (0, 1))
+    # binary first, which is ours where there is one
+    return find(1700, 1) is find(1700, 1, True) and find(1700, 0) is find(1700, 0, True)
 
 
 def check_numerics(places: NumericPlaces, values: Sequence[Any], element: str = "") -> None:

@@ -215,8 +215,8 @@ def take_dropped(
     asyncpg marks a statement for closing once nothing refers to it any more, including cursors.
     Level ``public`` leaves them to asyncpg, and so it is done if its calls are watched.
     """
-    if is_private() and (watch is None or watch.by(CALLS) is None):
-        waiting = connection._stmts_to_close
+    waiting = connection._stmts_to_close if is_private() else None
+    if waiting and (watch is None or watch.by(CALLS) is None):
         while waiting:  # a garbage collection may add to it at any moment
             into.add(waiting.pop())
 

@@ -208,8 +208,12 @@ class Session:
             await self.statements.synchronize()
             if self.counters.by_hand:
                 self.counters.ran()
-            with self.statements.proving(operation) as pooled:
+            pooled = self.statements.prove_with(operation)
+            try:
                 return await driver.executemany(self.connection, operation, parameter_sets, pooled)
+            except BaseException:
+                self.statements.route.unsent()
+                raise
 
         return int(await self.run(Request(operation, send, Begin.WITH_MANY)))
 

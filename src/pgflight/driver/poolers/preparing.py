@@ -6,8 +6,7 @@ A base of the session's prepared statements.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 from ..contracts import Connection
@@ -73,19 +72,16 @@ class Preparer:
         route = self.route
         return route.asks and _QUERY.match(operation) is not None and route.ask()
 
-    @contextmanager
-    def proving(self, operation: str) -> Iterator[bool]:
-        """Have it proven in front of what asyncpg sends for ``operation`` within the block.
+    def prove_with(self, operation: str) -> bool:
+        """Have it proven in front of what asyncpg sends for ``operation`` itself, if it is unknown.
 
-        Yields whether a pooler is known already.
+        Tells whether a pooler is known already.  If asyncpg fails, call ``route.unsent()``.
         """
-        self.prove(operation)
-        self.route.note_parse()
-        try:
-            yield self.route.pooled
-        except BaseException:
-            self.route.unsent()
-            raise
+        route = self.route
+        if route.asks:
+            self.prove(operation)
+        route.note_parse()
+        return route.pooled
 
     async def prepare_unnamed(self, operation: str) -> Any:
         """Return asyncpg's statement for ``operation``, valid until the next one is prepared."""
