@@ -289,7 +289,12 @@ class ValueCodecs(Protocol):
     CODECS: Mapping[str, tuple[Callable[[Any], bytes], Callable[[bytes], Any]]]
     """Type in pg_catalog -> encoder, decoder."""
     FASTER: tuple[str, ...]
-    """The types for which this form is faster than asyncpg's own codec; others are not used."""
+    """The types for which this form is faster than asyncpg's own codec."""
+    SAFER: tuple[str, ...]
+    """The types of which asyncpg's own codec reads some as another value.
+
+    Types that neither names are left to asyncpg's codec.
+    """
 
 
 class Uuids(Protocol):

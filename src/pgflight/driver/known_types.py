@@ -175,7 +175,7 @@ def check_numerics(places: NumericPlaces, values: Sequence[Any], element: str = 
             raise driver_errors.DataError(
                 f"invalid input for query argument ${place + 1}{element}: "
                 f"{_shown(values[place])} ({_TOO_LARGE})"
-            )
+            ) from numeric_error()
 
 
 def check_numeric_rows(statement: str, rows: Sequence[Sequence[Any]]) -> None:
