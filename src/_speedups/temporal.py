@@ -173,7 +173,7 @@ def _decode_timetz(data: bytes) -> datetime.time:
 
 
 def _encode_timetz(value: Any) -> bytes:
-    """Return the 12 bytes of a time whose tzinfo has a fixed offset; ValueError for microseconds."""
+    """Return the 12 bytes of a time whose tzinfo has a fixed offset in whole seconds."""
     offset = value.tzinfo.utcoffset(None)
     east = _integer(offset.days) * 86400 + _integer(offset.seconds)
     if not -(2**31) < east < 2**31:

@@ -372,7 +372,7 @@ def _decode_timetz(data):
 
 
 def _encode_timetz(value):
-    """Return the 12 bytes of a time whose tzinfo has a fixed offset; ValueError for microseconds."""
+    """Return the 12 bytes of a time whose tzinfo has a fixed offset in whole seconds."""
     cdef unsigned char wire[12]
     offset = value.tzinfo.utcoffset(None)
     cdef int64_t days = _integer(offset.days)

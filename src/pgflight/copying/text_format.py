@@ -46,12 +46,20 @@ def _integer(value: Any) -> str:
 
 
 def _number(value: Any) -> str:
-    # a float with all its digits, as asyncpg sends it
-    return str(value if type(value) in (int, Decimal) else Decimal(value))
+    # a float with all its digits, as asyncpg sends it, and an int of more than Python prints
+    return str(value if type(value) is Decimal else Decimal(value))
+
+
+def _unsigned(value: Any) -> str:
+    number = index(value)
+    if number < 0:
+        # the server would take it for 4294967295
+        raise OverflowError("value out of uint32 range")
+    return str(number)
 
 
 def _float(value: Any) -> str:
-    return repr(float(value))
+    return repr(unpack("!d", pack("!d", value))[0])
 
 
 def _real(value: Any) -> str:
@@ -83,27 +91,32 @@ def _date(value: Any) -> str:
     return value.isoformat()
 
 
-def _moment(*, aware: bool) -> Encoder:
-    ends = {
-        dt.datetime.max.replace(tzinfo=None): "infinity",
-        dt.datetime.min.replace(tzinfo=None): "-infinity",
-    }
+_ENDS = {dt.datetime.max: "infinity", dt.datetime.min: "-infinity"}
 
-    def encode(value: Any) -> str:
-        if not isinstance(value, dt.datetime):
-            if not isinstance(value, dt.date):
-                raise TypeError(f"expected a datetime.datetime, got {type(value).__name__}")
-            value = dt.datetime(value.year, value.month, value.day)
-        end = ends.get(value.replace(tzinfo=None))
-        if end is not None:
-            return end
-        if aware:
-            return str(value.astimezone(dt.timezone.utc).isoformat())
-        if value.tzinfo is not None:
-            raise TypeError("a column without time zone takes a datetime without tzinfo")
-        return str(value.isoformat())
 
-    return encode
+def _moment(value: Any, zone: dt.tzinfo | None = None) -> dt.datetime:
+    if isinstance(value, dt.datetime):
+        return value
+    if not isinstance(value, dt.date):
+        raise TypeError(f"expected a datetime.datetime, got {type(value).__name__}")
+    return dt.datetime(value.year, value.month, value.day, tzinfo=zone)
+
+
+def _naive(value: Any) -> str:
+    moment = _moment(value)
+    if moment.utcoffset() is not None:
+        raise TypeError("a column without time zone takes a datetime without tzinfo")
+    moment = moment.replace(tzinfo=None)
+    return _ENDS.get(moment) or moment.isoformat()
+
+
+def _aware(value: Any) -> str:
+    # a date takes the offset that is in force now, as in asyncpg
+    moment = _moment(value, dt.datetime.now(dt.timezone.utc).astimezone().tzinfo)
+    if moment.utcoffset() is None and moment.replace(tzinfo=None) in _ENDS:
+        return _ENDS[moment.replace(tzinfo=None)]
+    moment = moment.astimezone(dt.timezone.utc)
+    return _ENDS.get(moment.replace(tzinfo=None)) or moment.isoformat()
 
 
 def _time(value: Any) -> str:
@@ -113,8 +126,11 @@ def _time(value: Any) -> str:
 
 
 def _aware_time(value: Any) -> str:
-    if isinstance(value, dt.time) and value.utcoffset() is None:
+    offset = value.utcoffset() if isinstance(value, dt.time) else dt.timedelta()
+    if offset is None:
         raise TypeError("a column with time zone takes a time with a tzinfo of a fixed offset")
+    if offset.microseconds:
+        raise ValueError("an offset from UTC must be in whole seconds")
     return _time(value)
 
 
@@ -144,15 +160,15 @@ ENCODERS: dict[int, Encoder] = {
     20: _integer,
     21: _integer,
     23: _integer,
-    26: _integer,
+    26: _unsigned,
     700: _real,
     701: _float,
     869: _address,
     650: _address,
     1082: _date,
     1083: _time,
-    1114: _moment(aware=False),
-    1184: _moment(aware=True),
+    1114: _naive,
+    1184: _aware,
     1186: _interval,
     1266: _aware_time,
     1560: _bits,

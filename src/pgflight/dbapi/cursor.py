@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
-from .. import _impl
+from .. import _impl, driver
 from ..compat.builtin import require_slots, slot, theirs
 from ..session.prepared_entry import DescriptionColumn
 from ..session.session import Session
@@ -125,7 +125,7 @@ class AsyncAdapt_asyncpg_cursor(CursorNames, theirs.AsyncAdapt_asyncpg_cursor): 
         try:
             answer = adapted.await_(adapted.session.execute(operation, parameters or ()))
         except Exception as error:
-            self._handle_exception(error)
+            self._handle_exception(driver.refusal(error, [parameters or ()]))
         self._description, self._rows, self._rowcount = answer
 
     async def _prepare_and_execute(self, operation: str, parameters: Any) -> None:
@@ -133,7 +133,7 @@ class AsyncAdapt_asyncpg_cursor(CursorNames, theirs.AsyncAdapt_asyncpg_cursor): 
         try:
             answer = await self._adapt_connection.session.execute(operation, parameters or ())
         except Exception as error:
-            self._handle_exception(error)
+            self._handle_exception(driver.refusal(error, [parameters or ()]))
         self._description, self._rows, self._rowcount = answer
 
     def executemany(self, operation: str, seq_of_parameters: Sequence[Sequence[Any]]) -> None:
@@ -144,7 +144,7 @@ class AsyncAdapt_asyncpg_cursor(CursorNames, theirs.AsyncAdapt_asyncpg_cursor): 
         try:
             changed = adapted.await_(adapted.session.execute_many(operation, seq_of_parameters))
         except Exception as error:
-            self._handle_exception(error)
+            self._handle_exception(driver.refusal(error, seq_of_parameters, many=True))
         self._rowcount = changed
 
     async def _executemany(self, operation: str, seq_of_parameters: Any) -> None:
@@ -155,7 +155,7 @@ class AsyncAdapt_asyncpg_cursor(CursorNames, theirs.AsyncAdapt_asyncpg_cursor): 
         try:
             self._rowcount = await session.execute_many(operation, seq_of_parameters)
         except Exception as error:
-            self._handle_exception(error)
+            self._handle_exception(driver.refusal(error, seq_of_parameters, many=True))
 
     def setinputsizes(self, *inputsizes: Any) -> NoReturn:
         """Raise NotImplementedError: parameter types are rendered into the statement as casts."""

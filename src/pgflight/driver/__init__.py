@@ -30,8 +30,10 @@ from .copying import custom_codec_format as custom_codec_format
 from .copying import has_binary_form as has_binary_form
 from .deferred_ends import end as end
 from .error_texts import count_elements_from as count_elements_from
+from .error_texts import refusal as refusal
 from .error_texts import refused_value as refused_value
 from .error_texts import says_connection_is_closed as says_connection_is_closed
+from .error_texts import shown as shown
 from .execution import IDLE as IDLE
 from .execution import IN_TRANSACTION as IN_TRANSACTION
 from .execution import UnknownStatus as UnknownStatus
