@@ -30,6 +30,8 @@ _ESCAPE = str.maketrans({"\\": r"\\", "\n": r"\n", "\r": r"\r", "\t": r"\t"})
 _ADDRESSES = (IPv4Address, IPv6Address, IPv4Interface, IPv6Interface, IPv4Network, IPv6Network)
 _QUOTE = re.compile(r'(["\\])')
 _NULL = r"\N"
+_DATE_ENDS = {dt.date.max: "infinity", dt.date.min: "-infinity"}
+_ENDS = {dt.datetime.max: "infinity", dt.datetime.min: "-infinity"}
 Encoder = Callable[[Any], str]
 
 
@@ -46,16 +48,14 @@ def _integer(value: Any) -> str:
 
 
 def _number(value: Any) -> str:
-    # a float with all its digits, as asyncpg sends it, and an int of more than Python prints
-    return str(value if type(value) is Decimal else Decimal(value))
+    # a float with all its digits, as asyncpg has it; Decimal prints ints of any length, too
+    return str(Decimal(value))
 
 
 def _unsigned(value: Any) -> str:
-    number = index(value)
-    if number < 0:
-        # the server would take it for 4294967295
-        raise OverflowError("value out of uint32 range")
-    return str(number)
+    if index(value) < 0:
+        raise OverflowError("value out of uint32 range")  # the server would take 4294967295
+    return str(index(value))
 
 
 def _float(value: Any) -> str:
@@ -86,24 +86,21 @@ def _date(value: Any) -> str:
         value = value.date()
     if not isinstance(value, dt.date):
         raise TypeError(f"expected a datetime.date, got {type(value).__name__}")
-    if value in (dt.date.max, dt.date.min):
-        return "infinity" if value == dt.date.max else "-infinity"
-    return value.isoformat()
+    return _DATE_ENDS.get(value) or value.isoformat()
 
 
-_ENDS = {dt.datetime.max: "infinity", dt.datetime.min: "-infinity"}
-
-
-def _moment(value: Any, zone: dt.tzinfo | None = None) -> dt.datetime:
+def _moment(value: Any, *, aware: bool) -> dt.datetime:
     if isinstance(value, dt.datetime):
         return value
     if not isinstance(value, dt.date):
         raise TypeError(f"expected a datetime.datetime, got {type(value).__name__}")
+    # the offset that is in force now, as in asyncpg
+    zone = dt.datetime.now(dt.timezone.utc).astimezone().tzinfo if aware else None
     return dt.datetime(value.year, value.month, value.day, tzinfo=zone)
 
 
 def _naive(value: Any) -> str:
-    moment = _moment(value)
+    moment = _moment(value, aware=False)
     if moment.utcoffset() is not None:
         raise TypeError("a column without time zone takes a datetime without tzinfo")
     moment = moment.replace(tzinfo=None)
@@ -111,11 +108,9 @@ def _naive(value: Any) -> str:
 
 
 def _aware(value: Any) -> str:
-    # a date takes the offset that is in force now, as in asyncpg
-    moment = _moment(value, dt.datetime.now(dt.timezone.utc).astimezone().tzinfo)
-    if moment.utcoffset() is None and moment.replace(tzinfo=None) in _ENDS:
-        return _ENDS[moment.replace(tzinfo=None)]
-    moment = moment.astimezone(dt.timezone.utc)
+    moment = _moment(value, aware=True)
+    if moment.utcoffset() is not None or moment.replace(tzinfo=None) not in _ENDS:
+        moment = moment.astimezone(dt.timezone.utc)
     return _ENDS.get(moment.replace(tzinfo=None)) or moment.isoformat()
 
 

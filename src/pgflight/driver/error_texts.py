@@ -52,7 +52,7 @@ def refusal(error: Exception, sets: Sequence[Sequence[Any]], *, many: bool = Fal
     if not found:
         return error
     places = " or ".join(place for place, _ in found[:3])
-    refused = driver_errors.DataError(
+    refused: Exception = driver_errors.DataError(
         f"invalid input for query argument {places}: {shown(found[0][1])} ({reason})"
     )
     refused.__cause__ = reason
