@@ -188,13 +188,14 @@ def _decode_interval(data: bytes) -> datetime.timedelta:
 
     A month counts 30 days and twelve of them 365. Infinity is one that Python lacks.
     """
-    microseconds, days, months = _INTERVAL.unpack(_payload(data, 16))
+    if type(data) is not bytes or len(data) != 16:
+        _payload(data, 16)  # raises; here only, since this decoder is used in earnest
+    microseconds, days, months = _INTERVAL.unpack(data)
     if months < 0:
         days -= -months // 12 * 365 + -months % 12 * 30
     elif months:
         days += months // 12 * 365 + months % 12 * 30
-    seconds, rest = divmod(microseconds, 1000000)
-    return datetime.timedelta(days, seconds, rest)
+    return datetime.timedelta(days, 0, microseconds)
 
 
 def _encode_interval(value: Any) -> bytes:

@@ -374,12 +374,19 @@ def _decode_timetz(data):
 def _encode_timetz(value):
     """Return the 12 bytes of a time whose tzinfo has a fixed offset in whole seconds."""
     cdef unsigned char wire[12]
+    cdef int64_t east
+    cdef bint whole
     offset = value.tzinfo.utcoffset(None)
-    cdef int64_t days = _integer(offset.days)
-    cdef int64_t east = days * 86400 + _integer(offset.seconds)
+    if PyDelta_CheckExact(offset):
+        east = <int64_t>timedelta_days(offset) * 86400 + timedelta_seconds(offset)
+        whole = timedelta_microseconds(offset) == 0
+    else:
+        east = _integer(offset.days)
+        east = east * 86400 + _integer(offset.seconds)
+        whole = not getattr(offset, "microseconds", 0)
     if not NEGATIVE_INFINITY_32 < east <= INFINITY_32:
         raise OverflowError("value out of int32 range")
-    if getattr(offset, "microseconds", 0):
+    if not whole:
         raise ValueError("an offset from UTC must be in whole seconds")
     _write_64(wire, _of_day(value))
     _write_32(wire + 8, <int32_t>-east)
