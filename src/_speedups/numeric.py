@@ -60,12 +60,14 @@ def _encode_numeric(value: Any) -> bytes:
     # The weight of the first group is that of the first digit in steps of four, rounded down.
     highest = len(parts.digits) + exponent - 1
     weight = highest // 4
-    if weight > (_MAX_WEIGHT if any(parts.digits) else _MAX_16):
+    if weight > _MAX_16:
         raise ValueError("cannot encode Decimal value into numeric: exponent is too large")
     digits = "0" * (3 - highest % 4) + "".join(map(str, parts.digits))
     count = -(-len(digits) // 4)
     if count > _MAX_16:
         raise ValueError("cannot encode Decimal value into numeric: number of digits is too large")
+    if weight > _MAX_WEIGHT and any(parts.digits):
+        raise ValueError("cannot encode Decimal value into numeric: exponent is too large")
     digits = digits.ljust(4 * count, "0")
     groups = [int(digits[at : at + 4]) for at in range(0, 4 * count, 4)]
     if weight > _MAX_16 >> 1:
@@ -80,3 +82,5 @@ CODECS: dict[str, tuple[Callable[[Any], bytes], Callable[[bytes], Any]]] = {
 """Type in pg_catalog -> encoder, decoder."""
 FASTER: tuple[str, ...] = ()
 """The types for which this form is faster than asyncpg's own codec: none, interpreted."""
+SAFER: tuple[str, ...] = ()
+"""The types of which asyncpg's own codec reads some as another value."""

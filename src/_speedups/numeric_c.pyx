@@ -179,12 +179,14 @@ cdef bytes _pack(bint negative, const unsigned char *digits, int64_t count, int6
         weight = highest // 4
     else:
         weight = -((-highest - 1) // 4 + 1)
-    if weight > (MAX_16 if count == 1 and digits[0] == 0 else MAX_WEIGHT):
+    if weight > MAX_16:
         raise ValueError("cannot encode Decimal value into numeric: exponent is too large")
     padding = 4 * (weight + 1) - (highest + 1)
     groups = (count + padding + 3) // 4
     if groups > MAX_16:
         raise ValueError("cannot encode Decimal value into numeric: number of digits is too large")
+    if weight > MAX_WEIGHT and not (count == 1 and digits[0] == 0):
+        raise ValueError("cannot encode Decimal value into numeric: exponent is too large")
     data = PyBytes_FromStringAndSize(NULL, HEAD + 2 * groups)
     cdef unsigned char *wire = <unsigned char *>PyBytes_AS_STRING(data)
     _write_16(wire, groups)
@@ -287,3 +289,5 @@ def _encode_numeric(value):
 CODECS = {"numeric": (_encode_numeric, _decode_numeric)}
 # Types for which this form is faster than asyncpg's own codec: codecs.py registers these.
 FASTER = ("numeric",)
+# Types of which asyncpg's own codec reads some as another value.
+SAFER = ()

@@ -1,9 +1,11 @@
 """Codecs of date, time, timetz, timestamp, timestamptz and interval: the Python form.
 
-pgflight.session.codecs registers those named in `FASTER`, through pgflight._impl. Each encoder
-takes what asyncpg's own takes and returns the same bytes, each decoder takes the bytes of one value
-and returns the same value; both raise the same errors. Bytes of a wrong type or size are a
-TypeError or ValueError. The compiled form is temporal_c.pyx.
+pgflight.session.codecs registers those named in `FASTER` or `SAFER`, through pgflight._impl. Each
+encoder takes what asyncpg's own takes and returns the same bytes, each decoder takes the bytes of
+one value and returns the same value; both raise the same errors. Where asyncpg's would make another
+value of one, by numbers that wrap in 32 or 64 bits, an infinite interval read as 0 or the seconds
+of an offset left out, these return the value itself or raise OverflowError or ValueError. Bytes of
+a wrong type or size are a TypeError or ValueError. The compiled form is temporal_c.pyx.
 """
 
 from __future__ import annotations
@@ -27,6 +29,8 @@ _LATEST, _LATEST_WIRE = datetime.datetime.max, 252455615999999999
 _EARLIEST, _EARLIEST_WIRE = datetime.datetime.min, -63082281600000000
 _INFINITY, _NEGATIVE_INFINITY = 2**63 - 1, -(2**63)
 _DATE_INFINITY, _DATE_NEGATIVE_INFINITY = 2**31 - 1, -(2**31)
+# From 2000-01-01, in both directions: more than the server has, and no overflow in microseconds.
+_MOST_DAYS = 100000000
 
 
 def _payload(data: object, size: int) -> bytes:
@@ -37,27 +41,17 @@ def _payload(data: object, size: int) -> bytes:
     return data
 
 
-def _wrapped(number: int, bits: int) -> int:
-    """Return what is left of `number` in a signed C integer of so many bits."""
-    half = 1 << (bits - 1)
-    return (number + half) % (2 * half) - half
-
-
-def _integer(value: Any, bits: int = 64) -> int:
-    """Return an attribute as C would: OverflowError beyond 64 bits, cut off beyond `bits`."""
+def _integer(value: Any) -> int:
+    """Return an attribute of 32 bits; OverflowError beyond, in C's words beyond its `long`."""
     number = operator.index(value)
-    if number != _wrapped(number, 64):
-        raise OverflowError("Python int too large to convert to C long")
-    return _wrapped(number, bits)
-
-
-def _long(value: Any) -> int:
-    """Return an attribute as C's `long long`, which tells of an overflow in words of its own."""
-    return int.from_bytes(operator.index(value).to_bytes(8, "big", signed=True), "big", signed=True)
+    if not -(2**31) <= number < 2**31:
+        fits = -(2**63) <= number < 2**63
+        text = "value out of int32 range" if fits else "Python int too large to convert to C long"
+        raise OverflowError(text)
+    return number
 
 
 def _on_the_wire(microseconds: int) -> int:
-    microseconds = _wrapped(microseconds, 64)
     if microseconds == _LATEST_WIRE:
         return _INFINITY
     if microseconds == _EARLIEST_WIRE:
@@ -77,12 +71,15 @@ def _decode_date(data: bytes) -> datetime.date:
 
 def _encode_date(value: Any) -> bytes:
     """Return the 4 bytes of a date, or of whatever has `toordinal()`."""
-    ordinal = _integer(value.toordinal(), 32)
+    ordinal = _integer(value.toordinal())
     if ordinal == _LATEST.toordinal():
         return _INT.pack(_DATE_INFINITY)
     if ordinal == _EARLIEST.toordinal():
         return _INT.pack(_DATE_NEGATIVE_INFINITY)
-    return _INT.pack(_wrapped(ordinal - _EPOCH_ORDINAL, 32))
+    days = ordinal - _EPOCH_ORDINAL
+    if days <= _DATE_NEGATIVE_INFINITY:
+        raise OverflowError("value out of int32 range")
+    return _INT.pack(days)
 
 
 def _decode_moment(data: bytes, epoch: datetime.datetime) -> datetime.datetime:
@@ -106,8 +103,10 @@ def _decode_timestamptz(data: bytes) -> datetime.datetime:
 
 
 def _difference(delta: Any) -> int:
-    seconds = _long(delta.days) * 86400 + _integer(delta.seconds)
-    return seconds * 1000000 + _integer(delta.microseconds, 32)
+    days, seconds, rest = map(_integer, (delta.days, delta.seconds, delta.microseconds))
+    if not -_MOST_DAYS <= days <= _MOST_DAYS:
+        raise OverflowError("date value out of range")
+    return (days * 86400 + seconds) * 1000000 + rest
 
 
 def _moment(value: Any, zone: Callable[[], datetime.tzinfo | None]) -> datetime.datetime:
@@ -152,10 +151,8 @@ def _clock(microseconds: int) -> datetime.time:
 
 
 def _of_day(value: Any) -> int:
-    seconds = (
-        _integer(value.hour) * 3600 + _integer(value.minute) * 60 + _integer(value.second)
-    ) * 1000000
-    return _on_the_wire(seconds + _integer(value.microsecond, 32))
+    minutes = _integer(value.hour) * 60 + _integer(value.minute)
+    return (minutes * 60 + _integer(value.second)) * 1000000 + _integer(value.microsecond)
 
 
 def _decode_time(data: bytes) -> datetime.time:
@@ -169,44 +166,47 @@ def _encode_time(value: Any) -> bytes:
 
 
 def _decode_timetz(data: bytes) -> datetime.time:
-    """Return the time of day with its offset, in whole minutes as asyncpg has it, in 12 bytes."""
+    """Return the time of day with its offset, which asyncpg's cuts to minutes, in 12 bytes."""
     microseconds, west = _TIMETZ.unpack(_payload(data, 12))
     time = _clock(microseconds)
-    minutes = west // 60 if west >= 0 else -(-west // 60)
-    return time.replace(tzinfo=datetime.timezone(datetime.timedelta(minutes=-minutes)))
+    return time.replace(tzinfo=datetime.timezone(datetime.timedelta(seconds=-west)))
 
 
 def _encode_timetz(value: Any) -> bytes:
-    """Return the 12 bytes of a time whose tzinfo has a fixed offset."""
+    """Return the 12 bytes of a time whose tzinfo has a fixed offset in whole seconds."""
     offset = value.tzinfo.utcoffset(None)
-    east = _integer(offset.days, 32) * 86400 + _integer(offset.seconds, 32)
-    return _TIMETZ.pack(_of_day(value), _wrapped(-east, 32))
+    east = _integer(offset.days) * 86400 + _integer(offset.seconds)
+    if not -(2**31) < east < 2**31:
+        raise OverflowError("value out of int32 range")
+    if getattr(offset, "microseconds", 0):
+        raise ValueError("an offset from UTC must be in whole seconds")
+    return _TIMETZ.pack(_of_day(value), -east)
 
 
 def _decode_interval(data: bytes) -> datetime.timedelta:
     """Return the timedelta in 16 bytes; OverflowError for one that Python lacks.
 
-    A month counts 30 days and twelve of them 365, added up in 32 bits.
+    A month counts 30 days and twelve of them 365. Infinity is one that Python lacks.
     """
-    microseconds, days, months = _INTERVAL.unpack(_payload(data, 16))
-    if microseconds in (_INFINITY, _NEGATIVE_INFINITY):
-        microseconds = 0
+    if type(data) is not bytes or len(data) != 16:
+        _payload(data, 16)  # raises; here only, since this decoder is used in earnest
+    microseconds, days, months = _INTERVAL.unpack(data)
     if months < 0:
-        # The most negative number of 32 bits is its own negative there.
-        years, months = divmod(_wrapped(-months, 32), 12)
-        years, months = -years, -months
-    else:
-        years, months = divmod(months, 12)
-    seconds, rest = divmod(microseconds, 1000000)
-    return datetime.timedelta(_wrapped(days + months * 30 + years * 365, 32), seconds, rest)
+        days -= -months // 12 * 365 + -months % 12 * 30
+    elif months:
+        days += months // 12 * 365 + months % 12 * 30
+    return datetime.timedelta(days, 0, microseconds)
 
 
 def _encode_interval(value: Any) -> bytes:
     """Return the 16 bytes of a timedelta, or of whatever has its attributes."""
-    days = _integer(value.days, 32)
-    seconds = _long(value.seconds)
-    microseconds = seconds * 1000000 + _integer(value.microseconds, 32)
-    return _INTERVAL.pack(_on_the_wire(microseconds), days, 0)
+    days = _integer(value.days)
+    seconds = operator.index(value.seconds)
+    seconds.to_bytes(8, "big", signed=True)  # its OverflowError has the words of C's `long long`
+    microseconds = seconds * 1000000 + _integer(value.microseconds)
+    if not -(2**63) <= microseconds < 2**63:
+        raise OverflowError("value out of int64 range")
+    return _INTERVAL.pack(microseconds, days, 0)
 
 
 CODECS: dict[str, tuple[Callable[[Any], bytes], Callable[[bytes], Any]]] = {
@@ -220,3 +220,5 @@ CODECS: dict[str, tuple[Callable[[Any], bytes], Callable[[bytes], Any]]] = {
 """Type in pg_catalog -> encoder, decoder."""
 FASTER: tuple[str, ...] = ()
 """The types for which this form is faster than asyncpg's own codec: none, interpreted."""
+SAFER: tuple[str, ...] = ("timetz", "interval")
+"""The types of which asyncpg's own codec reads some as another value."""

@@ -6,7 +6,8 @@ the wire's bytes and a call of datetime's C interface, of which interpreted Pyth
 Each decoder has a fast path for almost every value, and leaves the rest (infinity, years that
 Python lacks, 24:00) to the same Python calls that asyncpg's codec makes, so that errors are the
 same by construction. Each encoder has a fast path for the exact types of :mod:`datetime`, and
-treats all other objects as asyncpg does: the same attributes in the same order.
+treats all other objects as asyncpg does: the same attributes in the same order. What asyncpg would
+make another value of is that value or an error here; temporal.py says which.
 """
 
 import datetime
@@ -72,6 +73,9 @@ cdef int64_t LAST_DAY = 3652364LL
 cdef int64_t MICROSECONDS_A_DAY = 86400000000LL
 cdef int64_t EARLIEST = -63082281600000000LL
 cdef int64_t LATEST = 252455615999999999LL
+# From 2000-01-01, in both directions: more than the server has, and no overflow in microseconds.
+cdef int64_t MOST_DAYS = 100000000LL
+cdef int64_t MOST_SECONDS = 9223372036854LL
 cdef int64_t INFINITY_64 = 0x7fffffffffffffffLL
 cdef int64_t NEGATIVE_INFINITY_64 = <int64_t>0x8000000000000000ULL
 cdef int64_t INFINITY_32 = 0x7fffffffLL
@@ -113,7 +117,7 @@ cdef inline void _write_64(unsigned char *at, int64_t value) noexcept:
 
 
 cdef inline void _write_time(unsigned char *at, int64_t microseconds) noexcept:
-    """Write microseconds; the first and the last of a Python datetime stand for infinity."""
+    """Write a moment; the first and the last of a Python datetime stand for infinity."""
     if microseconds == LATEST:
         microseconds = INFINITY_64
     elif microseconds == EARLIEST:
@@ -121,9 +125,12 @@ cdef inline void _write_time(unsigned char *at, int64_t microseconds) noexcept:
     _write_64(at, microseconds)
 
 
-cdef inline int64_t _microseconds(int64_t seconds, int64_t microseconds) noexcept:
-    """Return seconds and microseconds in one number, wrapped as in asyncpg where it is too big."""
-    return <int64_t>(<uint64_t>seconds * 1000000ULL + <uint64_t>microseconds)
+cdef int64_t _integer(object value) except? -1:
+    """Return an attribute of 32 bits; OverflowError beyond."""
+    cdef int64_t number = PyLong_AsLong(value)
+    if not NEGATIVE_INFINITY_32 <= number <= INFINITY_32:
+        raise OverflowError("value out of int32 range")
+    return number
 
 
 # the calendar
@@ -211,7 +218,9 @@ def _encode_date(value):
     if PyDate_CheckExact(value) or PyDateTime_CheckExact(value):
         days = _days(date_year(value), date_month(value), date_day(value))
     else:
-        days = <int64_t><int32_t>PyLong_AsLong(value.toordinal()) - EPOCH_ORDINAL
+        days = _integer(value.toordinal()) - EPOCH_ORDINAL
+        if days <= NEGATIVE_INFINITY_32:
+            raise OverflowError("value out of int32 range")
     if days == LAST_DAY - EPOCH_DAY:
         days = INFINITY_32
     elif days == FIRST_DAY - EPOCH_DAY:
@@ -244,10 +253,12 @@ def _decode_timestamptz(data):
 
 
 cdef int64_t _difference(object delta) except? -1:
-    cdef int64_t seconds = <int64_t>(
-        <uint64_t>PyLong_AsLongLong(delta.days) * 86400ULL + <uint64_t>PyLong_AsLong(delta.seconds)
-    )
-    return _microseconds(seconds, <int32_t>PyLong_AsLong(delta.microseconds))
+    cdef int64_t days = _integer(delta.days)
+    cdef int64_t seconds = _integer(delta.seconds)
+    cdef int64_t microseconds = _integer(delta.microseconds)
+    if not -MOST_DAYS <= days <= MOST_DAYS:
+        raise OverflowError("date value out of range")
+    return (days * 86400 + seconds) * 1000000 + microseconds
 
 
 cdef TypeError _no_moment(object value):
@@ -319,28 +330,20 @@ cdef object _clock(int64_t microseconds, object tz):
     )
 
 
-cdef int64_t _clock_seconds(object value) except? -1:
-    # Unsigned: what is no time of day wraps, as in asyncpg, and must not overflow.
-    return <int64_t>(
-        <uint64_t>PyLong_AsLong(value.hour) * 3600ULL
-        + <uint64_t>PyLong_AsLong(value.minute) * 60ULL
-        + <uint64_t>PyLong_AsLong(value.second)
-    )
-
-
-cdef int _write_clock(unsigned char *at, object value) except -1:
-    cdef int64_t seconds
+cdef int64_t _of_day(object value) except? -1:
+    """Return the microseconds of a time, or of whatever has its attributes: 32 bits each."""
+    cdef int64_t hour, minute, second, microsecond
     if PyTime_CheckExact(value):
-        seconds = (
+        return (
             <int64_t>time_hour(value) * 3600
             + <int64_t>time_minute(value) * 60
             + <int64_t>time_second(value)
-        )
-        _write_time(at, _microseconds(seconds, time_microsecond(value)))
-    else:
-        seconds = _clock_seconds(value)
-        _write_time(at, _microseconds(seconds, <int32_t>PyLong_AsLong(value.microsecond)))
-    return 0
+        ) * 1000000 + <int64_t>time_microsecond(value)
+    hour = _integer(value.hour)
+    minute = _integer(value.minute)
+    second = _integer(value.second)
+    microsecond = _integer(value.microsecond)
+    return (hour * 3600 + minute * 60 + second) * 1000000 + microsecond
 
 
 def _decode_time(data):
@@ -351,63 +354,62 @@ def _decode_time(data):
 def _encode_time(value):
     """Return the 8 bytes of a time, or of whatever has its attributes."""
     cdef unsigned char wire[8]
-    _write_clock(wire, value)
+    _write_64(wire, _of_day(value))
     return PyBytes_FromStringAndSize(<char *>wire, 8)
 
 
 def _decode_timetz(data):
-    """Return the time of day with its offset, in whole minutes as asyncpg has it, in 12 bytes."""
+    """Return the time of day with its offset, which asyncpg's cuts to minutes, in 12 bytes."""
     cdef const unsigned char *at = _payload(data, 12)
     cdef int64_t west = _read_32(at + 8)
-    # Towards zero: 5:30:59 is 5:30, and so is -5:30:59 -5:30.
-    cdef int64_t minutes = west // 60 if west >= 0 else -(-west // 60)
     # 24:00 is an error before an offset is one.
     time = _clock(_read_64(at), None)
     if not PyTime_Check(time):  # somebody's own datetime.time made it
         raise TypeError(f"a time is wanted, not {type(time).__name__}")
-    tz = timezone_new(timedelta_new(0, <int>(-minutes * 60), 0))
+    tz = timezone_new(timedelta_new(<int>(-west // 86400), <int>(-west % 86400), 0))
     return time_new(time_hour(time), time_minute(time), time_second(time),
                     time_microsecond(time), tz)
 
 
 def _encode_timetz(value):
-    """Return the 12 bytes of a time whose tzinfo has a fixed offset."""
+    """Return the 12 bytes of a time whose tzinfo has a fixed offset in whole seconds."""
     cdef unsigned char wire[12]
+    cdef int64_t east
+    cdef bint whole
     offset = value.tzinfo.utcoffset(None)
-    cdef uint32_t east = (
-        <uint32_t><int32_t>PyLong_AsLong(offset.days) * 86400U
-        + <uint32_t><int32_t>PyLong_AsLong(offset.seconds)
-    )
-    _write_clock(wire, value)
-    _write_32(wire + 8, <int32_t>(0U - east))
+    if PyDelta_CheckExact(offset):
+        east = <int64_t>timedelta_days(offset) * 86400 + timedelta_seconds(offset)
+        whole = timedelta_microseconds(offset) == 0
+    else:
+        east = _integer(offset.days)
+        east = east * 86400 + _integer(offset.seconds)
+        whole = not getattr(offset, "microseconds", 0)
+    if not NEGATIVE_INFINITY_32 < east <= INFINITY_32:
+        raise OverflowError("value out of int32 range")
+    if not whole:
+        raise ValueError("an offset from UTC must be in whole seconds")
+    _write_64(wire, _of_day(value))
+    _write_32(wire + 8, <int32_t>-east)
     return PyBytes_FromStringAndSize(<char *>wire, 12)
 
 
 # interval
 
-cdef inline int32_t _in_days(int32_t days, int32_t months) noexcept:
-    """Return days and months in days, 30 a month and 365 a year, in 32 bits that wrap."""
-    cdef int32_t years
-    if months < 0:
-        months = <int32_t>(0U - <uint32_t>months)
-        years = <int32_t>(0U - <uint32_t>(months // 12))
-        months = <int32_t>(0U - <uint32_t>(months % 12))
-    else:
-        years = months // 12
-        months = months % 12
-    return <int32_t>(<uint32_t>days + <uint32_t>months * 30U + <uint32_t>years * 365U)
-
-
 def _decode_interval(data):
-    """Return the timedelta in 16 bytes; OverflowError for one that Python lacks."""
+    """Return the timedelta in 16 bytes; OverflowError for one that Python lacks.
+
+    A month counts 30 days and twelve of them 365. Infinity is one that Python lacks.
+    """
     cdef const unsigned char *at = _payload(data, 16)
     cdef int64_t microseconds = _read_64(at)
-    cdef int64_t days = _in_days(_read_32(at + 8), _read_32(at + 12))
-    cdef int64_t seconds
+    cdef int64_t days = _read_32(at + 8)
+    cdef int64_t months = _read_32(at + 12)
+    cdef int64_t seconds = microseconds // 1000000
     cdef int64_t total
-    if microseconds == INFINITY_64 or microseconds == NEGATIVE_INFINITY_64:
-        microseconds = 0
-    seconds = microseconds // 1000000
+    if months < 0:
+        days -= -months // 12 * 365 + -months % 12 * 30
+    elif months > 0:
+        days += months // 12 * 365 + months % 12 * 30
     total = days + seconds // 86400
     if -999999999 <= total <= 999999999:
         return timedelta_new(<int>total, <int>(seconds % 86400), <int>(microseconds % 1000000))
@@ -417,19 +419,25 @@ def _decode_interval(data):
 def _encode_interval(value):
     """Return the 16 bytes of a timedelta, or of whatever has its attributes."""
     cdef unsigned char wire[16]
-    cdef int32_t days
+    cdef int64_t days
     cdef int64_t seconds
-    cdef int32_t microseconds
+    cdef int64_t microseconds
     if PyDelta_CheckExact(value):
         days = timedelta_days(value)
         seconds = timedelta_seconds(value)
         microseconds = timedelta_microseconds(value)
     else:
-        days = <int32_t>PyLong_AsLong(value.days)
+        days = _integer(value.days)
         seconds = PyLong_AsLongLong(value.seconds)
-        microseconds = <int32_t>PyLong_AsLong(value.microseconds)
-    _write_time(wire, _microseconds(seconds, microseconds))
-    _write_32(wire + 8, days)
+        microseconds = _integer(value.microseconds)
+        if not (
+            -MOST_SECONDS <= seconds <= MOST_SECONDS
+            and microseconds <= INFINITY_64 - max(seconds, 0) * 1000000
+            and microseconds >= NEGATIVE_INFINITY_64 - min(seconds, 0) * 1000000
+        ):
+            raise OverflowError("value out of int64 range")
+    _write_64(wire, seconds * 1000000 + microseconds)
+    _write_32(wire + 8, <int32_t>days)
     _write_32(wire + 12, 0)
     return PyBytes_FromStringAndSize(<char *>wire, 16)
 
@@ -444,3 +452,5 @@ CODECS = {
 }
 # Types for which this form is faster than asyncpg's own codec: codecs.py registers these.
 FASTER = ("date", "time", "timetz", "timestamp", "timestamptz", "interval")
+# Types of which asyncpg's own codec reads some as another value.
+SAFER = ("timetz", "interval")

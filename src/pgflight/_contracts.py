@@ -1,8 +1,6 @@
 """What both forms of every compiled piece offer, as Protocols.
 
-pgflight._impl types its modules with them; mypy checks every caller against them, and one test
-checks both forms.
-"""
+pgflight._impl types its modules with them; mypy checks callers, a test both forms."""
 
 from __future__ import annotations
 
@@ -289,7 +287,9 @@ class ValueCodecs(Protocol):
     CODECS: Mapping[str, tuple[Callable[[Any], bytes], Callable[[bytes], Any]]]
     """Type in pg_catalog -> encoder, decoder."""
     FASTER: tuple[str, ...]
-    """The types for which this form is faster than asyncpg's own codec; others are not used."""
+    """The types for which this form is faster than asyncpg's own codec, which has the others."""
+    SAFER: tuple[str, ...]
+    """Those of which asyncpg's own codec reads some as another value: ours is used in any case."""
 
 
 class Uuids(Protocol):

@@ -114,6 +114,72 @@ def test_encoders(name: str) -> None:
     same()
 
 
+LONGS = st.one_of(st.sampled_from(BORDERS), st.integers(-(2**63), 2**63 - 1))
+INTS = st.one_of(
+    st.sampled_from([n + d for n in (0, 12 * 2739726, -12 * 2739726) for d in range(-2, 3)]),
+    st.sampled_from([2**31 - 1, -(2**31), 999999999, -999999999, 1000000000]),
+    st.integers(-(2**31), 2**31 - 1),
+)
+
+
+@SOME
+@given(LONGS, INTS, INTS)
+def test_an_interval_is_its_exact_sum_or_none(microseconds: int, days: int, months: int) -> None:
+    years, rest = divmod(abs(months), 12)
+    total = days + (years * 365 + rest * 30) * (1 if months > 0 else -1)
+    expected = outcome(lambda: dt.timedelta(total, 0, microseconds))
+    wire = struct.pack("!qii", microseconds, days, months)
+    for form in (compiled, python):
+        assert outcome(form.temporal.CODECS["interval"][1], wire) == expected
+
+
+WIDE = st.one_of(
+    st.sampled_from([b + d for b in (0, 2**31, -(2**31), 2**32, 2**63, 2**64) for d in (-1, 0, 1)]),
+    st.integers(-(2**66), 2**66),
+    st.integers(-100, 100),
+    st.just(9223372036854),
+)
+
+
+@SOME
+@given(WIDE, WIDE, WIDE)
+def test_what_imitates_a_timedelta_is_exact_or_refused(days: int, seconds: int, rest: int) -> None:
+    value = Fields(days=days, seconds=seconds, microseconds=rest)
+    for form in (compiled, python):
+        found = outcome(form.temporal.CODECS["interval"][0], value)
+        if found[0] == "value":
+            microseconds, sent, months = struct.unpack("!qii", found[1][1])
+            assert (microseconds, sent, months) == (seconds * 1000000 + rest, days, 0)
+        else:
+            assert found[1] is OverflowError
+
+
+@SOME
+@given(WIDE, WIDE, WIDE, WIDE)
+def test_what_imitates_a_time_is_exact_or_refused(h: int, m: int, s: int, rest: int) -> None:
+    value = Fields(hour=h, minute=m, second=s, microsecond=rest)
+    for form in (compiled, python):
+        found = outcome(form.temporal.CODECS["time"][0], value)
+        if found[0] == "value":
+            sent = struct.unpack("!q", found[1][1])[0]
+            assert sent == ((h * 60 + m) * 60 + s) * 1000000 + rest
+        else:
+            assert found[1] is OverflowError
+
+
+@SOME
+@given(st.timedeltas(dt.timedelta(hours=-24, microseconds=1), dt.timedelta(hours=23, minutes=59)))
+def test_an_offset_comes_back_or_is_refused(offset: dt.timedelta) -> None:
+    value = dt.time(1, 2, 3, 4, dt.timezone(offset))
+    for form in (compiled, python):
+        encode, decode = form.temporal.CODECS["timetz"]
+        found = outcome(encode, value)
+        if offset.microseconds:
+            assert found[:2] == ("error", ValueError)
+        else:
+            assert decode(found[1][1]).utcoffset() == offset
+
+
 DECIMALS = st.one_of(
     st.decimals(),
     st.builds(

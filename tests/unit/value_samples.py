@@ -50,6 +50,11 @@ class Fields:
         return f"Fields({', '.join(vars(self))})"
 
 
+def east(seconds: int) -> dt.timezone:
+    """Return a time zone so many seconds east of Greenwich."""
+    return dt.timezone(dt.timedelta(seconds=seconds))
+
+
 def long(*numbers: int) -> bytes:
     """Return 64-bit numbers as the wire has them."""
     return struct.pack(f"!{len(numbers)}q", *numbers)
@@ -137,19 +142,23 @@ DECODED: list[tuple[str, bytes, Any]] = [
     ("timestamp", long(LAST), dt.datetime.max),
     ("timestamptz", long(LAST), dt.datetime.max.replace(tzinfo=UTC)),
     ("timestamptz", long(FIRST), dt.datetime.min.replace(tzinfo=UTC)),
-    ("timetz", long(0) + short(-19859), dt.time(0, tzinfo=EAST)),
-    ("timetz", long(0) + short(59), dt.time(0, tzinfo=UTC)),
-    ("timetz", long(1) + short(19859), dt.time(0, 0, 0, 1, dt.timezone(-EAST.utcoffset(None)))),
+    ("timetz", long(0) + short(-19859), dt.time(0, tzinfo=east(19859))),
+    ("timetz", long(0) + short(59), dt.time(0, tzinfo=east(-59))),
+    ("timetz", long(1) + short(19859), dt.time(0, 0, 0, 1, east(-19859))),
+    ("timetz", long(0) + short(-57599), dt.time(0, tzinfo=east(57599))),
+    ("timetz", long(0) + short(57599), dt.time(0, tzinfo=east(-57599))),
     ("interval", interval(-1), dt.timedelta(microseconds=-1)),
     ("interval", interval(-DAY - 1, 1), dt.timedelta(microseconds=-1)),
     ("interval", interval(5, 2, 1), dt.timedelta(32, 0, 5)),
     ("interval", interval(0, 0, 25), dt.timedelta(760)),
     ("interval", interval(0, 3, -25), dt.timedelta(-757)),
     ("interval", interval(-(2**63) + 1), dt.timedelta(microseconds=-(2**63) + 1)),
-    ("interval", interval(2**63 - 1, 1), dt.timedelta(1)),
-    ("interval", interval(-(2**63), 1), dt.timedelta(1)),
-    # asyncpg adds the days up in 32 bits.
-    ("interval", interval(0, 0, 12 * 178000000), dt.timedelta(545490560)),
+    ("interval", interval(2**63 - 1, 1), dt.timedelta(1, 0, 2**63 - 1)),
+    ("interval", interval(-(2**63), 1), dt.timedelta(1, 0, -(2**63))),
+    ("interval", interval(LAST), dt.timedelta(0, 0, LAST)),
+    ("interval", interval(0, 0, 12 * 2739726), dt.timedelta(999999990)),
+    ("interval", interval(DAY - 1, 9, 12 * 2739726), dt.timedelta.max),
+    ("interval", interval(0, -9, -12 * 2739726), dt.timedelta.min),
     ("numeric", numeric(0, 0, 0), Decimal("0")),
     ("numeric", numeric(-1, 0, 0, 1), Decimal("0.0001")),
     ("numeric", numeric(0, 0, 2), Decimal("0.00")),
@@ -177,6 +186,15 @@ NOT_IN_PYTHON: list[tuple[str, bytes, type[Exception]]] = [
     ("interval", interval(0, 2**31 - 1), OverflowError),
     ("interval", interval(DAY, 999999999), OverflowError),
     ("interval", interval(0, 999999999, 1), OverflowError),
+    ("interval", interval(0, 10, 12 * 2739726), OverflowError),
+    ("interval", interval(-1, -9, -12 * 2739726), OverflowError),
+    # Sums that come back into range where they wrap in 32 bits.
+    ("interval", interval(0, 0, 12 * 178000000), OverflowError),
+    ("interval", interval(0, 0, 2**31 - 1), OverflowError),
+    ("interval", interval(0, 0, -(2**31)), OverflowError),
+    # Infinity, from PostgreSQL 17 on.
+    ("interval", interval(2**63 - 1, 2**31 - 1, 2**31 - 1), OverflowError),
+    ("interval", interval(-(2**63), -(2**31), -(2**31)), OverflowError),
 ]
 """Type, wire, error: what the server has and Python has not."""
 
@@ -186,7 +204,8 @@ ENCODED: list[tuple[str, Any, bytes]] = [
     ("date", Moment(2000, 1, 4, 5), short(3)),
     ("date", dt.datetime.max, short(2**31 - 1)),
     ("date", Fields(toordinal=lambda: 730120 + 7), short(7)),
-    ("date", Fields(toordinal=lambda: 2**32 + 730121), short(1)),
+    ("date", Fields(toordinal=lambda: 2**31 - 1), short(2**31 - 730121)),
+    ("date", Fields(toordinal=lambda: 730121 - 2**31), short(1 - 2**31)),
     ("timestamp", dt.date(2000, 1, 2), long(DAY)),
     ("timestamp", Day(2000, 1, 2), long(DAY)),
     ("timestamp", dt.date.max, long(midnight(2921939))),
@@ -217,9 +236,20 @@ ENCODED: list[tuple[str, Any, bytes]] = [
     ("time", Fields(hour=25, minute=-1, second=0, microsecond=True), long(89940000001)),
     ("timetz", Clock(1, 2, 3, 4, EAST), long(3723000004) + short(-19800)),
     ("timetz", dt.datetime(2024, 1, 1, 1, 2, 3, 4, EAST), long(3723000004) + short(-19800)),
+    ("time", Fields(hour=24, minute=0, second=0, microsecond=0), long(DAY)),
     ("interval", Span(1, 2, 3), interval(2000003, 1)),
     ("interval", Fields(days=1, seconds=2**40, microseconds=0), interval(2**40 * 10**6, 1)),
-    ("interval", Fields(days=2**32 + 1, seconds=0, microseconds=0), interval(0, 1)),
+    ("interval", Fields(days=2**31 - 1, seconds=0, microseconds=0), interval(0, 2**31 - 1)),
+    (
+        "interval",
+        Fields(days=-(2**31), seconds=9223372036854, microseconds=775807),
+        interval(2**63 - 1, -(2**31)),
+    ),
+    (
+        "interval",
+        Fields(days=0, seconds=-9223372036854, microseconds=-775808),
+        interval(-(2**63)),
+    ),
     ("numeric", 7, numeric(0, 0, 0, 7)),
     ("numeric", True, numeric(0, 0, 0, 1)),
     ("numeric", 0.5, numeric(-1, 0, 1, 5000)),
@@ -239,6 +269,12 @@ ENCODED: list[tuple[str, Any, bytes]] = [
     ("numeric", Decimal("0E+200000"), numeric(50000 - 65536, 0, 0, 0)),
 ]
 """Type, value, wire: what only a program sends."""
+
+ENCODED_BY_US: list[tuple[str, Any, bytes]] = [
+    ("interval", Fields(days=0, seconds=252455615999, microseconds=999999), interval(LAST)),
+    ("interval", Fields(days=0, seconds=-63082281600, microseconds=0), interval(FIRST)),
+]
+"""Type, value, wire: what asyncpg's codec takes for infinity."""
 
 REFUSED: list[tuple[str, Any]] = [
     *((name, wrong) for name in ("date", "time", "timetz", "interval") for wrong in ("1", 1, b"")),
@@ -268,6 +304,24 @@ REFUSED: list[tuple[str, Any]] = [
 """Type, value: what no codec takes. The errors are asyncpg's, and its tests compare them."""
 
 CHANGED_BY_ASYNCPG: list[tuple[str, Any]] = [
+    ("date", Fields(toordinal=lambda: 2**32 + 730121)),
+    ("date", Fields(toordinal=lambda: 2**31)),
+    ("date", Fields(toordinal=lambda: 730120 - 2**31)),
+    *(
+        (
+            kind,
+            Fields(**{"hour": 0, "minute": 0, "second": 0, "microsecond": 0, "tzinfo": UTC, **odd}),
+        )
+        for kind in ("time", "timetz")
+        for odd in ({"hour": 2**60}, {"microsecond": 2**32}, {"microsecond": 2**31})
+    ),
+    ("timetz", dt.time(1, tzinfo=dt.timezone(dt.timedelta(microseconds=1)))),
+    ("interval", Fields(days=2**32 + 1, seconds=0, microseconds=0)),
+    ("interval", Fields(days=-(2**31) - 1, seconds=0, microseconds=0)),
+    ("interval", Fields(days=1, seconds=2**40 * 10**3, microseconds=0)),
+    ("interval", Fields(days=0, seconds=0, microseconds=2**31)),
+    ("interval", Fields(days=0, seconds=9223372036854, microseconds=775808)),
+    ("interval", Fields(days=0, seconds=-9223372036854, microseconds=-775809)),
     ("numeric", Decimal("1E+131072")),
     ("numeric", Decimal("-1E+200000")),
     ("numeric", Amount("1E+262143")),

@@ -162,7 +162,7 @@ class AsyncAdapt_asyncpg_copy_cursor(AsyncAdapt_asyncpg_cursor):
             number = feed.rows_before + error.row + 1
             refused = driver_errors.DataError(
                 f"invalid input for query argument ${place + 1}: "
-                f"{feed.page[error.row][place]!r} ({error.reason})"
+                f"{driver.shown(feed.page[error.row][place])} ({error.reason})"
             )
             refused.__cause__ = error.reason
             self._raise_located(refused, number, feed.plan.columns[place].name)
@@ -175,12 +175,12 @@ class AsyncAdapt_asyncpg_copy_cursor(AsyncAdapt_asyncpg_cursor):
         # says which one is wrong; the transaction is aborted, so nothing could be stored anyway
         try:
             await driver.fetch(insert, row, self._adapt_connection.session.watch)
-        except driver_errors.DataError as refused:
-            found = re.search(r"query argument \$(\d+)", str(refused))
-            name = None if found is None else feed.plan.columns[int(found[1]) - 1].name
-            self._raise_located(refused, feed.number(), name)
-        except Exception:
-            pass
+        except Exception as failure:
+            refused = driver.refusal(failure, [row])
+            if isinstance(refused, driver_errors.DataError):
+                found = re.search(r"query argument \$(\d+)", str(refused))
+                name = None if found is None else feed.plan.columns[int(found[1]) - 1].name
+                self._raise_located(refused, feed.number(), name)
         wrong = driver_errors.DataError(f"invalid input: {error}")
         wrong.__cause__ = error
         # else the value is in the range of the Table's type, but not of the server's

@@ -30,6 +30,8 @@ _ESCAPE = str.maketrans({"\\": r"\\", "\n": r"\n", "\r": r"\r", "\t": r"\t"})
 _ADDRESSES = (IPv4Address, IPv6Address, IPv4Interface, IPv6Interface, IPv4Network, IPv6Network)
 _QUOTE = re.compile(r'(["\\])')
 _NULL = r"\N"
+_DATE_ENDS = {dt.date.max: "infinity", dt.date.min: "-infinity"}
+_ENDS = {dt.datetime.max: "infinity", dt.datetime.min: "-infinity"}
 Encoder = Callable[[Any], str]
 
 
@@ -46,12 +48,18 @@ def _integer(value: Any) -> str:
 
 
 def _number(value: Any) -> str:
-    # a float with all its digits, as asyncpg sends it
-    return str(value if type(value) in (int, Decimal) else Decimal(value))
+    # a float with all its digits, as asyncpg has it; Decimal prints ints of any length, too
+    return str(Decimal(value))
+
+
+def _unsigned(value: Any) -> str:
+    if index(value) < 0:
+        raise OverflowError("value out of uint32 range")  # the server would take 4294967295
+    return str(index(value))
 
 
 def _float(value: Any) -> str:
-    return repr(float(value))
+    return repr(unpack("!d", pack("!d", value))[0])
 
 
 def _real(value: object) -> str:
@@ -78,32 +86,32 @@ def _date(value: object) -> str:
         value = value.date()
     if not isinstance(value, dt.date):
         raise TypeError(f"expected a datetime.date, got {type(value).__name__}")
-    if value in (dt.date.max, dt.date.min):
-        return "infinity" if value == dt.date.max else "-infinity"
-    return value.isoformat()
+    return _DATE_ENDS.get(value) or value.isoformat()
 
 
-def _moment(*, aware: bool) -> Encoder:
-    ends = {
-        dt.datetime.max.replace(tzinfo=None): "infinity",
-        dt.datetime.min.replace(tzinfo=None): "-infinity",
-    }
+def _moment(value: Any, *, aware: bool) -> dt.datetime:
+    if isinstance(value, dt.datetime):
+        return value
+    if not isinstance(value, dt.date):
+        raise TypeError(f"expected a datetime.datetime, got {type(value).__name__}")
+    # the offset that is in force now, as in asyncpg
+    zone = dt.datetime.now(dt.timezone.utc).astimezone().tzinfo if aware else None
+    return dt.datetime(value.year, value.month, value.day, tzinfo=zone)
 
-    def encode(value: Any) -> str:
-        if not isinstance(value, dt.datetime):
-            if not isinstance(value, dt.date):
-                raise TypeError(f"expected a datetime.datetime, got {type(value).__name__}")
-            value = dt.datetime(value.year, value.month, value.day)
-        end = ends.get(value.replace(tzinfo=None))
-        if end is not None:
-            return end
-        if aware:
-            return str(value.astimezone(dt.timezone.utc).isoformat())
-        if value.tzinfo is not None:
-            raise TypeError("a column without time zone takes a datetime without tzinfo")
-        return str(value.isoformat())
 
-    return encode
+def _naive(value: Any) -> str:
+    moment = _moment(value, aware=False)
+    if moment.utcoffset() is not None:
+        raise TypeError("a column without time zone takes a datetime without tzinfo")
+    moment = moment.replace(tzinfo=None)
+    return _ENDS.get(moment) or moment.isoformat()
+
+
+def _aware(value: Any) -> str:
+    moment = _moment(value, aware=True)
+    if moment.utcoffset() is not None or moment.replace(tzinfo=None) not in _ENDS:
+        moment = moment.astimezone(dt.timezone.utc)
+    return _ENDS.get(moment.replace(tzinfo=None)) or moment.isoformat()
 
 
 def _time(value: object) -> str:
@@ -112,9 +120,12 @@ def _time(value: object) -> str:
     return value.isoformat()
 
 
-def _aware_time(value: object) -> str:
-    if isinstance(value, dt.time) and value.utcoffset() is None:
+def _aware_time(value: Any) -> str:
+    offset = value.utcoffset() if isinstance(value, dt.time) else dt.timedelta()
+    if offset is None:
         raise TypeError("a column with time zone takes a time with a tzinfo of a fixed offset")
+    if offset.microseconds:
+        raise ValueError("an offset from UTC must be in whole seconds")
     return _time(value)
 
 
@@ -144,15 +155,15 @@ ENCODERS: dict[int, Encoder] = {
     20: _integer,
     21: _integer,
     23: _integer,
-    26: _integer,
+    26: _unsigned,
     700: _real,
     701: _float,
     869: _address,
     650: _address,
     1082: _date,
     1083: _time,
-    1114: _moment(aware=False),
-    1184: _moment(aware=True),
+    1114: _naive,
+    1184: _aware,
     1186: _interval,
     1266: _aware_time,
     1560: _bits,

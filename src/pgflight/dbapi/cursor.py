@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
-from .. import _impl
+from .. import _impl, driver
 from ..compat.builtin import require_slots, slot, theirs
 from ..session.session import Session
 from ..session.statements.prepared_entry import DescriptionColumn
@@ -125,15 +125,15 @@ class AsyncAdapt_asyncpg_cursor(CursorNames, theirs.AsyncAdapt_asyncpg_cursor): 
         try:
             answer = adapted.await_(adapted.session.execute(operation, parameters or ()))
         except Exception as error:
-            self._handle_exception(error)
+            self._handle_exception(driver.refusal(error, [parameters or ()]))
         self._description, self._rows, self._rowcount = answer
 
-    async def _prepare_and_execute(self, operation: str, parameters: object) -> None:
+    async def _prepare_and_execute(self, operation: str, parameters: Sequence[Any]) -> None:
         # for programs and patches that call it; execute() saves this coroutine
         try:
             answer = await self._adapt_connection.session.execute(operation, parameters or ())
         except Exception as error:
-            self._handle_exception(error)
+            self._handle_exception(driver.refusal(error, [parameters or ()]))
         self._description, self._rows, self._rowcount = answer
 
     def executemany(self, operation: str, seq_of_parameters: Sequence[Sequence[Any]]) -> None:
@@ -144,10 +144,12 @@ class AsyncAdapt_asyncpg_cursor(CursorNames, theirs.AsyncAdapt_asyncpg_cursor): 
         try:
             changed = adapted.await_(adapted.session.execute_many(operation, seq_of_parameters))
         except Exception as error:
-            self._handle_exception(error)
+            self._handle_exception(driver.refusal(error, seq_of_parameters, many=True))
         self._rowcount = changed
 
-    async def _executemany(self, operation: str, seq_of_parameters: object) -> None:
+    async def _executemany(
+        self, operation: str, seq_of_parameters: Sequence[Sequence[Any]]
+    ) -> None:
         # as _prepare_and_execute()
         session = self._adapt_connection.session
         self._description = None
@@ -155,7 +157,7 @@ class AsyncAdapt_asyncpg_cursor(CursorNames, theirs.AsyncAdapt_asyncpg_cursor): 
         try:
             self._rowcount = await session.execute_many(operation, seq_of_parameters)
         except Exception as error:
-            self._handle_exception(error)
+            self._handle_exception(driver.refusal(error, seq_of_parameters, many=True))
 
     def setinputsizes(self, *inputsizes: Any) -> NoReturn:
         """Raise NotImplementedError: parameter types are rendered into the statement as casts."""

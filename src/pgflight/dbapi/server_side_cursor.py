@@ -41,7 +41,7 @@ class AsyncAdapt_asyncpg_ss_cursor(
         try:
             portal = adapted.await_(adapted.session.run(self._request(operation, parameters)))
         except Exception as error:
-            self._handle_exception(error)
+            self._handle_exception(driver.refusal(error, [parameters or ()]))
         self._read_from(portal)
 
     async def _prepare_and_execute(self, operation: str, parameters: Any) -> None:
@@ -49,7 +49,7 @@ class AsyncAdapt_asyncpg_ss_cursor(
         try:
             portal = await session.run(self._request(operation, parameters))
         except Exception as error:
-            self._handle_exception(error)
+            self._handle_exception(driver.refusal(error, [parameters or ()]))
         self._read_from(portal)
 
     def _request(self, operation: str, parameters: Sequence[Any] | None) -> Request:

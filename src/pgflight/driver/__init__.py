@@ -30,8 +30,10 @@ from .copying.copying import copy_text as copy_text
 from .copying.copying import custom_codec_format as custom_codec_format
 from .copying.copying import has_binary_form as has_binary_form
 from .error_texts import count_elements_from as count_elements_from
+from .error_texts import refusal as refusal
 from .error_texts import refused_value as refused_value
 from .error_texts import says_connection_is_closed as says_connection_is_closed
+from .error_texts import shown as shown
 from .error_texts import with_our_pool_hint as with_our_pool_hint
 from .execution import IDLE as IDLE
 from .execution import IN_TRANSACTION as IN_TRANSACTION

@@ -8,6 +8,9 @@ is raised as it came.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any
 
 from asyncpg import exceptions as driver_errors
 
@@ -18,6 +21,7 @@ _OUR_HINT = (
     "Behind a connection pooler in transaction mode, such as pgbouncer, give pooler=transaction in"
     " the URL, in connect_args or to create_async_engine()."
 )
+_ENCODING = "_encode_bind_msg"
 _ELEMENT = re.compile(r"(?<=in element #)\d+(?= of executemany)")
 
 
@@ -28,6 +32,53 @@ def refused_value(error: object) -> bool:
     always have a severity.
     """
     return isinstance(error, driver_errors.DataError) and getattr(error, "severity", 0) is None
+
+
+def refusal(error: Exception, sets: Sequence[Sequence[Any]], *, many: bool = False) -> Exception:
+    """Return asyncpg's DataError about a value that it refused and then failed to print.
+
+    It raises what the value's repr() has raised: ValueError for an int of more digits than Python
+    prints.  Nothing was sent.  ``sets`` are the arguments, of which only those with such a repr()
+    are looked at; any other error is returned as it is.
+    """
+    reason = error.__context__
+    if (
+        reason is None
+        or isinstance(error, (driver_errors.PostgresError, driver_errors.InterfaceError))
+        or not _while_encoding(error.__traceback__)
+    ):
+        return error
+    found = [
+        (f"${place}" + (f" in element #{number} of executemany() sequence" if many else ""), value)
+        for number, values in enumerate(sets)
+        for place, value in enumerate(values, 1)
+        if shown(value) == type(value).__name__
+    ]
+    if not found:
+        return error
+    places = " or ".join(place for place, _ in found[:3])
+    refused: Exception = driver_errors.DataError(
+        f"invalid input for query argument {places}: {shown(found[0][1])} ({reason})"
+    )
+    refused.__cause__ = reason
+    return refused
+
+
+def _while_encoding(traceback: TracebackType | None) -> bool:
+    while traceback is not None:
+        if traceback.tb_frame.f_code.co_name.endswith(_ENCODING):
+            return True
+        traceback = traceback.tb_next
+    return False
+
+
+def shown(value: Any) -> str:
+    """Return a value as asyncpg's errors show it, its class where it has no text."""
+    try:
+        text = repr(value)
+    except Exception:  # an int of more digits than Python prints
+        return type(value).__name__
+    return text if len(text) <= 40 else f"{text[:40]}..."
 
 
 def count_elements_from(text: str, start: int) -> str:

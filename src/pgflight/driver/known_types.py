@@ -17,6 +17,7 @@ from asyncpg import exceptions as driver_errors
 
 from .capability import OWNERS, can_tell_types
 from .contracts import Connection
+from .error_texts import shown
 
 _ARRAYS = {
     "bool": (16, 1000),
@@ -179,8 +180,8 @@ def check_numerics(places: NumericPlaces, values: Sequence[Any], element: str = 
         if place < len(values) and _too_large(values[place], texts):
             raise driver_errors.DataError(
                 f"invalid input for query argument ${place + 1}{element}: "
-                f"{_shown(values[place])} ({_TOO_LARGE})"
-            )
+                f"{shown(values[place])} ({_TOO_LARGE})"
+            ) from numeric_error()
 
 
 def check_numeric_rows(statement: str, rows: Sequence[Sequence[Any]]) -> None:
@@ -241,11 +242,3 @@ def _text_too_large(text: str) -> bool:
         return _too_large(Decimal(text), False)
     except ArithmeticError:
         return False
-
-
-def _shown(value: object) -> str:
-    try:
-        text = repr(value)
-    except ValueError:  # an int of more digits than Python prints
-        return type(value).__name__
-    return text if len(text) <= 40 else f"{text[:40]}..."

@@ -49,16 +49,18 @@ async def set_json_codec(
 
 
 _VALUE_CODECS = tuple(
-    (name, *piece.CODECS[name])
+    (name, *codec)
     for piece in (_impl.temporal, _impl.numeric)
-    for name in piece.FASTER
+    for name, codec in piece.CODECS.items()
+    if name in piece.FASTER or name in piece.SAFER
 )
 
 
 async def set_value_codecs(connection: driver.Connection) -> None:
-    """Use our own codecs of dates, times and numbers where they are faster than asyncpg's.
+    """Use our own codecs of dates, times and numbers where they are faster or safer than asyncpg's.
 
-    They give the same values, bytes and errors. A codec that a program sets later, with asyncpg's
+    They give the same values, bytes and errors, except where asyncpg's make another value of one.
+    A codec that a program sets later, with asyncpg's
     `set_type_codec`, replaces ours; `reset_type_codec` restores asyncpg's own. Do not call this for
     a connection that a program's creator made: ours would replace any codecs that it has set, and
     asyncpg does not say which. Nothing is set where that would cost round trips.

@@ -1,8 +1,7 @@
 """One asyncpg connection and all that is known about it.
 
 The PEP 249 connection has one and shares it with its cursors and COPY.  A statement is sent by
-:meth:`Session.run`, or by :meth:`Session.execute`, which is the same written out in line.  Errors
-are asyncpg's; the caller translates them.
+:meth:`Session.run`, or by :meth:`Session.execute`, the same in line.  Errors are asyncpg's.
 """
 
 from __future__ import annotations
@@ -211,9 +210,8 @@ class Session:
             pooled = self.statements.prove_with(operation)
             try:
                 return await driver.executemany(self.connection, operation, parameter_sets, pooled)
-            except BaseException:
+            finally:
                 self.statements.route.unsent()
-                raise
 
         return int(await self.run(Request(operation, send, Begin.WITH_MANY)))
 
