@@ -167,9 +167,15 @@ def _encode_time(value: Any) -> bytes:
 
 def _decode_timetz(data: bytes) -> datetime.time:
     """Return the time of day with its offset, which asyncpg's cuts to minutes, in 12 bytes."""
-    microseconds, west = _TIMETZ.unpack(_payload(data, 12))
-    time = _clock(microseconds)
-    return time.replace(tzinfo=datetime.timezone(datetime.timedelta(seconds=-west)))
+    if type(data) is not bytes or len(data) != 12:
+        _payload(data, 12)  # raises; here only, since this decoder is used in earnest
+    microseconds, west = _TIMETZ.unpack(data)
+    if not 0 <= microseconds < 86400000000:
+        _clock(microseconds).replace(tzinfo=None)  # raises, before an offset does
+    seconds, rest = divmod(microseconds, 1000000)
+    minutes = seconds // 60
+    zone = datetime.timezone(datetime.timedelta(0, -west))
+    return datetime.time(minutes // 60, minutes % 60, seconds % 60, rest, zone)
 
 
 def _encode_timetz(value: Any) -> bytes:
