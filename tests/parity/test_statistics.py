@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import gc
 import warnings
+from decimal import Decimal
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
 import pgflight
+from pgflight.parameters.in_list_texts import TYPES, VALUES
 from pgflight.session.statistics import Statistics
 from tests.fixtures.engines import Dialect
 
@@ -104,6 +107,20 @@ def test_a_synchronous_engine(pgflight_dialect: Dialect) -> None:
         connection.execute(text("SELECT 1"))
     assert pgflight.stats(engine).statements_prepared == 2
     engine.dispose()
+
+
+def test_lists_that_stay_lists(pgflight_dialect: Dialect) -> None:
+    async def work() -> None:
+        engine = pgflight_dialect.engine()
+        id_ = sa.literal_column("1", sa.Integer)
+        wide = sa.literal_column("1", sa.Numeric)
+        async with engine.connect() as connection:
+            for values in (range(9), range(10), range(2**24, 2**24 + 10), range(2**30, 2**30 + 9)):
+                await connection.execute(sa.select(id_.in_(list(values))))
+            await connection.execute(sa.select(wide.in_([*map(Decimal, range(10))])))
+        assert pgflight.stats(engine).in_list_fallbacks == {VALUES: 1, TYPES: 1}
+
+    asyncio.run(work())
 
 
 def test_what_is_no_engine_of_ours(builtin: Dialect) -> None:

@@ -68,6 +68,18 @@ class Wording(NamedTuple):
     """For each list the names of its parameters."""
 
 
+VALUES = "values that a type of the column could compare in another way"
+TYPES = "a type that a type of the column could compare in another way"
+
+
+def _count(dialect: Any, expanded: ExpandedList, size: int) -> None:
+    """Count a list that might have been an array, if it is long enough for one."""
+    if size >= dialect.in_array_threshold:
+        reason = TYPES if expanded.proof is None else VALUES
+        counts = dialect.in_list_fallbacks
+        counts[reason] = counts.get(reason, 0) + 1
+
+
 class InLists:
     """The lists of one compiled statement, and the texts written so far; safe in any thread."""
 
@@ -122,6 +134,8 @@ class InLists:
                 return None
             else:
                 loose += size
+                if size > 9 and expanded.limit:
+                    _count(compiled.dialect, expanded, size)
             shape.append(size)
             found.append(values)
         if loose > LONGEST_KEPT:

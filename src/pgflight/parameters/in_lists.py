@@ -137,11 +137,9 @@ class InListDialect(PGDialect):
     """Number of elements from which an IN list is sent as one array, 0 for never."""
 
     def __init__(self, in_array_threshold: int | None = _NOT_GIVEN, **options: Any) -> None:
-        """Take the threshold (``None``: never), which wins over the URL's, and other options.
-
-        Raises ArgumentError for a wrong value.
-        """
+        """Take the threshold (``None``: never), which wins over the URL's; or ArgumentError."""
         super().__init__(**options)  # type: ignore[no-untyped-call]
+        self.in_list_fallbacks: dict[str, int] = {}  # as in Statistics
         self._threshold_is_given = in_array_threshold is not _NOT_GIVEN
         if self._threshold_is_given:
             self.in_array_threshold = coerced_argument(

@@ -62,6 +62,8 @@ class Statistics(NamedTuple):
     transactions_tidied: Mapping[str, int] = MappingProxyType({})
     """Transactions that the program ended or left open behind SQLAlchemy's back, by what was done
     about it."""
+    in_list_fallbacks: Mapping[str, int] = MappingProxyType({})
+    """IN lists of as many elements as an array needs that were sent as lists, by reason."""
     pooled_connections: int = 0
     """Connections that led to a connection pooler in transaction mode, found or declared."""
 
@@ -242,4 +244,5 @@ def stats(engine: object) -> Statistics:
             f"pgflight.stats() takes an engine that pgflight serves; {engine.url!r} is served by "
             f"{type(engine.dialect).__module__}: call pgflight.install() before the engine is made"
         )
-    return counters.snapshot()
+    fallbacks = dict(getattr(engine.dialect, "in_list_fallbacks", {}))
+    return counters.snapshot()._replace(in_list_fallbacks=fallbacks)
