@@ -109,7 +109,8 @@ class AsyncAdapt_asyncpg_copy_cursor(AsyncAdapt_asyncpg_cursor):
         await statements.synchronize()
         insert = await statements.prepare_unnamed(job.insert)
         described = await statements.prepare_unnamed(job.select)
-        check_types(feed.plan.columns, insert.get_parameters(), described.get_attributes())
+        declared = insert.get_parameters()  # asked now: at level public asyncpg forgets it below
+        check_types(feed.plan.columns, declared, described.get_attributes())
         target = driver.CopyTarget(
             job.statement,
             feed.schema,
@@ -119,7 +120,7 @@ class AsyncAdapt_asyncpg_copy_cursor(AsyncAdapt_asyncpg_cursor):
         )
         binary = await driver.has_binary_form(connection, target)
         if binary:
-            feed.numerics = driver.unchecked_numerics(connection, insert.get_parameters())
+            feed.numerics = driver.unchecked_numerics(connection, declared)
         encoders = [] if binary else [self._encoder(x.type) for x in described.get_attributes()]
         session.counters.trips += 1
         session.watch.steps_aside("COPY in without asyncpg's methods", driver.COPIES)
