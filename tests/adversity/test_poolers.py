@@ -360,6 +360,9 @@ def test_a_refused_setting_with_a_wrong_value_fails_in_the_transaction(
     asyncio.run(work())
 
 
+@pytest.mark.skipif(
+    not driver.can_pipeline(), reason="asyncpg's public API sends no Sync by itself"
+)
 def test_a_value_that_asyncpg_refuses_leaves_the_server_connection_free(
     pgflight_dialect: Dialect, pgbouncer: Pgbouncer
 ) -> None:

@@ -78,7 +78,8 @@ FUNCTIONS = (
     "CREATE FUNCTION smaller(int) RETURNS bool IMMUTABLE LANGUAGE sql AS"
     " $$ SELECT $1 < 1000 + count(*) FROM target $$",
     "CREATE TABLE watched ()",
-    "CREATE FUNCTION looks(int) RETURNS int IMMUTABLE LANGUAGE sql AS"
+    # PostgreSQL 17 and newer build an index with a search path of their own
+    f"CREATE FUNCTION looks(int) RETURNS int IMMUTABLE LANGUAGE sql SET search_path = {SCHEMA} AS"
     " $$ SELECT count(*)::int FROM watched $$",
     "INSERT INTO target VALUES (0), (1), (2), (3), (4)",
 )

@@ -107,7 +107,9 @@ async def said(work: Awaitable[Any]) -> Any:
         error: BaseException | None = raised.orig if isinstance(raised, DBAPIError) else raised
         told: list[Any] = ["error"]
         while error is not None:
-            told.append([None if wrapped else type(error).__name__, str(error)])
+            # asyncpg adds up years and months in 32 bits: the days that it names are wrong ones
+            text = "" if isinstance(error, OverflowError) else str(error)
+            told.append([None if wrapped else type(error).__name__, text])
             error, wrapped = error.__cause__, False
         return told
 
