@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import asyncpg
 import pytest
 import sqlalchemy as sa
 from sqlalchemy import event, text
@@ -266,6 +267,8 @@ def test_two_phases(both: Both, commit: bool, prepares: bool) -> None:
 
 def test_a_transaction_by_text_in_autocommit(dialect: Dialect) -> None:
     """It is one: its statements see it, and it ends by text."""
+    if not dialect.ours and tuple(map(int, asyncpg.__version__.split(".")[:2])) < (0, 32):
+        pytest.skip("this asyncpg opens no cursor in a transaction that was begun by text")
 
     async def work(engine: AsyncEngine) -> Any:
         seen = []
