@@ -18,7 +18,8 @@ from asyncpg import exceptions as driver_errors
 from .._contracts import Receiver
 from .awaited_ends import end, raise_if_given_up
 from .capability import OWNERS
-from .contracts import Connection, Operation, ProtocolOfAsyncpg, StatementState, Transaction
+from .contracts import Connection, ProtocolOfAsyncpg, StatementState, Transaction
+from .given_answers import complete
 from .sender import Sender
 from .sockets import is_idle
 from .watching import CLASSES, PROTOCOL, TRANSACTION, VALID, State, Watch
@@ -205,23 +206,6 @@ class DeferredEnds:
         if self._collecting is not None and not self._collecting.done():
             self._collecting.set_result(None)
 
-    def _answer(
-        self,
-        operation: Operation,
-        answered: asyncio.Future[Any],
-        give: Callable[[bytes], None],
-        answer: bytes,
-    ) -> None:
-        """Complete the operation that waits for ``answered`` with ``answer`` at once."""
-        # left to the next loop iteration, it would cancel the timeout of the next operation
-        answered.remove_done_callback(self._protocol._on_waiter_completed)
-        give(answer)
-        try:
-            operation.send(None)
-        except StopIteration:
-            return
-        raise RuntimeError("asyncpg did not accept the answer that it was given")
-
     def owns(self, transaction: Transaction) -> bool:
         """Tell whether ``transaction`` is asyncpg's open one, and nobody watches its end."""
         connection, watch = self._connection, self._watch
@@ -271,7 +255,7 @@ class DeferredEnds:
         if not self.direct:
             receiver.when_collected = self._collected
             self._sender.keep()
-        self._answer(operation, answered, receiver.foretell, answer)
+        complete(protocol, operation, answered, receiver.foretell, answer)
         connection._top_xact = None
         transaction._state = TransactionState.ROLLEDBACK
         return True

@@ -17,6 +17,7 @@ from .capability import can_pipeline, is_private, pipelines
 from .contracts import Connection, Transaction
 from .deferred_ends import DeferredEnds, TransactionState
 from .execution import receiver_of
+from .given_answers import complete_unsent
 from .sender import Sender, message
 from .watching import CLASSES, PROTOCOL, TRANSACTION, VALID, State, Watch
 
@@ -113,14 +114,8 @@ class Pipeline(DeferredEnds):
 
     def _pretend(self, status: bytes) -> None:
         """Make asyncpg assume that the server has reported ``status``; send nothing."""
-        protocol, sender = self._protocol, self._sender
-        operation = protocol.close_portal("", None)
-        sender.swallow()
-        try:
-            answered = operation.send(None)
-        finally:
-            sender.swallow_no_more()
-        self._answer(operation, answered, protocol.data_received, _PORTAL_CLOSED + status)
+        operation = self._protocol.close_portal("", None)
+        complete_unsent(self._protocol, self._sender, operation, _PORTAL_CLOSED + status)
 
     def drop_unsent_begin(self) -> bool:
         """Forget a BEGIN that has not been sent; tell whether there was one."""

@@ -20,6 +20,7 @@ import asyncpg
 from ..._contracts import Receiver
 from ..contracts import Connection, Statement
 from ..copying.copying import custom_codec_format
+from ..given_answers import complete_unsent
 from ..sender import Sender
 from ..sockets import is_idle
 from .messages import DESCRIBE, Screen, parse_message
@@ -188,20 +189,9 @@ class DescribedStatement:
 
     def _decoded(self, statement: Statement, args: Sequence[Any], rows: bytes) -> Any:
         """Have asyncpg decode an answer as if it had asked for it now; send nothing."""
-        protocol, sender = self._connection._protocol, self._sender
+        protocol = self._connection._protocol
         operation = protocol.bind_execute(statement._state, args, "", 0, True, None)
-        sender.swallow()
-        try:
-            answered = operation.send(None)
-        finally:
-            sender.swallow_no_more()
-        answered.remove_done_callback(protocol._on_waiter_completed)
-        protocol.data_received(rows)
-        try:
-            operation.send(None)
-        except StopIteration as end:
-            return end.value
-        raise RuntimeError("asyncpg did not accept the answer that it was given")
+        return complete_unsent(protocol, self._sender, operation, rows)
 
     def _as_text(self, statement: Statement) -> bool:
         """Tell whether asyncpg asks for a column of a statement as text."""
