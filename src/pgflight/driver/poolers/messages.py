@@ -65,6 +65,3 @@ def parse_message(text: str, types: tuple[int, ...] = ()) -> bytes:
 
 DESCRIBE = message(b"D", b"S\0")
 """Describe of the unnamed statement."""
-
-EXECUTE = message(b"B", bytes(8)) + message(b"E", bytes(5))
-"""Bind without parameters, rows as text, and Execute; both unnamed."""

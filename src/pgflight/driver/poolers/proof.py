@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..._contracts import Receiver
-from .messages import EXECUTE, Screen, parse_message
+from ..pipeline import statement_messages
+from .messages import Screen
 
 PROCESS = "pg_catalog.pg_backend_pid()"
 """The process that executes the statement which says this."""
 
-QUESTION = parse_message(f"SELECT {PROCESS}") + EXECUTE
+QUESTION = statement_messages(f"SELECT {PROCESS}")
 """The messages that ask for it."""
 
 _UNKNOWN = (b"\0C42", b"\0C0A", b"\0C3F")
