@@ -84,6 +84,8 @@ _ELSE: dict[str, Any] = {
     "AsyncpgJSONPathType": pg_json.JSONPathType,
     "AsyncpgNumeric": sqltypes.Numeric,
     "AsyncpgFloat": sqltypes.Float,
+    # written so that the table of private names does not claim them: unlike those, a class that
+    # this SQLAlchemy lacks is replaced here, and no feature steps aside
     **dict(
         zip(
             "_AsyncpgRange _AsyncpgMultiRange".split(),
@@ -239,13 +241,8 @@ class Attribute:
         if value is self.stock:
             return (owner, value) if self.before else None
         if value is MISSING:
-            return owner, getattr_static(owner, name)
+            return owner, inspect.getattr_static(owner, name)
         return None if self.before and not _is_foreign(value) else (owner, value)
-
-
-def getattr_static(cls: type, name: str) -> Any:
-    """Return an attribute as it is in its class."""
-    return inspect.getattr_static(cls, name)
 
 
 def patched_types() -> dict[Any, Any]:

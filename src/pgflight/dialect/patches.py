@@ -8,6 +8,7 @@ connects, since patches come at any time; a patch that has been taken back is ta
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -123,7 +124,7 @@ class Watched:
             wanted[name] = found[1]
             caller = _ALSO.get(name)
             if caller is not None:
-                wanted.setdefault(caller, builtin.getattr_static(self.base, caller))
+                wanted.setdefault(caller, inspect.getattr_static(self.base, caller))
         for name in self.put.keys() - wanted.keys():
             self._restore(name)
         for name, value in wanted.items():

@@ -13,13 +13,6 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.elements import BindParameter
 
 
-class CompileState(Protocol):
-    """What SQLAlchemy found out about a statement while it compiled it."""
-
-    @property
-    def statement(self) -> Any: ...  # an Insert, Update, Delete, Select or TextClause
-
-
 class Compiled(Protocol):
     """A compiled statement of the dialect's compiler."""
 
@@ -34,7 +27,7 @@ class Compiled(Protocol):
     @property
     def column_keys(self) -> Sequence[str] | None: ...
     @property
-    def compile_state(self) -> Any: ...  # a CompileState
+    def compile_state(self) -> Any: ...
     @property
     def dialect(self) -> Dialect: ...
     @property
