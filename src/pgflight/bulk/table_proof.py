@@ -18,6 +18,8 @@ import re
 from collections.abc import Iterable
 from enum import Enum
 
+from .. import driver
+
 _NAME = r'(?:"(?:[^"]|"")+"|[^\W\d][\w$]*)'
 NAME = rf"{_NAME}(?:\.{_NAME})*"
 """Pattern of a table's name in SQL, with or without schema."""
@@ -88,9 +90,10 @@ def _strange(expression: str) -> str:
     """Return SQL that is true if a stored expression (``pg_node_tree``) is not allowed."""
     return (
         f"EXISTS (SELECT FROM pg_catalog.regexp_matches({expression}::pg_catalog.text,"
-        f" '{_CALLS}', 'g') AS m WHERE m[1] IS NOT NULL OR m[2]::pg_catalog.oid >= 16384"
+        f" '{_CALLS}', 'g') AS m WHERE m[1] IS NOT NULL OR m[2]::pg_catalog.oid"
+        f" >= {driver.FIRST_USER_OID}"
         " OR m[3] IS NOT NULL AND NOT EXISTS (SELECT FROM pg_catalog.pg_proc AS p"
-        " WHERE p.oid = m[3]::pg_catalog.oid AND CASE WHEN p.oid < 16384"
+        f" WHERE p.oid = m[3]::pg_catalog.oid AND CASE WHEN p.oid < {driver.FIRST_USER_OID}"
         f" THEN p.provolatile = 'i' OR p.proname = ANY ('{{{','.join(_ALLOWED)}}}')"
         f" ELSE p.prolang = 13 AND p.probin IN ({_HARMLESS_LIBRARIES}) END))"
     )

@@ -138,7 +138,8 @@ UUID_CLASSES: frozenset[type] = frozenset(
 
 _NUMERIC = frozenset({1700, 1231, 3906, 3907, 4532, 6151})
 """numeric, its range and multirange, and the arrays of the three."""
-_FIRST_USER_OID = 16384
+FIRST_USER_OID = 16384
+"""Object identifiers from here up are not the server's own (``FirstNormalObjectId``)."""
 _MOST_DIGITS = 131072
 """In front of a numeric's point."""
 _MOST_BITS = 435411
@@ -159,7 +160,7 @@ def unchecked_numerics(connection: Connection, types: Iterable[Any]) -> NumericP
     places = tuple(
         (place, each.oid in _NUMERIC)
         for place, each in enumerate(types)
-        if each.oid in _NUMERIC or each.oid >= _FIRST_USER_OID
+        if each.oid in _NUMERIC or each.oid >= FIRST_USER_OID
     )
     return places if places and has_own_numeric(connection) else ()
 

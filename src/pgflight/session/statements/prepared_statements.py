@@ -18,9 +18,6 @@ from ...sqltext.side_effects import touches_isolation
 from ..statistics import Statistics
 from .prepared_entry import PreparedEntry
 
-FIRST_USER_OID = 16384
-"""Object identifiers from here up belong to user-defined types (``FirstNormalObjectId``)."""
-
 MOST_DROPPED = 100
 """How many statements dropped from asyncpg's own cache may wait for our next Parse."""
 
@@ -227,7 +224,7 @@ class PreparedStatements(driver.Preparer):
             # implicit transaction whose locks keep the description valid: describe again
             types = [attribute.type for attribute in statement.get_attributes()]
             types += driver.parameters_of(statement)
-            used = {each.oid for each in types if each.oid >= FIRST_USER_OID}
+            used = {each.oid for each in types if each.oid >= driver.FIRST_USER_OID}
             if not used <= self._known_types:
                 self._known_types |= used
                 statement = await self._ask(operation)
