@@ -7,9 +7,10 @@ is raised as it came.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Sequence
-from types import TracebackType
+from itertools import islice
 from typing import Any
 
 from asyncpg import exceptions as driver_errors
@@ -21,7 +22,10 @@ _OUR_HINT = (
     "Behind a connection pooler in transaction mode, such as pgbouncer, give pooler=transaction in"
     " the URL, in connect_args or to create_async_engine()."
 )
-_ENCODING = "_encode_bind_msg"
+_NEVER_OF_PRINTING = (
+    *(driver_errors.PostgresError, driver_errors.InterfaceError),
+    *(OSError, asyncio.TimeoutError),
+)
 _ELEMENT = re.compile(r"(?<=in element #)\d+(?= of executemany)")
 
 
@@ -42,21 +46,18 @@ def refusal(error: Exception, sets: Sequence[Sequence[Any]], *, many: bool = Fal
     are looked at; any other error is returned as it is.
     """
     reason = error.__context__
-    if (
-        reason is None
-        or isinstance(error, (driver_errors.PostgresError, driver_errors.InterfaceError))
-        or not _while_encoding(error.__traceback__)
-    ):
+    if reason is None or isinstance(error, _NEVER_OF_PRINTING):
         return error
-    found = [
+    unprintable = (
         (f"${place}" + (f" in element #{number} of executemany() sequence" if many else ""), value)
         for number, values in enumerate(sets)
         for place, value in enumerate(values, 1)
-        if shown(value) == type(value).__name__
-    ]
+        if _cannot_be_printed(value, error)
+    )
+    found = list(islice(unprintable, 3))
     if not found:
         return error
-    places = " or ".join(place for place, _ in found[:3])
+    places = " or ".join(place for place, _ in found)
     refused: Exception = driver_errors.DataError(
         f"invalid input for query argument {places}: {shown(found[0][1])} ({reason})"
     )
@@ -64,11 +65,16 @@ def refusal(error: Exception, sets: Sequence[Sequence[Any]], *, many: bool = Fal
     return refused
 
 
-def _while_encoding(traceback: TracebackType | None) -> bool:
-    while traceback is not None:
-        if traceback.tb_frame.f_code.co_name.endswith(_ENCODING):
-            return True
-        traceback = traceback.tb_next
+def _cannot_be_printed(value: Any, error: Exception) -> bool:
+    """Tell whether printing ``value`` raises what ``error`` is.
+
+    The traceback tells less: Cython keeps one function's name per line number for all the files
+    of asyncpg's protocol.
+    """
+    try:
+        repr(value)
+    except Exception as raised:
+        return type(raised) is type(error) and str(raised) == str(error)
     return False
 
 
