@@ -16,7 +16,7 @@ from sqlalchemy import ARRAY, DateTime, Integer, Numeric, Uuid, bindparam, cast,
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from pgflight.cli.environment import Fact
 from pgflight.cli.target import one_line
@@ -81,23 +81,38 @@ async def _encryption(engine: AsyncEngine) -> str:
     return f"{row[1]}, {row[2]}"
 
 
-_PROCESS = select(func.pg_backend_pid())
-_AGAIN = select(func.pg_backend_pid().label("again"))  # a statement of its own for pooler=none
+_ROUNDS, _PAUSE_SECONDS = 6, 0.05
+
+
+async def _process(connection: AsyncConnection, name: str) -> int | None:
+    """Return the server's process, by a statement of its own: pooler=none keeps it prepared."""
+    return await connection.scalar(select(func.pg_backend_pid().label(name)))
 
 
 async def _pooler(engine: AsyncEngine) -> str:
-    """Compare the process of the login with those that execute the statements of two clients."""
+    """Compare the process of the login with those that execute the statements of two clients.
+
+    A pooler that is busy, or has not read the first client's ROLLBACK, gives the second one another
+    server session, as one in session mode does: then both try again.
+    """
     other = create_async_engine(engine.url, pool_size=1, max_overflow=0)
     try:
         async with engine.connect() as one:
             raw: Any = (await one.get_raw_connection()).dbapi_connection
             route = raw.session.statements.route
             login = raw.session.connection.get_server_pid()
-            first = await one.scalar(_PROCESS)
-            await one.rollback()
-            async with other.connect() as two:
-                second = await two.scalar(_PROCESS)  # its transaction keeps this server session
-                moved = await one.scalar(_AGAIN) != first or first == second
+            for number in range(_ROUNDS):
+                first = await _process(one, f"first_{number}")
+                await one.rollback()
+                async with other.connect() as two:
+                    # whose transaction keeps this server session
+                    second = await _process(two, f"second_{number}")
+                    again = await _process(one, f"again_{number}")
+                    moved = again != first or first == second
+                await one.rollback()
+                if moved or login == first:
+                    break
+                await asyncio.sleep(_PAUSE_SECONDS)
     finally:
         await other.dispose()
     return _judged(str(route.wanted), login == first, moved)
