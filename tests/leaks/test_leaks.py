@@ -25,7 +25,10 @@ MOST_OBJECTS_OF_A_CLASS = 100
 MOST_BLOCKS = 1_000
 MOST_ALLOCATED_KB = 500
 MOST_RESIDENT_KB = 20_000
-_SECONDS = 900
+# Dropped statements whose Close has not gone: it waits for the flight after, and garbage in cycles
+# for its collection.
+MOST_DROPPED = 4
+_SECONDS = 800
 
 
 @dataclass
@@ -82,7 +85,7 @@ def assert_level(run: Run, implementation: str) -> None:
         assert (taken.tasks, taken.cursors) == (1, 0)
         assert taken.threads == run.snapshots[0].threads
         assert taken.connections <= POOL_SIZE
-        assert taken.prepared <= 2 * STATEMENT_CACHE  # ours and asyncpg's own
+        assert taken.prepared <= 2 * STATEMENT_CACHE + MOST_DROPPED  # ours and asyncpg's own
     assert run.grown == {}
     assert run.more("blocks") < MOST_BLOCKS, run.snapshots
     if run.tells_allocated:

@@ -159,6 +159,21 @@ time.sleep(60)
         assert not os.path.exists(f"/proc/{started.read_text()}")
 
 
+def test_what_runs_when_the_time_is_over_is_stopped(tmp_path: Path) -> None:
+    code = "import time; time.sleep(60)"
+    lanes = Lanes(tmp_path, tmp_path, 1, lambda result: None)
+    tasks = [
+        Task("a", good),
+        Task("b", lambda job: job.call(sys.executable, "-c", code)),
+        Task("c", good),
+    ]
+    began = time.monotonic()
+    results = lanes.run(tasks, 1)
+    assert time.monotonic() - began < 30
+    assert [(r.name, r.state) for r in results] == [("a", "ok"), ("b", "FAILED"), ("c", "not run")]
+    assert results[2].why == "1 s were over"
+
+
 def test_a_step_inherits_none_of_our_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("PGFLIGHT_IMPL", "PGFLIGHT_TEST_URL", "PYTHONPATH", "PYTHONOPTIMIZE"):
         monkeypatch.setenv(name, "x")

@@ -59,8 +59,12 @@ class Lanes:
         self._running: dict[str, tuple[Task, Job]] = {}
         self._results: dict[str, Result] = {}
 
-    def run(self, tasks: Sequence[Task]) -> list[Result]:
-        """Run all; return the results in the order of the tasks."""
+    def run(self, tasks: Sequence[Task], limit: float = float("inf")) -> list[Result]:
+        """Run all; return the results in the order of the tasks.
+
+        What has not ended after ``limit`` seconds is stopped and has failed.
+        """
+        end = time.monotonic() + limit
         named = {task.name for task in tasks}
         # A step that was not asked for is taken to have been done.
         self._waiting = [
@@ -72,6 +76,9 @@ class Lanes:
         for thread in threads:
             while thread.is_alive():  # so that a signal is handled meanwhile
                 thread.join(0.5)
+                if time.monotonic() > end:
+                    self._run_out(limit)
+                    end = float("inf")
         return [self._results[task.name] for task in tasks if task.name in self._results]
 
     def stop(self) -> None:
@@ -85,6 +92,13 @@ class Lanes:
             thread.start()
         for thread in threads:
             thread.join()
+
+    def _run_out(self, limit: float) -> None:
+        with self._change:
+            for task in self._waiting:
+                self._finish(Result(task.name, "not run", 0.0, why=f"{limit:.0f} s were over"))
+            self._waiting.clear()
+        self.stop()
 
     def _lane(self) -> None:
         while (taken := self._take()) is not None:
