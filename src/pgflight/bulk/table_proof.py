@@ -134,17 +134,19 @@ _OF_DOMAIN = _found(
     " AND u.objid = c.oid AND u.refclassid = 1247 AND y.typtype = 'd'"
 )
 
-
 _OTHERS = "a view, a foreign or a partitioned table, or one with heirs"
+
+
+_OLD_SNAPSHOT = (
+    "pg_catalog.current_setting('transaction_isolation')"
+    " NOT IN ('read committed', 'read uncommitted')"
+)
 
 
 def _refusals(change: Change) -> list[tuple[str, str]]:
     """Return what is refused: an SQL condition and the reason in words, cheap ones first."""
     refusals = [
-        (
-            "pg_catalog.current_setting('transaction_isolation') NOT LIKE 'read %'",
-            SNAPSHOT,
-        ),
+        (_OLD_SNAPSHOT, SNAPSHOT),
         ("c.relkind <> 'r'", _OTHERS),
         ("c.relispartition", "a partition"),
         ("c.relrowsecurity", "a table with row-level security"),
@@ -167,24 +169,29 @@ def _refusals(change: Change) -> list[tuple[str, str]]:
 
 
 _DEPENDENTS = (
-    "pg_catalog.pg_depend AS u WHERE u.refclassid = 1259 AND u.refobjid = c.oid"
-    " AND u.classid IN (1259, 2604, 2606, 2620)"
+    "pg_catalog.pg_depend AS u WHERE u.refclassid = 1259 AND u.refobjid = {table}"
+    " AND (u.classid IN (1259, 2604, 2606, 2620)"
+    " OR u.classid IN (2618, 3256) AND u.deptype <> 'n')"
 )
-"""Indexes, defaults, constraints (also foreign keys of others), triggers of a program."""
-_TYPES = (
-    "pg_catalog.pg_depend AS u WHERE u.classid = 1259 AND u.objid = c.oid AND u.refclassid = 1247"
-)
-_FACTS = (
-    f"ARRAY(SELECT DISTINCT u.objid FROM {_DEPENDENTS} ORDER BY 1),"
-    f" ARRAY(SELECT DISTINCT u.refobjid FROM {_TYPES} ORDER BY 1),"
-    # what CREATE OR REPLACE or ENABLE can change without a trace in pg_depend
-    f" EXISTS (SELECT FROM {_DEPENDENTS} AND (u.classid = 2620"
-    " OR EXISTS (SELECT FROM pg_catalog.pg_depend AS v WHERE v.classid = u.classid"
-    " AND v.objid = u.objid AND v.refclassid IN (1255, 2617))))"
-)
+"""Indexes, heirs and partitions, defaults, constraints (also foreign keys of others), triggers; the
+table's own rules and policies, but not views, and policies of others, that read it."""
+_NEEDED = "pg_catalog.pg_depend AS u WHERE u.classid = 1259 AND u.objid = {table}"
+"""Its schema, parents, types, access method, foreign server, where not PostgreSQL's own."""
+
+
+def _facts(table: str) -> str:
+    dependents, needed = _DEPENDENTS.format(table=table), _NEEDED.format(table=table)
+    return (
+        f"ARRAY(SELECT DISTINCT u.objid FROM {dependents} ORDER BY 1),"
+        f" ARRAY(SELECT DISTINCT u.refobjid FROM {needed} ORDER BY 1),"
+        # what CREATE OR REPLACE or ENABLE can change without a trace in pg_depend
+        f" EXISTS (SELECT FROM {dependents} AND (u.classid IN (2620, 3256)"
+        " OR EXISTS (SELECT FROM pg_catalog.pg_depend AS v WHERE v.classid = u.classid"
+        " AND v.objid = u.objid AND v.refclassid IN (1255, 2617))))"
+    )
+
+
 _MOST_LISTED = 200
-_FLAGS = 6
-"""Of the refusals, how many are cheap."""
 
 
 class Proof:
@@ -197,13 +204,8 @@ class Proof:
     """
 
     __slots__ = (
-        "key",
-        "question",
-        "may_change_nothing",
-        "repeatable",
-        "_flags",
-        "_rest",
-        "_source",
+        *("key", "question", "may_change_nothing", "repeatable"),
+        *("_table", "_whole", "_same"),
     )
 
     def __init__(
@@ -220,51 +222,61 @@ class Proof:
         ``functions`` are the names that the statement calls without a schema, ``types`` names and
         type oids that columns must have.
         """
-        refusals = _refusals(change)
-        of_statement = []
-        for name, oid in types:
-            condition = _found(
-                f"pg_attribute AS a WHERE a.attrelid = c.oid AND a.attname = '{_quoted(name)}'"
-                f" AND a.atttypid <> {oid}"
-            )
-            of_statement.append((condition, "a column whose type is not the Table's"))
-        named = ",".join(sorted(functions))
-        if named:
-            condition = _found(
-                f"pg_proc AS p WHERE p.proname = ANY ('{{{named}}}') AND p.pronamespace <> 11"
-                " AND p.prolang NOT IN (12, 13)"
-            )
-            of_statement.append((condition, "functions of the database in VALUES"))
         name = _quoted(table)
-        self._source = f"FROM pg_catalog.pg_class AS c WHERE c.oid = '{name}'::pg_catalog.regclass"
-        self._flags = _none_of([*refusals[:_FLAGS], *of_statement])
-        self._rest = _none_of(refusals[_FLAGS:])
+        self._table = f"'{name}'::pg_catalog.regclass"
+        of_statement = _of_statement(self._table, functions, types)
+        refusals = [*_refusals(change), *of_statement]
+        source = f"FROM pg_catalog.pg_class AS c WHERE c.oid = {self._table}"
+        self._whole = f"(SELECT {_none_of(refusals)} {source})"
+        self._same = _none_of([(_OLD_SNAPSHOT, SNAPSHOT), *of_statement])
         reasons = " ".join(
-            f"WHEN {condition} THEN '{_quoted(reason)}'"
-            for condition, reason in [*refusals, *of_statement]
+            f"WHEN {condition} THEN '{_quoted(reason)}'" for condition, reason in refusals
         )
-        self.question = f"SELECT CASE {reasons} END, {_FACTS} {self._source}"
-        self.key = table, change.name, self._flags
+        self.question = f"SELECT CASE {reasons} END, {_facts('c.oid')} {source}"
+        self.key = table, change.name, self._same
         self.may_change_nothing = may_change_nothing
         self.repeatable = change in (Change.UPDATE, Change.DELETE)
 
-    def condition(self, dependents: list[int], types: list[int], replaceable: bool) -> str:
+    def condition(self, dependents: list[int], needed: list[int], replaceable: bool) -> str:
         """Return the condition for a table that was found plain, with these facts about it.
 
-        It looks for anything that did not exist then, which is done by reading one catalog.  What
-        could become something else without another oid is proven anew each time.
+        It looks for anything that did not exist then, which is done by reading one catalog: the
+        objects that depend on the table, and those that it depends on.  What could become something
+        else without another oid is proven anew each time.
         """
-        if replaceable or len(dependents) + len(types) > _MOST_LISTED:
-            return f"(SELECT {self._flags} AND {self._rest} {self._source})"
-        new = (
-            f"(SELECT true FROM {_DEPENDENTS} AND u.objid <> ALL ({_oids(dependents)}) LIMIT 1)",
-            f"(SELECT true FROM {_TYPES} AND u.refobjid <> ALL ({_oids(types)}) LIMIT 1)",
+        if replaceable or len(dependents) + len(needed) > _MOST_LISTED:
+            return self._whole
+        # not EXISTS (...), which costs more
+        new = " AND ".join(
+            f"(SELECT true FROM {what.format(table=self._table)} AND {column} <> ALL"
+            f" ('{{{','.join(map(str, known))}}}'::pg_catalog.oid[]) LIMIT 1) IS NULL"
+            for what, column, known in (
+                (_DEPENDENTS, "u.objid", dependents),
+                (_NEEDED, "u.refobjid", needed),
+            )
         )
-        return f"(SELECT {self._flags} AND {new[0]} IS NULL AND {new[1]} IS NULL {self._source})"
+        return f"({self._same} AND {new})"
 
 
-def _oids(numbers: list[int]) -> str:
-    return f"'{{{','.join(map(str, numbers))}}}'::pg_catalog.oid[]"
+def _of_statement(
+    table: str, functions: Iterable[str], types: Iterable[tuple[str, int]]
+) -> list[tuple[str, str]]:
+    """Return what is refused because of what the statement says."""
+    refusals = []
+    for name, oid in types:
+        found = _found(
+            f"pg_attribute AS a WHERE a.attrelid = {table} AND a.attname = '{_quoted(name)}'"
+            f" AND a.atttypid <> {oid}"
+        )
+        refusals.append((found, "a column whose type is not the Table's"))
+    named = ",".join(sorted(functions))
+    if named:
+        found = _found(
+            f"pg_proc AS p WHERE p.proname = ANY ('{{{named}}}') AND p.pronamespace <> 11"
+            " AND p.prolang NOT IN (12, 13)"
+        )
+        refusals.append((found, "functions of the database in VALUES"))
+    return refusals
 
 
 def _none_of(refusals: list[tuple[str, str]]) -> str:
