@@ -122,6 +122,14 @@ class Storm:
         elif fate in ("terminate", "stop") and not doing.done():
             call = "pg_terminate_backend" if fate == "terminate" else "pg_cancel_backend"
             await self.view.connection.fetchval(f"SELECT {call}({pid})")
+            if fate == "terminate":
+                await self.gone(pid)
+
+    async def gone(self, pid: int) -> None:
+        """Wait for a session's end, which must not strike the next unit on its connection."""
+        alive = f"SELECT count(*) FROM pg_stat_activity WHERE pid = {pid}"
+        while await self.view.connection.fetchval(alive):
+            await asyncio.sleep(0.002)
 
     async def copy(self, connection: AsyncConnection, number: int, fate: str, nested: bool) -> None:
         """COPY in; in a savepoint, a failure leaves the transaction as it was, and then out."""

@@ -274,7 +274,8 @@ def test_the_public_level_refuses_socket_options(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize(
     ("version", "level", "expected"),
     [
-        ("0.32.0", "private", known_types._set_codec_public),
+        ("0.32.0", "private", known_types._set_codec_private),
+        ("0.32.0", "public", known_types._set_codec_public),
         ("0.31.0", "public", known_types._set_codec_public),
         ("1.0.0.dev0", "public", known_types._set_codec_public),
         ("0.30.0", "private", known_types._set_codec_private),

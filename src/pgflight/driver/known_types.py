@@ -117,10 +117,11 @@ async def _set_codec_private(
 
 
 def _codec_setter(version: str, private: bool) -> SetCodec | None:
-    # asyncpg 0.30 looks the type up on the server, in three round trips each time.
-    if tuple(map(int, version.split(".")[:2])) >= (0, 31):
-        return _set_codec_public
-    return _set_codec_private if private else None
+    if private:
+        return _set_codec_private  # without a look at the type, which each new connection pays for
+    # asyncpg 0.30 looks the type up on the server, in three round trips each time
+    known = tuple(map(int, version.split(".")[:2])) >= (0, 31)
+    return _set_codec_public if known else None
 
 
 set_codec: SetCodec | None = _codec_setter(asyncpg.__version__, can_tell_types())

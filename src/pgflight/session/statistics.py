@@ -224,7 +224,9 @@ def _sum(one: Statistics, other: Statistics) -> Statistics:
 
 
 def _added(one: Any, other: Any) -> Any:
-    return one + other if isinstance(one, int) else dict(Counter(one) + Counter(other))
+    if isinstance(one, int):
+        return one + other
+    return dict(Counter(one) + Counter(other)) if other else one
 
 
 def stats(engine: object) -> Statistics:

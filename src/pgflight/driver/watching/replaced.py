@@ -45,6 +45,14 @@ def replaced(cls: type, names: Iterable[str]) -> dict[str, str]:
     }
 
 
+def codes_are_unchanged() -> bool:
+    """Tell whether each of asyncpg's functions still has the code with which it was first seen."""
+    for function, code in _codes.items():
+        if function.__code__ is not code:
+            return False
+    return True
+
+
 def is_own(value: Any) -> bool:
     """Tell whether a function or a class is asyncpg's own, unchanged."""
     kind = type(value)

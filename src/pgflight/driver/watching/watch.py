@@ -17,7 +17,7 @@ from asyncpg import transaction as transactions
 from . import marks, names
 from .marks import QUIET, VALID, compared, marked, renew
 from .names import CLASSES
-from .replaced import is_own, maker, name_of, replaced
+from .replaced import codes_are_unchanged, is_own, maker, name_of, replaced
 
 CALLS = 1
 """A method that the built-in dialect calls is replaced: it is called, with the same text."""
@@ -89,17 +89,21 @@ Hot paths check that of the connection's class and those of ``TRANSACTION`` and 
 
 
 class State:
-    """What :func:`_look` found; ``any`` is whether it found anything."""
+    """What :func:`look_at_classes` found; ``any`` is whether it found anything."""
 
+    looked = False
     any = False
 
 
 def look_at_classes() -> None:
-    """Look at asyncpg's classes, whatever the marks say.
+    """Look at asyncpg's classes, unless nothing was found there and nothing has changed since.
 
     For each new connection, because no mark shows that the code of a function was replaced.
     """
     with _lock:
+        if State.looked and not State.any and _marks_are_valid() and codes_are_unchanged():
+            return
+        State.looked = True
         for mark in _MARKS:
             renew(mark)  # before looking: what is assigned meanwhile is noticed next time
         for each in _classes:
