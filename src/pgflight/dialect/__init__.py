@@ -266,6 +266,7 @@ patches.WATCHED.append(
         refused="_invalidate_schema_cache",
         # called by super(), or the patch is called inside
         inside="__init__ initialize on_connect create_connect_args get_driver_connection",
+        often=False,  # a subclass would look like somebody's dialect
     )
 )
 dialect = PGDialect_asyncpg

@@ -19,6 +19,7 @@ from ..dbapi.connection import AsyncAdapt_asyncpg_connection
 from ..dbapi.cursor import AsyncAdapt_asyncpg_cursor
 from ..dbapi.module import AsyncAdapt_asyncpg_dbapi
 from ..dbapi.server_side_cursor import AsyncAdapt_asyncpg_ss_cursor
+from ..driver.watching.marks import VALID, WORKS, marked, renew
 from . import types
 from .compiler import PGCompiler_asyncpg, PGIdentifierPreparer_asyncpg
 from .execution_context import PGExecutionContext_asyncpg
@@ -63,7 +64,8 @@ class Watched:
 
     Patches of the ``refused`` are only warned of, or of all but the ``taken``; ours looks for those
     that are named ``inside`` itself; ``wraps`` changes a patch for our object; ``after`` is that of
-    a base, which names what is refused for both.
+    a base, which names what is refused for both; ``often`` tells whether it is worth a subclass of
+    the base that nobody uses, a mark that shows whether the base has changed.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class Watched:
         inside: str = "",
         wraps: dict[str, Wrap] | None = None,
         after: Watched | None = None,
+        often: bool = True,
     ) -> None:
         self.ours = ours
         self.base = base
@@ -99,15 +102,21 @@ class Watched:
         if taken is not None:
             self.refused = frozenset(each.name for each in self.hidden) - set(taken.split())
         self._named_by = frozenset() if after is None else after.refused
+        self._mark = marked(base) if often and WORKS else None
+        self._was_stock = False
 
     def is_stock(self) -> bool:
         """Tell whether nothing is patched now, nor was when it was last looked at."""
         if self.put:
             return False
-        for attributes, name, stock in self._probes:
-            if attributes.get(name, MISSING) is not stock:
-                return False
-        return True
+        if self._mark is not None:
+            if self._was_stock and self._mark.__flags__ & VALID:
+                return True
+            renew(self._mark)  # before looking: what is assigned meanwhile is noticed next time
+        self._was_stock = all(
+            attributes.get(name, MISSING) is stock for attributes, name, stock in self._probes
+        )
+        return self._was_stock
 
     def synchronize(self) -> Iterator[str]:
         """Put patches onto our class, and take back old ones; yield the names without effect."""
@@ -145,7 +154,7 @@ def _of_types() -> Iterator[Watched]:
     for name, base in vars(theirs).items():
         ours = getattr(types, name, None)
         if ours is not None:
-            yield Watched(ours, base)
+            yield Watched(ours, base, often=False)
 
 
 TYPES = [*_of_types()]

@@ -91,14 +91,14 @@ class Session:
         default_isolation: Callable[[], str | None],
         given: Mapping[str, Any],
     ) -> None:
-        """Join an engine: use its schema generation, options and knowledge of poolers from now on.
-
-        ``given`` are the options of ``create_engine()``, which override the connection's own.
-        """
-        self.statements.route.known = known
-        self.use_options(replace(self.options, **given))
-        self.statements.schema = schema
-        self.statements.adopt(schema.number)
+        """Use an engine's schema generation, what it knows of poolers, and the options it gives."""
+        statements = self.statements
+        statements.route.known = known
+        if given:
+            self.use_options(replace(self.options, **given))
+        statements.route.use(self.options.pooler, self.transactions.pipeline)
+        statements.schema = schema
+        statements.adopt(schema.number)
         self.transactions.characteristics.default_isolation = default_isolation
 
     async def run(self, request: Request) -> Any:

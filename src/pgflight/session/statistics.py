@@ -205,8 +205,10 @@ class EngineCounters:
                 self._fold()
 
     def _fold(self) -> None:
+        gone = []
         while self._retired:
-            self._total = _sum(self._total, self._retired.popleft())
+            gone.append(self._retired.popleft())
+        self._total = _sum([self._total, *gone])
 
     def snapshot(self) -> Statistics:
         """Return the sum as of now."""
@@ -214,19 +216,20 @@ class EngineCounters:
             live = list(self._live)  # kept alive, so that none can retire meanwhile
             self._fold()
             total = self._total
-        for connection in live:
-            total = _sum(total, connection.totals())
-        return total
+        return _sum([total, *(connection.totals() for connection in live)])
 
 
-def _sum(one: Statistics, other: Statistics) -> Statistics:
-    return Statistics(*(_added(a, b) for a, b in zip(one, other, strict=True)))
+def _sum(several: list[Statistics]) -> Statistics:
+    return Statistics(*(_added(values) for values in zip(*several, strict=True)))
 
 
-def _added(one: Any, other: Any) -> Any:
-    if isinstance(one, int):
-        return one + other
-    return dict(Counter(one) + Counter(other)) if other else one
+def _added(values: tuple[Any, ...]) -> Any:
+    if isinstance(values[0], int):
+        return sum(values)
+    total: Counter[str] = Counter()
+    for counts in filter(None, values):
+        total.update(counts)
+    return dict(total)
 
 
 def stats(engine: object) -> Statistics:
