@@ -84,16 +84,19 @@ async def _encryption(engine: AsyncEngine) -> str:
 _ROUNDS, _PAUSE_SECONDS = 6, 0.05
 
 
-async def _process(connection: AsyncConnection, name: str) -> int | None:
-    """Return the server's process, by a statement of its own: pooler=none keeps it prepared."""
-    return await connection.scalar(select(func.pg_backend_pid().label(name)))
+async def _process(connection: AsyncConnection, name: str) -> object:
+    """Return the server's process, by a statement of its own: pooler=none keeps it prepared.
+
+    It calls a function of which anything may be expected, so that its transaction's end is awaited.
+    """
+    return await connection.scalar(select(func.pg_backend_pid().label(name), func.pg_sleep(0)))
 
 
 async def _pooler(engine: AsyncEngine) -> str:
     """Compare the process of the login with those that execute the statements of two clients.
 
-    A pooler that is busy, or has not read the first client's ROLLBACK, gives the second one another
-    server session, as one in session mode does: then both try again.
+    A pooler that is busy may give the second one another server session, as one in session mode
+    does: then both try again.
     """
     other = create_async_engine(engine.url, pool_size=1, max_overflow=0)
     try:

@@ -195,6 +195,8 @@ class PGDialect_asyncpg(
     def engine_created(cls, engine: Any) -> None:
         """Have the pool replace connections that were closed while not in use."""
         event.listen(engine, "checkout", refuse_lost)
+        if isinstance(engine.pool, sqlalchemy_pool.NullPool):
+            engine.dialect.closes_at_once = True
         look = getattr(engine.dialect, "look_for_patches", None)
         if look is not None:
             look(with_types=True)

@@ -40,6 +40,8 @@ class ConnectingDialect(PatchedDialect, InListDialect):
     _counters: EngineCounters
     _given_options: dict[str, Any]
     _async_fallback: Any = None
+    closes_at_once = False
+    """Whether the pool closes each connection that comes back."""
 
     def create_connect_args(self, url: URL) -> tuple[Sequence[Any], dict[str, Any]]:
         """Return the arguments of ``dbapi.connect()`` for ``url``.
@@ -113,6 +115,7 @@ class ConnectingDialect(PatchedDialect, InListDialect):
             session.join_engine(
                 self._schema, self._known, self._default_isolation, self._given_options
             )
+            session.ends.closes_at_once = self.closes_at_once
             self._counters.register(session.statements)
             self._counters.register(session.counters)
 

@@ -41,6 +41,7 @@ class TransactionEnds:
         "status",
         "begun_by_program",
         "entry",
+        "closes_at_once",
         "_connection",
         "_transactions",
         "_unit",
@@ -65,6 +66,8 @@ class TransactionEnds:
         """Its ``status`` is the server's as of its last answer; 0 means to ask asyncpg."""
         self.begun_by_program = False
         """Whether a statement has begun a transaction in AUTOCOMMIT."""
+        self.closes_at_once = False
+        """Whether the pool closes each connection that comes back; behind a pooler that waits."""
         self.entry: Callable[[], Any] | None = None
         """Returns the pool's entry of the connection, from its checkout on."""
 
@@ -185,6 +188,7 @@ class TransactionEnds:
         unit, pipeline = self._unit, self._transactions.pipeline
         if (
             not unit.side_effect_free
+            or (self.closes_at_once and self._statements.route.pooled)
             or (commit and not unit.commit_cannot_fail)
             or unit.transaction is None
             or pipeline is None
