@@ -69,6 +69,15 @@ def test_url_of_a_server(text: str) -> None:
     assert shown(url) == "postgresql+asyncpg://scott:***@host:5433/test?ssl=require"
 
 
+def test_no_password_of_a_url_is_shown() -> None:
+    url = server_url("postgresql://host/test?user=scott&password=tiger&sslpassword=lion")
+    parts = "password=hidden", "sslpassword=hidden", "user=scott"
+    assert shown(url) == f"postgresql+asyncpg://host/test?{'&'.join(parts)}"
+    with pytest.raises(CommandError, match="write %40") as refused:
+        server_url("postgresql://scott:ti@ger@host/test")
+    assert "ti@" not in str(refused.value) and "ger@" not in str(refused.value)
+
+
 @pytest.mark.parametrize("driver", ["postgresql+psycopg", "mysql", "sqlite"])
 def test_url_of_another_driver(driver: str) -> None:
     with pytest.raises(CommandError, match=driver.replace("+", r"\+")):

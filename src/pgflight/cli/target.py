@@ -35,6 +35,12 @@ def server_url(text: str) -> URL:
         raise CommandError(
             "--url is not a database URL: write postgresql://user:password@host:5432/database"
         ) from None
+    if "@" in (url.host or ""):
+        # what SQLAlchemy takes for the host is the rest of the password
+        raise CommandError(
+            "--url has an @ in its password, which ends it: write %40 for it, as in "
+            "postgresql://user:p%40ssword@host:5432/database"
+        )
     if url.drivername not in _ACCEPTED:
         raise CommandError(
             f"--url names the driver {url.drivername!r}, and only PostgreSQL through asyncpg is "
@@ -44,8 +50,14 @@ def server_url(text: str) -> URL:
 
 
 def shown(url: URL) -> str:
-    """Return `url` without its password, for messages."""
-    return url.render_as_string(hide_password=True)
+    """Return `url` without its passwords, for messages."""
+    from pgflight.options.table import OPTIONS
+
+    hidden = {
+        name: "hidden" if name in OPTIONS and OPTIONS[name].secret else value
+        for name, value in url.query.items()
+    }
+    return url.set(query=hidden).render_as_string(hide_password=True)
 
 
 def one_line(error: BaseException) -> str:

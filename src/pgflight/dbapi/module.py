@@ -9,19 +9,39 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
+from asyncpg import exceptions as driver_errors
 from sqlalchemy import exc, util
 
 from .. import driver
 from ..compat.builtin import theirs
 from ..compat.versions import await_only, dbapi_module_base, in_greenlet
 from ..options.engine_options import EngineOptions
+from ..options.kinds import Secret
 from ..options.startup import RefusedSettings, local_settings
+from ..options.table import with_secrets_hidden, with_secrets_shown
 from ..options.url import prepare_connect_kwargs
 from ..session import codecs
 from . import errors
 from .connection import AsyncAdapt_asyncpg_connection
 from .event_loop_thread import LoopThread
 from .synchronous import AsyncAdaptFallback_asyncpg_connection
+
+
+def _may_have_expired(password: object) -> bool:
+    """Tell whether a password comes from a function, such as a token that the server may outlive.
+
+    Asked once more, the function may return another one.
+    """
+    return callable(password) and not isinstance(password, Secret)
+
+
+def _shown_to(creator: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a program's ``async_creator_fn`` as one that takes passwords that are hidden."""
+
+    async def create(*args: Any, **arguments: Any) -> Any:
+        return await creator(*args, **with_secrets_shown(arguments))
+
+    return create
 
 
 class AsyncAdapt_asyncpg_dbapi(theirs.AsyncAdapt_asyncpg_dbapi, dbapi_module_base):  # type: ignore[misc]
@@ -95,27 +115,31 @@ class AsyncAdapt_asyncpg_dbapi(theirs.AsyncAdapt_asyncpg_dbapi, dbapi_module_bas
         of :class:`~pgflight.options.engine_options.EngineOptions`.  Raises ArgumentError for an
         option that does not exist or has a wrong value.
         """
-        prepared = prepare_connect_kwargs(kwargs)
+        # a tracer that collects local variables, such as Sentry's, is shown no password
+        kwargs = with_secrets_hidden(kwargs)
+        arguments, socket_options = prepare_connect_kwargs(kwargs)
+        arguments = with_secrets_hidden(arguments)  # a service file has some, too
         try:
-            driver.check_socket_options(prepared.socket_options)
+            driver.check_socket_options(socket_options)
         except ValueError as error:
             raise exc.ArgumentError(str(error)) from None
-        arguments = prepared.kwargs
         options = EngineOptions.taken_from(arguments)
-        creator: Callable[..., Any] = options.async_creator_fn or self.asyncpg.connect
+        creator: Callable[..., Any] = self.asyncpg.connect
+        if options.async_creator_fn is not None:
+            creator = _shown_to(options.async_creator_fn)
         later: dict[str, str] = {}
         if options.pooler == "transaction":
             arguments.setdefault("statement_cache_size", 0)  # nor may asyncpg keep its own
 
         async def open_connection() -> Any:
-            connection, refused = await self.refused_settings.connect(creator, args, arguments)
+            connection, refused = await self._log_in(creator, args, arguments)
             later.update(refused)
             try:
-                if creator is self.asyncpg.connect:
+                if options.async_creator_fn is None:
                     # here and not in on_connect(), so that codecs set by the program come later
                     await codecs.set_value_codecs(connection)
-                if prepared.socket_options:
-                    driver.apply_socket_options(connection, prepared.socket_options)
+                if socket_options:
+                    driver.apply_socket_options(connection, socket_options)
             except BaseException:
                 connection.terminate()
                 raise
@@ -133,6 +157,17 @@ class AsyncAdapt_asyncpg_dbapi(theirs.AsyncAdapt_asyncpg_dbapi, dbapi_module_bas
         if later:
             connection.session.statements.route.set_in_transactions(local_settings(later))
         return connection
+
+    async def _log_in(
+        self, creator: Callable[..., Any], args: tuple[Any, ...], arguments: dict[str, Any]
+    ) -> tuple[Any, dict[str, str]]:
+        """Return asyncpg's connection and the settings that were refused; raise its errors."""
+        try:
+            return await self.refused_settings.connect(creator, args, arguments)
+        except driver_errors.InvalidPasswordError:
+            if not _may_have_expired(arguments.get("password")):
+                raise
+        return await self.refused_settings.connect(creator, args, arguments)
 
     def use_builtin_errors(self) -> None:
         """Have SQLAlchemy's own classes stand for errors, since a built-in adapter raises them.

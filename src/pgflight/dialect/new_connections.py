@@ -15,6 +15,7 @@ from .. import driver
 from ..compat import connections
 from ..compat.builtin import Attribute, theirs
 from ..compat.versions import SQLALCHEMY_2_1, await_only
+from ..options.table import with_secrets_hidden
 from ..options.url import engine_arguments, is_refused
 from ..parameters.in_lists import InListDialect
 from ..session import codecs
@@ -60,11 +61,14 @@ class ConnectingDialect(PatchedDialect, InListDialect):
             return [], arguments
         return [], self._take_threshold(arguments)
 
-    def connect(self, *positional: Any, **arguments: Any) -> Any:
-        """Return a new DBAPI connection."""
-        if self._async_fallback is not None:
-            arguments.setdefault("async_fallback", self._async_fallback)
-        return super().connect(*positional, **arguments)
+    if not SQLALCHEMY_2_1:
+
+        def connect(self, *positional: Any, **arguments: Any) -> Any:
+            """Return a new DBAPI connection."""
+            if self._async_fallback is not None:
+                arguments.setdefault("async_fallback", self._async_fallback)
+            arguments = with_secrets_hidden(arguments)  # in a tracer's copy of this frame
+            return super().connect(*positional, **arguments)
 
     def on_connect(self) -> Callable[[Any], None]:
         """Return the function that sets up a new DBAPI connection: codecs, schema generation."""

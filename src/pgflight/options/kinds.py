@@ -43,14 +43,58 @@ class Kind:
     example: str = ""
 
 
+_NUL = "a NUL character would end it, and what follows be taken for something else"
+
+
+class Secret:
+    """A password that nothing shows: not its repr(), nor a tracer that collects local variables.
+
+    Called, it returns the text; asyncpg calls a password that is not text when it logs in.
+    """
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __call__(self) -> str:
+        """Return the password."""
+        return self._text
+
+    def has_nul(self) -> bool:
+        """Tell whether it contains a NUL character."""
+        return "\0" in self._text
+
+    def __repr__(self) -> str:
+        return "Secret(***)"
+
+    def __eq__(self, other: object) -> bool:
+        return self._text == (other() if isinstance(other, Secret) else other)
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError
+    if "\0" in value:
+        raise Refusal(_NUL)
     return value
 
 
 def _password(value: object) -> Any:
-    return value if callable(value) else _text(value)
+    if isinstance(value, Secret) or not callable(value):
+        return _key_password(value)
+    return value
+
+
+def _key_password(value: object) -> Any:
+    if not isinstance(value, Secret):
+        return _text(value)
+    if value.has_nul():
+        raise Refusal(_NUL)
+    return value
 
 
 def _path(value: Any) -> str:
@@ -107,7 +151,7 @@ def _settings(value: object) -> dict[str, str]:
     found = json.loads(value) if isinstance(value, str) else value
     if not isinstance(found, Mapping):
         raise TypeError
-    return {_text(name): _setting(setting) for name, setting in found.items()}
+    return {_text(name): _text(_setting(setting)) for name, setting in found.items()}
 
 
 def _setting(value: object) -> str:
@@ -136,9 +180,7 @@ def _ssl(value: object) -> bool | str | ssl.SSLContext:
 
 
 def _hosts(value: Any) -> str | list[str]:
-    if isinstance(value, str):
-        return value
-    return [_text(host) for host in value]
+    return _text(value) if isinstance(value, str) else [_text(host) for host in value]
 
 
 def _ports(value: object) -> int | list[int]:
@@ -172,6 +214,7 @@ def _callable(value: object) -> Callable[..., Any]:
 
 TEXT = Kind("text", _text)
 PASSWORD = Kind("text, or a callable or async callable that returns it", _password)
+KEY_PASSWORD = Kind("text", _key_password)
 PATH = Kind("the path of a file", _path, "/path/to/file")
 FLAG = Kind("true or false", _flag, "true")
 SECONDS = Kind("a number of seconds greater than 0", _seconds, "30")

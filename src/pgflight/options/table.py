@@ -7,7 +7,7 @@ section "Parameter Key Words"), of ``asyncpg.connect`` and of SQLAlchemy's built
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -149,7 +149,7 @@ def _table() -> Iterator[Option]:
     yield option("sslrootcert", kinds.PATH, to.TLS, "file of trusted roots, or system", "libpq")
     yield option("sslcert", kinds.PATH, to.TLS, "file of the client's certificate", "libpq")
     yield option("sslkey", kinds.PATH, to.TLS, "file of the client's private key", "libpq")
-    yield option("sslpassword", kinds.TEXT, to.TLS, "password of that key", "libpq 13",
+    yield option("sslpassword", kinds.KEY_PASSWORD, to.TLS, "password of that key", "libpq 13",
                  secret=True)
     yield option("sslcrl", kinds.PATH, to.TLS, "file of revoked certificates", "libpq")
     yield option("sslcrldir", kinds.PATH, to.TLS, "directory of such files", "libpq 14")
@@ -230,3 +230,21 @@ def _table() -> Iterator[Option]:
 
 OPTIONS: dict[str, Option] = {option.name: option for option in _table()}
 """Every option by its name."""
+
+
+def with_secrets_hidden(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return connect options whose passwords are :class:`~pgflight.options.kinds.Secret`."""
+    return {
+        name: kinds.Secret(value)
+        if type(value) is str and name in OPTIONS and OPTIONS[name].secret
+        else value
+        for name, value in arguments.items()
+    }
+
+
+def with_secrets_shown(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return connect options whose passwords are text again."""
+    return {
+        name: value() if isinstance(value, kinds.Secret) else value
+        for name, value in arguments.items()
+    }

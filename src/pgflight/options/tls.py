@@ -35,7 +35,8 @@ from typing import Any
 from sqlalchemy.exc import ArgumentError
 
 from . import tls_files
-from .kinds import SSL_MODES
+from .kinds import SSL_MODES, Secret
+from .table import with_secrets_shown
 
 _CLIENT_OPTIONS = (
     "sslcert",
@@ -56,7 +57,7 @@ class TLSOptions:
     sslrootcert: str | None = None
     sslcert: str | None = None
     sslkey: str | None = None
-    sslpassword: str | None = None
+    sslpassword: Secret | str | None = None
     sslcrl: str | None = None
     sslcrldir: str | None = None
     ssl_min_protocol_version: str | None = None
@@ -136,7 +137,7 @@ def tls_arguments(options: Mapping[str, Any], *, unix: bool, dsn: bool) -> dict[
         # the only way to have asyncpg's negotiation and a client certificate at once
         client = {name: tls.files[name] for name in _CLIENT_OPTIONS if name in tls.files}
         tls_files.check_files(client)
-        query = urllib.parse.urlencode(client)
+        query = urllib.parse.urlencode(with_secrets_shown(client))
         return {"ssl": mode, **({"dsn": f"postgresql://?{query}"} if query else {})}
     if tls.ssl is True and not tls.files and not tls.direct:
         return {"ssl": True, **direct}

@@ -15,6 +15,8 @@ from typing import Any
 
 from sqlalchemy.exc import ArgumentError
 
+from .kinds import Secret
+
 _VERSIONS = {
     "TLSv1": ssl.TLSVersion.TLSv1,
     "TLSv1.1": ssl.TLSVersion.TLSv1_1,
@@ -108,7 +110,10 @@ def load_revocations(context: ssl.SSLContext, file: str | None, directory: str |
 
 
 def load_client(
-    context: ssl.SSLContext, certificate: str | None, key: str | None, password: str | None
+    context: ssl.SSLContext,
+    certificate: str | None,
+    key: str | None,
+    password: Secret | str | None,
 ) -> None:
     """Load the client's certificate and key, if they are given or are in their default places."""
     key = key or os.environ.get("PGSSLKEY")
@@ -129,7 +134,11 @@ def load_client(
         _check_key(private)
     try:
         # a function: without one, OpenSSL would ask for a missing password at the terminal
-        context.load_cert_chain(chosen, private, password=lambda: password or "")
+        context.load_cert_chain(
+            chosen,
+            private,
+            password=password if isinstance(password, Secret) else lambda: password or "",
+        )
     except (OSError, ValueError) as error:
         hint = "the password does not open the key" if password else "does the key need sslpassword"
         raise ArgumentError(

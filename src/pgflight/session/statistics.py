@@ -246,7 +246,8 @@ def stats(engine: object) -> Statistics:
     counters = getattr(engine.dialect, "_counters", None)
     if not isinstance(counters, EngineCounters):
         raise TypeError(
-            f"pgflight.stats() takes an engine that pgflight serves; {engine.url!r} is served by "
+            f"pgflight.stats() takes an engine that pgflight serves; this one of "
+            f"{engine.url.drivername} is served by "
             f"{type(engine.dialect).__module__}: call pgflight.install() before the engine is made"
         )
     fallbacks = dict(getattr(engine.dialect, "in_list_fallbacks", {}))
