@@ -31,7 +31,7 @@ def build(tree: Path, python: str, **switches: str) -> None:
     `switches` are added to the environment of the build. CalledProcessError when it fails.
     """
     tree.mkdir(exist_ok=True)
-    for name in ("src", "tests", "bench", "tools"):
+    for name in ("src", "tests", "bench", "tools", "docs"):
         shutil.copytree(ROOT / name, tree / name, symlinks=True, ignore=_BUILT)
     for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md"):
         shutil.copy(ROOT / name, tree / name)

@@ -350,7 +350,7 @@ def _fit(values: Any, most: cython.longlong) -> cython.Py_ssize_t:
     if not cython.compiled or type(values) is not list or not values:
         return -1
     items: list[Any] = values
-    item: object
+    item: Any
     number: cython.longlong
     i: cython.Py_ssize_t
     fits: cython.Py_ssize_t = 1
@@ -359,7 +359,7 @@ def _fit(values: Any, most: cython.longlong) -> cython.Py_ssize_t:
         if type(item) is not int:
             return -1
         try:
-            number = item  # type: ignore[assignment]
+            number = item
         except OverflowError:
             fits = 0
             continue

@@ -10,6 +10,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import IO, Any
 
 import pytest
@@ -26,8 +27,9 @@ def choose_pipeline(mode: str) -> None:
 
     make: Any = adapted.__init__
 
-    def init(self: Any, *args: Any, pipeline: str = mode, **options: Any) -> None:
-        make(self, *args, pipeline=pipeline, **options)
+    def init(self: Any, *args: Any, **arguments: Any) -> None:
+        make(self, *args, **arguments)
+        self.session.use_options(replace(self.session.options, pipeline=mode))
 
     adapted.__init__ = init  # type: ignore[method-assign]
 

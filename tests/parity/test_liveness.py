@@ -467,7 +467,7 @@ def test_a_ping_that_times_out(dialect: Dialect, proxy: Proxy) -> None:
             pool_size=1,
             max_overflow=0,
             pool_pre_ping=True,
-            connect_args={"command_timeout": 0.3},
+            connect_args={"command_timeout": 2},
             **options,
         )
         for _ in range(2):

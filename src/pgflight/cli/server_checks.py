@@ -99,6 +99,7 @@ async def _pooler(engine: AsyncEngine) -> str:
     does: then both try again.
     """
     other = create_async_engine(engine.url, pool_size=1, max_overflow=0)
+    moved, first = False, None
     try:
         async with engine.connect() as one:
             raw: Any = (await one.get_raw_connection()).dbapi_connection

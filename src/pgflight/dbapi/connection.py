@@ -158,6 +158,8 @@ class AsyncAdapt_asyncpg_connection(
     def commit(self) -> None:
         """Commit the open transaction, if there is one."""
         session = self.session
+        if self.left_elsewhere():
+            self._handle_exception(session.turn.refusal())
         unit = session.unit
         if unit.transaction is not None or unit.in_doubt is not None:
             # outside a greenlet the awaited end is tried, which raises MissingGreenlet
@@ -171,6 +173,8 @@ class AsyncAdapt_asyncpg_connection(
     def rollback(self) -> None:
         """Roll back the open transaction, if there is one, and end streams in AUTOCOMMIT."""
         session = self.session
+        if self.left_elsewhere():
+            return  # closed, which rolls back, too
         if session.copying_out is not None and self._can_wait():
             self.await_(session.copying_out.stop())
         unit = session.unit
@@ -223,13 +227,27 @@ class AsyncAdapt_asyncpg_connection(
         """Make one empty round trip; raise the translated error when the server is gone."""
         self._wait_for(self.session.ping())
 
+    def left_elsewhere(self) -> bool:
+        """Let go of a connection of another event loop or process; tell whether it is one."""
+        turn = self.session.turn
+        if not turn.is_elsewhere():
+            return False
+        if not turn.abandoned:
+            turn.abandoned = True
+            driver.abandon(self._connection, turn.loop, forked=turn.is_a_parents())
+            self.session.lost()
+        return True
+
     def close(self) -> None:
         """Roll back and close, waiting for the server."""
-        self.rollback()
-        self.await_(self._connection.close())
+        if not self.left_elsewhere():
+            self.rollback()
+            self.await_(self._connection.close())
 
     def terminate(self) -> None:
         """Close in any case: gracefully within two seconds, else by dropping the socket."""
+        if self.left_elsewhere():
+            return
         if not self._can_wait():
             self.drop()
             return
@@ -245,8 +263,9 @@ class AsyncAdapt_asyncpg_connection(
 
     def drop(self) -> None:
         """Drop the socket without waiting."""
-        driver.drop(self._connection)
-        self.session.lost()
+        if not self.left_elsewhere():
+            driver.drop(self._connection)
+            self.session.lost()
 
     async def _close_gracefully(self) -> None:
         closing = asyncio.ensure_future(self._connection.close(timeout=GRACEFUL_CLOSE_SECONDS))

@@ -102,6 +102,7 @@ class AsyncAdapt_asyncpg_dbapi(theirs.AsyncAdapt_asyncpg_dbapi, dbapi_module_bas
         self.dbapi_module = None
         self.loop_thread = LoopThread()
         self.refused_settings = RefusedSettings()
+        self.has_warned_of_loops = False
 
     @property
     def exceptions_module(self) -> ModuleType:

@@ -39,10 +39,15 @@ class AsyncAdaptFallback_asyncpg_connection(
     def _can_wait(self) -> bool:
         return not self._loop_thread.inside()
 
+    def left_elsewhere(self) -> bool:
+        """Let go of a parent's connection; any thread may use one of this process."""
+        return self.session.turn.is_a_parents() and super().left_elsewhere()
+
     def _leave(self) -> None:
         if not self._left:
             self._left = True
-            self._loop_thread.depart(self._connection)
+            if not self.session.turn.is_a_parents():
+                self._loop_thread.depart(self._connection)
 
     def close(self) -> None:
         """Roll back and close, waiting for the server."""
@@ -62,12 +67,14 @@ class AsyncAdaptFallback_asyncpg_connection(
         # a pool disposed of while this connection was checked out forgets it on return
         if not getattr(self, "_left", True):
             self._left = True
-            self._loop_thread.abandon(self._connection)
+            if not self.left_elsewhere():
+                self._loop_thread.abandon(self._connection)
 
     def drop(self) -> None:
         """Drop the socket without waiting, from any thread."""
         try:
-            self._loop_thread.call(partial(driver.drop, self._connection))
-            self.session.lost()
+            if not self.left_elsewhere():
+                self._loop_thread.call(partial(driver.drop, self._connection))
+                self.session.lost()
         finally:
             self._leave()

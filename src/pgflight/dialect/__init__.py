@@ -40,7 +40,13 @@ from .first_connection import InitializingDialect
 from .isolation import ISOLATION_LEVELS as ISOLATION_LEVELS
 from .isolation import IsolationDialect
 from .new_connections import ConnectingDialect
-from .pool_health import close_unfit, ends_statement_only, refuse_lost, was_used_recently
+from .pool_health import (
+    close_unfit,
+    ends_statement_only,
+    refuse_foreign,
+    refuse_lost,
+    was_used_recently,
+)
 from .synchronous import SynchronousDialect
 from .type_map import COLSPECS as COLSPECS
 from .type_map import _pg_types as _pg_types
@@ -203,6 +209,8 @@ class PGDialect_asyncpg(
 
     def do_ping(self, dbapi_connection: Any) -> bool:
         """Make a round trip to the server, if its last answer is older than the bypass window."""
+        if isinstance(dbapi_connection, AsyncAdapt_asyncpg_connection):
+            refuse_foreign(dbapi_connection)  # the pool asks for a ping before it checks out
         if not was_used_recently(dbapi_connection):
             dbapi_connection.ping()
         return True

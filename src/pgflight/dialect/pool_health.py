@@ -15,6 +15,7 @@ from weakref import ref
 from sqlalchemy.exc import DisconnectionError
 
 from .. import driver
+from .._warnings import warn
 from ..dbapi.connection import AsyncAdapt_asyncpg_connection
 from ..dbapi.synchronous import AsyncAdaptFallback_asyncpg_connection
 from ..session.session import Session
@@ -33,15 +34,23 @@ _OWN_TERMINATE = (
 """Not what a program has put in its place, and which it expects to be called."""
 
 
+_FOREIGN = (
+    "a pooled connection was made in another event loop, or before a fork: it is let go of, and"
+    " another one made. Give each loop and each process an engine of its own, or call"
+    " engine.dispose() before its loop ends (in a child process dispose(close=False))"
+)
+
+
 def refuse_lost(dbapi_connection: Any, record: object, proxy: object) -> None:
     """Raise DisconnectionError for a connection that is closed, or in a transaction.
 
-    The pool then makes another.
+    Also for one of another event loop or process.  The pool then makes another.
 
     A listener of SQLAlchemy's pool event ``checkout``.
     """
     if not isinstance(dbapi_connection, AsyncAdapt_asyncpg_connection):
         return
+    refuse_foreign(dbapi_connection)
     if _is_lost(dbapi_connection):
         raise DisconnectionError("the connection was closed while it was not in use")
     ends = dbapi_connection.session.ends
@@ -49,6 +58,17 @@ def refuse_lost(dbapi_connection: Any, record: object, proxy: object) -> None:
     if ends.status.status != driver.IDLE and ends.is_left_open():
         ends.close_left_open(dbapi_connection)
         raise DisconnectionError("the connection was left in a transaction")
+
+
+def refuse_foreign(adapted: AsyncAdapt_asyncpg_connection) -> None:
+    """Raise DisconnectionError for a connection of another event loop or process; warn once."""
+    if not adapted.left_elsewhere():
+        return
+    dbapi = adapted.dbapi
+    if not getattr(dbapi, "has_warned_of_loops", True):
+        dbapi.has_warned_of_loops = True
+        warn(_FOREIGN)
+    raise DisconnectionError("the connection belongs to another event loop or process")
 
 
 def close_unfit(dbapi_connection: Any) -> None:

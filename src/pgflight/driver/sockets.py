@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import select
 import socket
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -112,6 +114,46 @@ def drop(connection: Connection) -> None:
     connection.terminate()
     if transport is not None:
         transport.abort()  # asyncpg before 0.32 leaves it open after close() has been called
+
+
+_left_to_parents: list[Connection] = []
+"""Connections of the process that this one was forked from: not even collected, which would take
+their sockets out of the parent's event loop, since an epoll object is shared by both processes."""
+
+
+def abandon(
+    connection: Connection, loop: asyncio.AbstractEventLoop | None, *, forked: bool
+) -> None:
+    """Let go of a connection that belongs to another event loop, or to another process.
+
+    One of another loop is closed in that loop's thread, or at once if the loop is closed.  Nothing
+    is done to a parent's socket, which both processes share.
+    """
+    if forked:
+        _left_to_parents.append(connection)
+        return
+    if loop is not None and not loop.is_closed():
+        try:
+            loop.call_soon_threadsafe(drop, connection)
+            return
+        except RuntimeError:
+            pass  # closed meanwhile
+    _close_without_loop(connection)
+
+
+def _close_without_loop(connection: Connection) -> None:
+    """Close a connection whose loop is closed, and with it all that would be told of the end."""
+    known = is_private() and isinstance(connection, asyncpg.Connection)
+    transport: Any = connection._transport if known else None
+    with suppress(Exception):
+        connection.terminate()  # sends Terminate, and then cannot stop the loop from reading
+    while transport is not None:
+        sock = getattr(transport, "_sock", None)
+        if sock is not None:
+            sock.close()
+            transport._sock = None  # or its collection would warn
+            return
+        transport = getattr(getattr(transport, "_ssl_protocol", None), "_transport", None)
 
 
 class _Arguments:

@@ -22,7 +22,7 @@ from .statements.prepared_statements import PreparedStatements, SchemaGeneration
 from .statistics import Counters
 from .transaction_ends import TransactionEnds
 from .transactions import Transactions
-from .turn import Turn
+from .turn import Turn, running_loop
 from .unit_of_work import UnitOfWork
 
 Answer = tuple["Description | None", list[Any], int]
@@ -140,7 +140,7 @@ class Session:
         one request for each statement.  A test checks that both do the same.
         """
         turn = self.turn
-        if turn.taken:
+        if turn.taken or turn.loop is not running_loop():
             await turn.acquire()
         else:
             turn.taken = True
