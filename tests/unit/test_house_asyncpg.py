@@ -108,7 +108,8 @@ def used() -> set[tuple[str, str]]:
         for thing, name, _ in accesses(path):
             owner = CALLED.get(called(thing), "?")
             private = name.startswith("_") and not name.startswith("__")
-            own = name in made_here() or called(thing) == "asyncio"
+            # asyncio itself, and what a variable calls asyncio's own objects
+            own = name in made_here() or called(thing).startswith("asyncio")
             if not is_mine(thing) and (owner in UNDOCUMENTED or (private and not own)):
                 found.add((owner, name))
     return found

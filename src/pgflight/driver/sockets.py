@@ -144,16 +144,18 @@ def abandon(
 def _close_without_loop(connection: Connection) -> None:
     """Close a connection whose loop is closed, and with it all that would be told of the end."""
     known = is_private() and isinstance(connection, asyncpg.Connection)
-    transport: Any = connection._transport if known else None
+    asyncio_transport: Any = connection._transport if known else None
     with suppress(Exception):
         connection.terminate()  # sends Terminate, and then cannot stop the loop from reading
-    while transport is not None:
-        sock = getattr(transport, "_sock", None)
+    while asyncio_transport is not None:
+        sock = getattr(asyncio_transport, "_sock", None)
         if sock is not None:
             sock.close()
-            transport._sock = None  # or its collection would warn
+            asyncio_transport._sock = None  # or its collection would warn
             return
-        transport = getattr(getattr(transport, "_ssl_protocol", None), "_transport", None)
+        # TLS is a transport on top of another one
+        asyncio_protocol = getattr(asyncio_transport, "_ssl_protocol", None)
+        asyncio_transport = getattr(asyncio_protocol, "_transport", None)
 
 
 class _Arguments:

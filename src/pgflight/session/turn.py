@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+from asyncio import _get_running_loop
 from collections import deque
 
 import asyncpg
 
-running_loop = asyncio._get_running_loop
+running_loop = _get_running_loop
 """Returns the event loop that runs in this thread, None if there is none."""
 
 _ELSEWHERE = (
