@@ -10,6 +10,7 @@ import gc
 import multiprocessing
 import os
 import sys
+import threading
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -61,6 +62,35 @@ def disposed_of_in_another_loop() -> None:
     asyncio.run(unit())
     asyncio.run(engine.dispose())
     asyncio.run(unit())
+    asyncio.run(engine.dispose())
+
+
+def two_threads_at_once() -> None:
+    """After a first connection, and with room in the pool.
+
+    To wait for either is asyncio's lock or queue in SQLAlchemy, which wakes up its own loop only.
+    """
+
+    async def many() -> None:
+        for _ in range(100):
+            await unit()
+
+    def work() -> None:
+        try:
+            asyncio.run(many())
+        except BaseException as error:
+            failed.append(error)
+            traceback.print_exc()
+
+    asyncio.run(unit())
+    failed: list[BaseException] = []
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    with pytest.warns(pgflight.PgflightWarning):
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert failed == []
     asyncio.run(engine.dispose())
 
 

@@ -14,6 +14,7 @@ PROGRAM = "tests.adversity.loops_program"
 USES = (
     "one_loop_after_the_other",
     "disposed_of_in_another_loop",
+    "two_threads_at_once",
     "a_child_without_dispose",
     "a_child_of_a_running_loop",
     "multiprocessing_by_fork",
