@@ -158,7 +158,7 @@ class AsyncAdapt_asyncpg_connection(
     def commit(self) -> None:
         """Commit the open transaction, if there is one."""
         session = self.session
-        if self.left_elsewhere():
+        if session.turn.is_elsewhere() and self.left_elsewhere():
             self._handle_exception(session.turn.refusal())
         unit = session.unit
         if unit.transaction is not None or unit.in_doubt is not None:
@@ -173,7 +173,7 @@ class AsyncAdapt_asyncpg_connection(
     def rollback(self) -> None:
         """Roll back the open transaction, if there is one, and end streams in AUTOCOMMIT."""
         session = self.session
-        if self.left_elsewhere():
+        if session.turn.is_elsewhere() and self.left_elsewhere():
             return  # closed, which rolls back, too
         if session.copying_out is not None and self._can_wait():
             self.await_(session.copying_out.stop())

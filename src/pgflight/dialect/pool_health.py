@@ -50,7 +50,8 @@ def refuse_lost(dbapi_connection: Any, record: object, proxy: object) -> None:
     """
     if not isinstance(dbapi_connection, AsyncAdapt_asyncpg_connection):
         return
-    refuse_foreign(dbapi_connection)
+    if dbapi_connection.session.turn.is_elsewhere():
+        refuse_foreign(dbapi_connection)
     if _is_lost(dbapi_connection):
         raise DisconnectionError("the connection was closed while it was not in use")
     ends = dbapi_connection.session.ends

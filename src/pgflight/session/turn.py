@@ -67,12 +67,14 @@ class Turn:
     def is_elsewhere(self) -> bool:
         """Tell whether the connection belongs to another process or event loop."""
         here = running_loop()
-        if here is None:
+        if here is self.loop:
+            other = False
+        elif here is None:
             # nobody can wait here; another thread may
             other = self.loop is not None and self.loop.is_running()
         else:
-            other = self.loop is not None and self.loop is not here
-        return other or self.abandoned or self.is_a_parents()
+            other = self.loop is not None
+        return other or self.abandoned or self._forks != _Process.forks
 
     def refusal(self) -> Exception:
         """Return the error of a use elsewhere: asyncpg's InterfaceError."""
