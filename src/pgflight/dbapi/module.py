@@ -35,7 +35,7 @@ def _may_have_expired(password: object) -> bool:
     return callable(password) and not isinstance(password, Secret)
 
 
-def _shown_to(creator: Callable[..., Any]) -> Callable[..., Any]:
+def _shown_to(creator: Any) -> Callable[..., Any]:
     """Return a program's ``async_creator_fn`` as one that takes passwords that are hidden."""
 
     async def create(*args: Any, **arguments: Any) -> Any:
@@ -126,7 +126,8 @@ class AsyncAdapt_asyncpg_dbapi(theirs.AsyncAdapt_asyncpg_dbapi, dbapi_module_bas
             raise exc.ArgumentError(str(error)) from None
         options = EngineOptions.taken_from(arguments)
         creator: Callable[..., Any] = self.asyncpg.connect
-        if options.async_creator_fn is not None:
+        own = options.async_creator_fn in (None, creator)
+        if not own:
             creator = _shown_to(options.async_creator_fn)
         later: dict[str, str] = {}
         if options.pooler == "transaction":
@@ -136,7 +137,7 @@ class AsyncAdapt_asyncpg_dbapi(theirs.AsyncAdapt_asyncpg_dbapi, dbapi_module_bas
             connection, refused = await self._log_in(creator, args, arguments)
             later.update(refused)
             try:
-                if options.async_creator_fn is None:
+                if own:
                     # here and not in on_connect(), so that codecs set by the program come later
                     await codecs.set_value_codecs(connection)
                 if socket_options:
