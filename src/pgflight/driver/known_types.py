@@ -110,9 +110,13 @@ async def _set_codec_private(
     connection: Connection, name: str, encoder: object, decoder: object
 ) -> None:
     settings = connection._protocol.get_settings()
-    settings.add_python_codec(
-        _WITH_CODEC[name], name, "pg_catalog", [], "scalar", encoder, decoder, "binary"
-    )
+    try:
+        settings.add_python_codec(
+            _WITH_CODEC[name], name, "pg_catalog", [], "scalar", encoder, decoder, "binary"
+        )
+    except TypeError:  # this asyncpg expects another form
+        await _set_codec_public(connection, name, encoder, decoder)
+        return
     connection._drop_local_statement_cache()
 
 
