@@ -51,12 +51,9 @@ def server_url(text: str) -> URL:
 
 def shown(url: URL) -> str:
     """Return `url` without its passwords, for messages."""
-    from pgflight.options.table import OPTIONS
+    from pgflight.options.table import is_secret
 
-    hidden = {
-        name: "hidden" if name in OPTIONS and OPTIONS[name].secret else value
-        for name, value in url.query.items()
-    }
+    hidden = {name: "hidden" if is_secret(name) else value for name, value in url.query.items()}
     return url.set(query=hidden).render_as_string(hide_password=True)
 
 

@@ -119,7 +119,6 @@ class AsyncAdapt_asyncpg_dbapi(theirs.AsyncAdapt_asyncpg_dbapi, dbapi_module_bas
         # a tracer that collects local variables, such as Sentry's, is shown no password
         kwargs = with_secrets_hidden(kwargs)
         arguments, socket_options = prepare_connect_kwargs(kwargs)
-        arguments = with_secrets_hidden(arguments)  # a service file has some, too
         try:
             driver.check_socket_options(socket_options)
         except ValueError as error:

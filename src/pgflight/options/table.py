@@ -232,12 +232,15 @@ OPTIONS: dict[str, Option] = {option.name: option for option in _table()}
 """Every option by its name."""
 
 
+def is_secret(name: str) -> bool:
+    """Tell whether the value of an option is not to be shown."""
+    return name in OPTIONS and OPTIONS[name].secret
+
+
 def with_secrets_hidden(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Return connect options whose passwords are :class:`~pgflight.options.kinds.Secret`."""
     return {
-        name: kinds.Secret(value)
-        if type(value) is str and name in OPTIONS and OPTIONS[name].secret
-        else value
+        name: kinds.Secret(value) if type(value) is str and is_secret(name) else value
         for name, value in arguments.items()
     }
 

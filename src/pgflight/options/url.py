@@ -23,7 +23,7 @@ from . import hosts
 from .server_settings import server_settings
 from .service_files import service_options
 from .suggestions import unknown_option
-from .table import OPTIONS, Target
+from .table import OPTIONS, Target, with_secrets_hidden
 from .tls import check_tls, tls_arguments
 
 _ASYNCPG_PARAMETERS = frozenset(inspect.signature(asyncpg.connect).parameters)
@@ -244,7 +244,7 @@ def _validated(kwargs: Mapping[str, Any]) -> dict[str, Any]:
 def _with_service(arguments: Mapping[str, Any]) -> dict[str, Any]:
     given = dict(arguments)
     name, file = given.pop("service"), given.pop("servicefile", None)
-    return {**service_options(name, file), **given}
+    return {**with_secrets_hidden(service_options(name, file)), **given}
 
 
 def _settings(arguments: Mapping[str, Any]) -> dict[str, str]:
