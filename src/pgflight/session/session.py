@@ -92,13 +92,13 @@ class Session:
         given: Mapping[str, Any],
     ) -> None:
         """Use an engine's schema generation, what it knows of poolers, and the options it gives."""
-        statements = self.statements
-        statements.route.known = known
+        self.statements.route.known = known
         if given:
             self.use_options(replace(self.options, **given))
-        statements.route.use(self.options.pooler, self.transactions.pipeline)
-        statements.schema = schema
-        statements.adopt(schema.number)
+        else:
+            self.statements.route.use(self.options.pooler, self.transactions.pipeline)
+        self.statements.schema = schema
+        self.statements.adopt(schema.number)
         self.transactions.characteristics.default_isolation = default_isolation
 
     async def run(self, request: Request) -> Any:

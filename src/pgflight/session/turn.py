@@ -66,14 +66,12 @@ class Turn:
 
     def is_elsewhere(self) -> bool:
         """Tell whether the connection belongs to another process or event loop."""
-        here = running_loop()
-        if here is self.loop:
-            other = False
-        elif here is None:
+        loop, here = self.loop, running_loop()
+        if here is None:
             # nobody can wait here; another thread may
-            other = self.loop is not None and self.loop.is_running()
+            other = loop is not None and loop.is_running()
         else:
-            other = self.loop is not None
+            other = loop is not None and loop is not here
         return other or self.abandoned or self._forks != _Process.forks
 
     def refusal(self) -> Exception:
