@@ -44,6 +44,8 @@ _DIRECTORY_MARKERS = {
     "compliance": "slow",
     "leaks": "leak",
 }
+_OWN_BOUND = ("slow", "leak")
+_LONGEST_SECONDS = 4000  # a run of SQLAlchemy's suite has an hour
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -55,3 +57,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         directory = item.path.relative_to(here).parts[0]
         if directory in _DIRECTORY_MARKERS:
             item.add_marker(getattr(pytest.mark, _DIRECTORY_MARKERS[directory]))
+        # These bound what they start themselves, by more than what ends any other test.
+        if any(item.get_closest_marker(name) for name in _OWN_BOUND):
+            item.add_marker(pytest.mark.timeout(_LONGEST_SECONDS))

@@ -36,6 +36,9 @@ CALLED = {
 }
 """What the driver room calls asyncpg's objects, and the class that each is of."""
 
+ASYNCIO = ("asyncio", "asyncio_transport", "asyncio_protocol")
+"""What it calls asyncio, and objects of asyncio's."""
+
 UNDOCUMENTED = {
     "ConnectionConfig",
     "ConnectionSettings",
@@ -108,8 +111,7 @@ def used() -> set[tuple[str, str]]:
         for thing, name, _ in accesses(path):
             owner = CALLED.get(called(thing), "?")
             private = name.startswith("_") and not name.startswith("__")
-            # asyncio itself, and what a variable calls asyncio's own objects
-            own = name in made_here() or called(thing).startswith("asyncio")
+            own = name in made_here() or called(thing) in ASYNCIO
             if not is_mine(thing) and (owner in UNDOCUMENTED or (private and not own)):
                 found.add((owner, name))
     return found
