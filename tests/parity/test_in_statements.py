@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 import pgflight
 from pgflight import driver
+from pgflight.sqltext.long_lists import LONG_FROM
 from tests.fixtures.engines import Dialect
 from tests.fixtures.outcome import Both
 from tests.parity.scratch import scratch
@@ -73,12 +74,14 @@ def test_more_than_a_message_has_parameters(pgflight_dialect: Dialect, size: int
 def test_one_statement_for_all_lengths(pgflight_dialect: Dialect) -> None:
     async def work() -> None:
         async with pgflight_dialect.engine().connect() as connection:
-            for size in [*range(10, 120), 500, 1000, 2000]:
+            for size in [*range(10, LONG_FROM), 500, 1000, 2000]:
                 await connection.execute(sa.select(CATALOG).where(CATALOG.c.oid.in_(range(size))))
-            assert await _prepared(connection) == 1
+            # a long one has another, without a name unless asyncpg's own methods have to execute it
+            named = 1 if driver.is_private() else 2
+            assert await _prepared(connection) == named
             for size in [*range(10), *range(10)]:
                 await connection.execute(sa.select(CATALOG).where(CATALOG.c.oid.in_(range(size))))
-            assert await _prepared(connection) == 11
+            assert await _prepared(connection) == 10 + named
 
     asyncio.run(work())
 
@@ -169,7 +172,7 @@ def test_what_is_seen_of_an_array(
     pgflight_dialect: Dialect, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Hooks and logs get the statement that runs, and the list as one parameter."""
-    text = "oid = ANY ($2::INTEGER[])"
+    text = "oid = ANY (CAST($2 AS INTEGER[]))"
 
     async def work() -> None:
         engine = pgflight_dialect.engine(echo=False)

@@ -112,7 +112,9 @@ def test_an_unknown_sqlalchemy_fills_all_lists_in(monkeypatch: pytest.MonkeyPatc
         (2, "t.id IN ($1::INTEGER, $2::INTEGER)"),
         (9, "t.id IN ({})".format(", ".join(f"${n}::INTEGER" for n in range(1, 10)))),
         (10, "t.id = ANY ($1::INTEGER[])"),
-        (50_000, "t.id = ANY ($1::INTEGER[])"),
+        (127, "t.id = ANY ($1::INTEGER[])"),
+        (128, "t.id = ANY (CAST($1 AS INTEGER[]))"),
+        (50_000, "t.id = ANY (CAST($1 AS INTEGER[]))"),
     ],
 )
 def test_lengths(size: int, text: str) -> None:
@@ -364,10 +366,10 @@ def test_each_text_is_written_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(in_lists, "_write", noted)
     x, y = (sa.bindparam(n, expanding=True, type_=sa.Integer) for n in "xy")
     made = compiled(sa.select(t.c.id).where(t.c.id.in_(x), t.c.id.not_in(y)))
-    for first, second in [(1, 2), (3, 12), (1, 2), (3, 5000), (0, 0), (0, 0)]:
+    for first, second in [(1, 2), (3, 12), (1, 2), (3, 127), (3, 128), (3, 999), (0, 0), (0, 0)]:
         state = made.construct_expanded_state({"x": range(first), "y": range(second)})
         assert len(state.positional_parameters) == first + (1 if second > 9 else second)
-    assert written == [(1, 2), (3, -1), (0, 0)]
+    assert written == [(1, 2), (3, -1), (3, -2), (0, 0)]
 
 
 def test_kept_texts_are_bounded() -> None:

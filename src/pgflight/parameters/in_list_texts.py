@@ -1,7 +1,8 @@
 """The texts of one statement with IN lists, one for each shape its lists may have.
 
 A list of fewer than ``limit`` elements is written as SQLAlchemy writes it, with one parameter for
-each element; a longer one is one parameter, an array, so that all lengths share a text.  Made by
+each element; a longer one is one parameter, an array, so that all lengths share a text, or two:
+see :mod:`pgflight.sqltext.long_lists`.  Made by
 the compiler (:mod:`pgflight.parameters.in_lists`), used by it and by
 :mod:`pgflight.parameters.plan`.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from ..sqltext.long_lists import LONG_FROM
 from .contracts import Compiled
 from .in_list_operators import MOST_PARAMETERS, Proof
 
@@ -20,7 +22,9 @@ LONGEST_KEPT = 256
 """Parameters that lists of a text may have together for it to be kept."""
 
 ARRAY = -1
-"""In a shape: the list is one parameter.  Any other number is that of its elements."""
+"""In a shape: the list is one parameter.  Any number from 0 on is that of its elements."""
+LONG_ARRAY = -2
+"""In a shape: the list is one parameter, and so long that the server has to plan for its values."""
 
 _TEXT_LIKE = (str, bytes, bytearray, memoryview)
 
@@ -129,7 +133,7 @@ class InLists:
             if ready is not None:
                 ready.append(sent)
             if expanded.becomes_array(values if sent is None else sent):
-                size = ARRAY
+                size = LONG_ARRAY if size >= LONG_FROM else ARRAY
             elif expanded.untyped and size and _is_row(values[0]):
                 return None
             else:
@@ -160,7 +164,7 @@ class InLists:
         for expanded, size, values, sent in zip(self.lists, wording.shape, found, ready):
             if sent is None:
                 sent = list(map(expanded.convert, values))  # type: ignore[arg-type]
-            if size != ARRAY:
+            if size >= 0:
                 parameters += sent
             elif expanded.is_nested(sent):
                 return None
@@ -175,7 +179,7 @@ class InLists:
         for expanded, size, values in zip(self.lists, wording.shape, found):
             del named[expanded.name]
             keys = wording.keys[expanded.name]
-            named.update(zip(keys, [values] if size == ARRAY else values))
+            named.update(zip(keys, [values] if size < 0 else values))
         return named
 
     def _text(self, compiled: Compiled, shape: tuple[int, ...]) -> Wording | None:
@@ -264,8 +268,7 @@ def element_by_element(
 def dummies(lists: Sequence[ExpandedList], shape: Sequence[int]) -> dict[str, list[None]]:
     """Return values for each list; only their number matters."""
     return {
-        expanded.name: [None] * (1 if size == ARRAY else size)
-        for expanded, size in zip(lists, shape)
+        expanded.name: [None] * (1 if size < 0 else size) for expanded, size in zip(lists, shape)
     }
 
 
@@ -276,7 +279,7 @@ def processors_of(
     found: dict[str, Callable[[Any], Any]] = {}
     for expanded, size in zip(lists, wording.shape):
         each = expanded.convert
-        convert: Any = element_by_element(each) if size == ARRAY else each
+        convert: Any = element_by_element(each) if size < 0 else each
         if convert is not None:
             for key in wording.keys[expanded.name]:
                 found[key] = convert

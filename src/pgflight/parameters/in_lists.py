@@ -23,10 +23,11 @@ from sqlalchemy.sql.operators import custom_op, in_op, not_in_op
 from ..compat import capability, compiled_statements, connections, sql_types, statements
 from ..compat.features import Feature
 from ..options.url import coerced_argument
+from ..sqltext.long_lists import long_array
 from .array_types import array_type
 from .contracts import Compiled
 from .in_list_operators import MOST_PARAMETERS, always, never, proof, type_name
-from .in_list_texts import ARRAY, ExpandedList, InLists, Wording, dummies, processors_of
+from .in_list_texts import LONG_ARRAY, ExpandedList, InLists, Wording, dummies, processors_of
 from .watched_lists import are_written_out
 
 _SEEN = "_pgflight_in_seen"
@@ -127,7 +128,10 @@ class InListCompiler(PGCompiler):
             return super()._literal_execute_expanding_parameter(  # type: ignore[no-untyped-call]
                 name, parameter, values, **options
             )
-        return [(name, values)], f"{self.compilation_bindtemplate % {'name': name}}::{arrays[name]}"
+        array, is_long = arrays[name]
+        parameter = self.compilation_bindtemplate % {"name": name}
+        text = long_array(parameter, array) if is_long else f"{parameter}::{array}"
+        return [(name, values)], text
 
 
 class InListDialect(PGDialect):
@@ -177,7 +181,7 @@ def _binds_tightly(element: Any) -> bool:
 
 def _has_nested(lists: InLists, wording: Wording, found: list[list[Any]]) -> bool:
     return any(
-        size == ARRAY and each.is_nested(_converted(each, values if each.ranges else values[:1]))
+        size < 0 and each.is_nested(_converted(each, values if each.ranges else values[:1]))
         for each, size, values in zip(lists.lists, wording.shape, found)
     )
 
@@ -281,14 +285,14 @@ def _write(
     """Have SQLAlchemy write the text for lists of a shape."""
     escaped = compiled.escaped_bind_names
     text: str = compiled.string
-    chosen: dict[str, str] = {}
+    chosen: dict[str, tuple[str, bool]] = {}
     for expanded, size in zip(lists, shape):
-        if size == ARRAY:
+        if size < 0:
             token = _token(compiled, expanded.name)
             for listed, as_array in _WITH_ARRAY.items():
                 text = text.replace(listed + token, as_array + token)
             name = escaped.get(expanded.name, expanded.name) if escaped else expanded.name
-            chosen[name] = arrays[name]
+            chosen[name] = arrays[name], size == LONG_ARRAY
     # a copy, as other threads may be executing the statement
     writer = copy(compiled)
     setattr(writer, _ARRAYS, chosen)

@@ -1,9 +1,10 @@
 """Executing a statement without a name in one flight: Parse, Describe, Bind, Execute and Sync.
 
-Behind a pooler a statement cannot be kept on the server, and its description may be out of date by
-the next execution: another process may have changed the types of its columns.  So it is parsed and
-described each time, and the rows are decoded only if the description that came with them is the one
-that asyncpg's codecs were chosen for.  Otherwise they are decoded by the new one.
+Behind a pooler a statement cannot be kept on the server, and one that has to be planned for its
+values should not be.  Its description may be out of date by the next execution: another process may
+have changed the types of its columns.  So it is parsed and described each time, and the rows are
+decoded only if the description that came with them is the one that asyncpg's codecs were chosen
+for.  Otherwise they are decoded by the new one.
 
 The types of the parameters, which have to be known before, are those that the server chose the
 first time, and are given to Parse: for a named statement the server keeps them likewise.
@@ -205,14 +206,17 @@ class DescribedStatement:
 
 
 def describes_in_flight(
-    sender: Sender, statement: Statement, heard: Listening, *, side_effect_free: bool
+    sender: Sender, statement: Statement, heard: Listening, own: bool, side_effect_free: bool
 ) -> bool:
-    """Tell whether a statement that has just been prepared may be executed in one flight."""
+    """Tell whether a statement that has just been prepared may be executed in one flight.
+
+    ``own``: the connection leads to one server session, where a type's number stays the same.
+    """
     state = statement._state
     return (
         bool(state.prepared)  # else asyncpg parses it itself
         and not statement.get_name()
         and bool(heard.parameters and heard.columns)
-        and all(number < _FIRST_TYPE_OF_THE_CLUSTER for number in heard.types())
+        and (own or all(number < _FIRST_TYPE_OF_THE_CLUSTER for number in heard.types()))
         and (sender.can_hold_back or side_effect_free or heard.columns.startswith(b"n"))
     )

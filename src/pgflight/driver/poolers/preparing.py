@@ -9,6 +9,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from ...sqltext.long_lists import has_long_list
+from ...sqltext.side_effects import is_side_effect_free
 from ..contracts import Connection
 from ..execution import check_text, name_of
 from ..known_types import register_array_types
@@ -93,9 +95,24 @@ class Preparer:
         route = self.route
         if route.asks:
             return await self._ask_and_prove(operation)
-        if route.pooled:
+        if route.pooled or self.describes_each_time(operation):
             return await self._ask_and_listen(operation)
         return await self._send(operation, self._name_func())
+
+    def describes_each_time(self, operation: str) -> bool:
+        """Tell whether a statement goes without a name, though its session would keep one.
+
+        So does one that the server has to plan for its values, each time.
+        """
+        sender = self._sender
+        return (
+            has_long_list(operation)
+            and sender is not None
+            and self.route.receiver is not None
+            and self._watch.by(CALLS) is None
+            and self._connection._stmt_cache_enabled
+            and (sender.can_hold_back or is_side_effect_free(operation))
+        )
 
     async def _ask_and_prove(self, operation: str) -> Any:
         """Prepare a statement over a connection of which one does not know what it leads to.
@@ -130,11 +147,12 @@ class Preparer:
     ) -> DescribedStatement | None:
         """Return what executes the statement just prepared in one flight, None if nothing can."""
         heard, sender, receiver = self._heard, self._sender, self.route.receiver
-        if heard is None or sender is None or receiver is None or not self.route.pooled:
+        if heard is None or sender is None or receiver is None:
             return None
         if self._watch.by(CALLS) is not None:
             return None
-        if not describes_in_flight(sender, statement, heard, side_effect_free=side_effect_free):
+        own = not self.route.pooled
+        if not describes_in_flight(sender, statement, heard, own, side_effect_free):
             return None
         return DescribedStatement(self._connection, sender, receiver, statement, operation, heard)
 

@@ -62,6 +62,19 @@ class PreparedEntry:
         else:
             self.execute = execute
 
+    def expire_after(self, executions: int) -> None:
+        """Have the statement prepared again after that many executions."""
+        left, execute = executions, self.execute
+
+        def execute_and_count(values: Any) -> Any:
+            nonlocal left
+            left -= 1
+            if left <= 0:
+                self.epoch, self.timeless = -1, False
+            return execute(values)
+
+        self.execute = execute_and_count
+
     def renew(self, statement: Any) -> None:
         """Take another description, for this execution only: the next prepares it again."""
         self.description = describe(statement.get_attributes())

@@ -14,6 +14,7 @@ from typing import Any
 from asyncpg import exceptions as driver_errors
 
 from ... import _impl, driver
+from ...sqltext.long_lists import EXECUTIONS_PLANNED, has_long_list
 from ...sqltext.side_effects import touches_isolation
 from ..statistics import Statistics
 from .prepared_entry import PreparedEntry
@@ -184,9 +185,11 @@ class PreparedStatements(driver.Preparer):
     async def prepare(self, operation: str) -> PreparedEntry:
         """Prepare a statement that :meth:`cached` did not find, and cache it."""
         entry = await self._prepare(operation)
-        if self.route.pooled:
+        if self.route.pooled or self._heard is not None:
             self._keep_description(entry, operation)
         elif self._capacity and driver.name_of(entry.statement):
+            if has_long_list(operation):
+                entry.expire_after(EXECUTIONS_PLANNED)
             self.cache.put(operation, entry)
             # before asyncpg spends a round trip on closing each evicted statement
             driver.take_dropped(self._connection, self._dropped, self._watch)
