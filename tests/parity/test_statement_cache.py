@@ -203,6 +203,8 @@ def test_no_cache_by_connect_args(dialect: Dialect, size: int | None) -> None:
 
 
 def test_ddl_of_another_process_raises_once_then_recovers(dialect: Dialect) -> None:
+    """Later in a unit of work; as its first statement ours would be executed again."""
+
     async def work() -> None:
         ours, other = dialect.engine(), dialect.engine()
         async with other.begin() as connection:
@@ -213,6 +215,7 @@ def test_ddl_of_another_process_raises_once_then_recovers(dialect: Dialect) -> N
         async with other.begin() as connection:
             await connection.execute(text("ALTER TABLE stale_process ADD COLUMN extra int"))
         async with ours.connect() as connection:
+            await connection.execute(text("SELECT 1"))
             with pytest.raises(sqlalchemy.exc.NotSupportedError) as caught:
                 await connection.execute(text("SELECT * FROM stale_process"))
             await connection.rollback()
@@ -244,13 +247,13 @@ def test_statements_that_the_program_deallocates(pgflight_dialect: Dialect, comm
 
 def test_statements_that_vanish_behind_our_back(pgflight_dialect: Dialect) -> None:
     async def work() -> None:
-        engine = pgflight_dialect.engine(isolation_level="AUTOCOMMIT")
-        async with engine.connect() as connection:
+        async with pgflight_dialect.engine().connect() as connection:
             assert await connection.scalar(select(1)) == 1
             await (await adapted(connection))._connection.execute("DEALLOCATE ALL")
             with pytest.raises(sqlalchemy.exc.ProgrammingError) as caught:
                 await connection.scalar(select(1))
             assert getattr(caught.value.orig, "pgcode", None) == "26000"
+            await connection.rollback()
             assert await connection.scalar(select(1)) == 1
 
     asyncio.run(work())

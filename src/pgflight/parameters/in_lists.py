@@ -10,6 +10,7 @@ The compiled text stays SQLAlchemy's; the array is put in when an execution fill
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from copy import copy
 from typing import Any
 
@@ -23,7 +24,7 @@ from sqlalchemy.sql.operators import custom_op, in_op, not_in_op
 from ..compat import capability, compiled_statements, connections, sql_types, statements
 from ..compat.features import Feature
 from ..options.url import coerced_argument
-from ..sqltext.long_lists import long_array
+from ..sqltext.long_lists import long_array, short_array
 from .array_types import array_type
 from .contracts import Compiled
 from .in_list_operators import MOST_PARAMETERS, always, never, proof, type_name
@@ -128,10 +129,8 @@ class InListCompiler(PGCompiler):
             return super()._literal_execute_expanding_parameter(  # type: ignore[no-untyped-call]
                 name, parameter, values, **options
             )
-        array, is_long = arrays[name]
-        parameter = self.compilation_bindtemplate % {"name": name}
-        text = long_array(parameter, array) if is_long else f"{parameter}::{array}"
-        return [(name, values)], text
+        array, write = arrays[name]
+        return [(name, values)], write(self.compilation_bindtemplate % {"name": name}, array)
 
 
 class InListDialect(PGDialect):
@@ -244,10 +243,8 @@ def _plan(compiled: Compiled) -> InLists | None:
 
 def _is_ours(cls: object) -> bool:
     """Tell whether a compiler that a program derived fills lists in as ours does."""
-    return all(
-        getattr(cls, name) is InListCompiler.__dict__[name]
-        for name in compiled_statements.LIST_METHODS
-    )
+    ours = InListCompiler.__dict__
+    return all(getattr(cls, name) is ours[name] for name in compiled_statements.LIST_METHODS)
 
 
 def _fits(compiled: Compiled, name: str) -> bool:
@@ -285,14 +282,14 @@ def _write(
     """Have SQLAlchemy write the text for lists of a shape."""
     escaped = compiled.escaped_bind_names
     text: str = compiled.string
-    chosen: dict[str, tuple[str, bool]] = {}
+    chosen: dict[str, tuple[str, Callable[[str, str], str]]] = {}
     for expanded, size in zip(lists, shape):
         if size < 0:
             token = _token(compiled, expanded.name)
             for listed, as_array in _WITH_ARRAY.items():
                 text = text.replace(listed + token, as_array + token)
             name = escaped.get(expanded.name, expanded.name) if escaped else expanded.name
-            chosen[name] = arrays[name], size == LONG_ARRAY
+            chosen[name] = arrays[name], long_array if size == LONG_ARRAY else short_array
     # a copy, as other threads may be executing the statement
     writer = copy(compiled)
     setattr(writer, _ARRAYS, chosen)

@@ -5,6 +5,7 @@ Each session counts for itself as it goes; the sum is computed on request.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import Counter, deque
 from collections.abc import Mapping
@@ -13,6 +14,8 @@ from typing import Any, NamedTuple, Protocol
 from weakref import WeakSet
 
 from .. import driver
+
+_log = logging.getLogger("pgflight")
 
 _FOLD_AT = 64
 """How many closed connections may wait to have their numbers added up."""
@@ -66,6 +69,9 @@ class Statistics(NamedTuple):
     """IN lists of as many elements as an array needs that were sent as lists, by reason."""
     pooled_connections: int = 0
     """Connections that led to a connection pooler in transaction mode, found or declared."""
+    healed: Mapping[str, int] = MappingProxyType({})
+    """First statements of a unit that failed through no fault of the program's and were executed
+    again, by what was wrong."""
 
 
 NOTHING = Statistics(0, 0, 0, 0, 0)
@@ -102,6 +108,7 @@ class Counters:
         "array_dml",
         "array_fallbacks",
         "tidied",
+        "healed",
         "watch",
         "_counter",
         "_route",
@@ -135,6 +142,8 @@ class Counters:
         """Changes of many rows that did not go through arrays, by reason."""
         self.tidied: dict[str, int] = {}
         """Transactions of the program's own, by what was done about them."""
+        self.healed: dict[str, int] = {}
+        """First statements that were executed again, by what was wrong."""
         self.by_hand = self._counter is None
         """Whether :meth:`ran` has to count operations because asyncpg does not."""
 
@@ -155,6 +164,7 @@ class Counters:
             array_fallbacks=dict(self.array_fallbacks),
             array_dml=self.array_dml,
             transactions_tidied=dict(self.tidied),
+            healed=dict(self.healed),
             watched=dict(self.watch.counts),
             pooled_connections=int(self._route.pooled),
         )
@@ -173,6 +183,11 @@ class Counters:
     def tidy(self, what: str) -> None:
         """Count a transaction of the program's own by what was done about it."""
         self.tidied[what] = self.tidied.get(what, 0) + 1
+
+    def heal(self, what: str) -> None:
+        """Count a first statement that is executed again, and say so."""
+        self.healed[what] = self.healed.get(what, 0) + 1
+        _log.info("the first statement of a unit of work is executed again: %s", what)
 
     def retire_into(self, retired: deque[Statistics]) -> None:
         """Append the totals to ``retired`` when this connection is gone."""

@@ -14,8 +14,9 @@ from asyncpg import exceptions as driver_errors
 
 from .. import driver
 from .characteristics import AUTOCOMMIT, Characteristics, ReadOnlyChoice
-from .doubt import resolve
 from .held_cursors import HeldCursors
+from .recovery.doubt import resolve
+from .recovery.stale_statements import roll_back_stale
 from .request import interrupts
 from .statements.prepared_statements import PreparedStatements
 from .statistics import Counters
@@ -31,6 +32,7 @@ class Transactions:
         "saves",
         "pipeline",
         "last_used",
+        "renewed",
         "_connection",
         "_counters",
         "_held",
@@ -45,6 +47,8 @@ class Transactions:
     pipeline: driver.Pipeline | None
     last_used: float
     """When the server last gave an answer other than an error, by ``time.monotonic()``."""
+    renewed: bool
+    """Whether a statement was stale, and is about to be executed for the second and last time."""
 
     def __init__(
         self,
@@ -64,6 +68,7 @@ class Transactions:
         self.saves = "off"
         self.pipeline = None
         self.last_used = monotonic()
+        self.renewed = False
 
     def save_waits(self, wanted: str, pooler: str, watch: driver.Watch) -> None:
         """Save the waits that ``wanted`` names, as far as connection and ``pooler`` allow it."""
@@ -190,6 +195,7 @@ class Transactions:
     def first_answered(self) -> None:
         """Note that BEGIN has arrived, or that none had to be sent."""
         pipeline = self.pipeline
+        self.renewed = False
         if pipeline is not None and pipeline.begin_under_way:
             pipeline.begin_under_way = False
             self._forget_unsent()
@@ -212,12 +218,26 @@ class Transactions:
         Tell whether to execute the statement again, because it was refused through no fault of its
         own.
         """
-        pipeline = self.pipeline
         if await self._statements.route.withdrawn():
             self._never_began()
             return True
-        if pipeline is None or not pipeline.begin_under_way:
+        pipeline = self.pipeline
+        under_way = pipeline is not None and pipeline.begin_under_way
+        if under_way and await self._begin_answered(error):
+            return True
+        again, self.renewed = not self.renewed, False
+        stale = again and await roll_back_stale(self._connection, self._unit, pipeline, error)
+        if not stale:
             return False
+        self._statements.renew_all(error)
+        self._counters.heal(stale)
+        self.renewed = True
+        return True
+
+    async def _begin_answered(self, error: Exception) -> bool:
+        """Find out about a BEGIN in front of what failed; tell whether to execute that again."""
+        pipeline = self.pipeline
+        assert pipeline is not None
         if self._forget_unsent():
             return False
         if interrupts(error):
@@ -261,7 +281,7 @@ class Transactions:
     def interrupted(self) -> None:
         """Note that the transaction is in doubt: the first statement, or perhaps a COMMIT."""
         unit, pipeline = self._unit, self.pipeline
-        unit.side_effect_free = False
+        unit.side_effect_free = self.renewed = False
         if pipeline is not None and pipeline.begin_under_way and self._forget_unsent():
             return
         if unit.transaction is not None:

@@ -22,6 +22,11 @@ EXECUTIONS_PLANNED = 5
 _LONG = re.compile(r"(?:= ANY|!= ALL) \(CAST\(\$\d+ AS ")
 
 
+def short_array(parameter: str, array_type: str) -> str:
+    """Return the text of a parameter that is a list of fewer elements."""
+    return f"{parameter}::{array_type}"
+
+
 def long_array(parameter: str, array_type: str) -> str:
     """Return the text of a parameter that is a long list; PostgreSQL takes it for ``::``."""
     return f"CAST({parameter} AS {array_type})"

@@ -9,8 +9,6 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from ...sqltext.long_lists import has_long_list
-from ...sqltext.side_effects import is_side_effect_free
 from ..contracts import Connection
 from ..execution import check_text, name_of
 from ..known_types import register_array_types
@@ -99,19 +97,24 @@ class Preparer:
             return await self._ask_and_listen(operation)
         return await self._send(operation, self._name_func())
 
-    def describes_each_time(self, operation: str) -> bool:
-        """Tell whether a statement goes without a name, though its session would keep one.
+    def is_planned_for_values(self, operation: str) -> bool:
+        """Tell whether the server should plan a statement for its values, each time."""
+        return False
 
-        So does one that the server has to plan for its values, each time.
-        """
+    def has_side_effects(self, operation: str) -> bool:
+        """Tell whether a statement may do more than return rows."""
+        return True
+
+    def describes_each_time(self, operation: str) -> bool:
+        """Tell whether a statement goes without a name, though its session would keep one."""
         sender = self._sender
         return (
-            has_long_list(operation)
+            self.is_planned_for_values(operation)
             and sender is not None
             and self.route.receiver is not None
             and self._watch.by(CALLS) is None
             and self._connection._stmt_cache_enabled
-            and (sender.can_hold_back or is_side_effect_free(operation))
+            and (sender.can_hold_back or not self.has_side_effects(operation))
         )
 
     async def _ask_and_prove(self, operation: str) -> Any:

@@ -15,7 +15,7 @@ from asyncpg import exceptions as driver_errors
 
 from ... import _impl, driver
 from ...sqltext.long_lists import EXECUTIONS_PLANNED, has_long_list
-from ...sqltext.side_effects import touches_isolation
+from ...sqltext.side_effects import is_side_effect_free, touches_isolation
 from ..statistics import Statistics
 from .prepared_entry import PreparedEntry
 
@@ -25,6 +25,7 @@ MOST_DROPPED = 100
 MOST_DESCRIBED = 100
 """How many statements without names are remembered, where no named ones are."""
 
+_NEVER = -1
 _UNKNOWN_STATEMENT = "26000"
 _INTERNAL = "XX"
 
@@ -95,6 +96,14 @@ class PreparedStatements(driver.Preparer):
         self.touched_isolation = False
         """Whether the session's default isolation level may have changed since it began."""
 
+    def is_planned_for_values(self, operation: str) -> bool:
+        """Tell whether a statement has a long IN list."""
+        return has_long_list(operation)
+
+    def has_side_effects(self, operation: str) -> bool:
+        """Tell whether a statement may do more than return rows, judged by its text."""
+        return not is_side_effect_free(operation)
+
     def totals(self) -> Statistics:
         """Return this connection's numbers; an entry found stale counts as a miss."""
         cache, stale = self.cache, self.renewals
@@ -140,6 +149,14 @@ class PreparedStatements(driver.Preparer):
                 self.schema.advance()
             elif self.route.suspect(state) or state == _UNKNOWN_STATEMENT:
                 self.clear()
+
+    def renew_all(self, error: BaseException) -> None:
+        """Have everything prepared again on this connection, of which an error shows a part stale.
+
+        And on the engine's other connections, if the error is theirs, too.
+        """
+        self.note_failure(error)
+        self.seen = _NEVER
 
     async def synchronize(self) -> None:
         """Drop asyncpg's type and statement caches if the schema has changed.

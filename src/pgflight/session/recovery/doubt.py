@@ -9,8 +9,8 @@ from contextlib import suppress
 
 from asyncpg import exceptions as driver_errors
 
-from .. import driver
-from .unit_of_work import UnitOfWork
+from ... import driver
+from ..unit_of_work import UnitOfWork
 
 
 async def resolve(
