@@ -261,6 +261,7 @@ def test_an_error_of_a_pooler_calls_for_a_new_proof(pgflight_dialect: Dialect) -
             route = await route_of(connection)
             raw: Any = (await connection.get_raw_connection()).driver_connection
             assert route.direct
+            await connection.scalar(sa.select(sa.literal(1)))  # or it would be executed again
             await raw.execute("DEALLOCATE ALL")
             with pytest.raises(sa.exc.ProgrammingError, match="does not exist") as failed:
                 await connection.scalar(sa.select(sa.literal(1) * 2))

@@ -57,6 +57,18 @@ def log(connection: Any, *lines: str) -> None:
             connection._log_info(line)
 
 
+# pools
+
+pool_of_proxy: Getter = attrgetter("_pool")
+"""Return the pool that a proxy's connection goes back to."""
+
+
+def proxy_of_record(record: Any) -> Any:
+    """Return the proxy through which a pool's entry is in use, None if it is not."""
+    reference = record.fairy_ref
+    return None if reference is None else reference()
+
+
 # execution contexts
 
 DBAPI_CONNECTION = "_dbapi_connection"

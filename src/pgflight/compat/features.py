@@ -20,6 +20,7 @@ class Feature(Flag):
     RESULTS = auto()
     FIRST_CONNECTION = auto()
     VALUES = auto()
+    RECONNECTING = auto()
     DOCUMENTED = auto()
     """Facts that are also available in a documented way."""
 
@@ -42,6 +43,10 @@ INSTEAD: dict[Feature, tuple[str, str]] = {
         "SQLAlchemy asks its questions one by one",
     ),
     Feature.VALUES: ("value conversions in one step", "SQLAlchemy's conversions"),
+    Feature.RECONNECTING: (
+        "going on with a new connection where the first statement met a lost one",
+        "the loss is raised",
+    ),
     Feature.DOCUMENTED: ("short cut to it", "it is asked for in the documented way"),
 }
 """Feature -> what it is, and what happens without it; `doctor` prints both."""

@@ -25,6 +25,7 @@ from sqlalchemy.engine import cursor as engine_cursor
 from sqlalchemy.engine.cursor import CursorResultMetaData
 from sqlalchemy.engine.default import DefaultDialect, DefaultExecutionContext
 from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.pool import base as pool_base
 from sqlalchemy.sql import annotation, compiler, sqltypes
 from sqlalchemy.sql.compiler import IdentifierPreparer, SQLCompiler
 from sqlalchemy.sql.dml import Delete, DMLState, Insert, Update, UpdateBase
@@ -71,6 +72,7 @@ def _rows(
 _PARAMETERS, _LISTS, _BATCHES = Feature.PARAMETERS, Feature.IN_LISTS, Feature.BATCHES
 _ARRAYS, _CHANGES, _RESULTS = Feature.ARRAYS, Feature.CHANGES, Feature.RESULTS
 _FIRST, _VALUES, _DOCUMENTED = Feature.FIRST_CONNECTION, Feature.VALUES, Feature.DOCUMENTED
+_RECONNECTING = Feature.RECONNECTING
 
 PRIVATE_NAMES: tuple[PrivateName, ...] = (
     # compiled statements
@@ -140,6 +142,7 @@ PRIVATE_NAMES: tuple[PrivateName, ...] = (
     *_rows(DefaultExecutionContext, "_num_sentinel_cols", _PARAMETERS | _RESULTS),
     *_rows(DefaultExecutionContext, "_is_server_side", _RESULTS),
     *_rows(DefaultExecutionContext, "_setup_result_proxy", _RESULTS, HOOK),
+    *_rows(pool_base._ConnectionFairy, "_pool", _RECONNECTING),
     # results
     *_rows(engine_cursor, "_DEFAULT_FETCH", _RESULTS),
     *_rows(

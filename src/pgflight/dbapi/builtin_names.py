@@ -112,8 +112,18 @@ class ConnectionNames:
             raise error
         raise translated from error
 
-    def _handle_exception(self, error: Exception) -> NoReturn:
-        """Raise the PEP 249 error for one of asyncpg's, which the session has already noted."""
+    def _handle_exception(self, error: Exception, lost: str | None = None) -> NoReturn:
+        """Raise the PEP 249 error for one of asyncpg's, which the session has already noted.
+
+        ``lost`` is what a program has to expect if the connection has ended without an answer.
+        """
+        session = self.session
+        if session.connection.is_closed() is True or session.liveness.is_leaving():
+            if lost is None:
+                lost = errors.MAY_HAVE_RUN if session.transactions.autocommit else ""
+            ended = errors.translate_loss(error, lost)
+            if ended is not None:
+                raise ended from error
         self._handle_exception_no_connection(self.dbapi, error)
 
     async def _terminate_graceful_close(self) -> None:

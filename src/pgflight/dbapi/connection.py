@@ -16,6 +16,7 @@ from ..compat.builtin import theirs
 from ..compat.versions import SQLALCHEMY_2_1, await_only, in_greenlet
 from ..options.engine_options import EngineOptions
 from ..session.session import Session
+from . import errors
 from .builtin_names import ConnectionNames
 from .cursor import AsyncAdapt_asyncpg_cursor
 from .server_side_cursor import AsyncAdapt_asyncpg_ss_cursor
@@ -165,7 +166,7 @@ class AsyncAdapt_asyncpg_connection(
             # outside a greenlet the awaited end is tried, which raises MissingGreenlet
             soon = unit.side_effect_free and unit.commit_cannot_fail and self._can_wait()
             if not (soon and session.ends.end_soon(commit=True)):
-                self._wait_for(session.end(commit=True))
+                self._wait_for(session.end(commit=True), errors.MAY_HAVE_COMMITTED)
         unit.ended_by_program = False
         if session.ends.status.status != driver.IDLE or unit.begin_failed:
             self._end_others(commit=True)
@@ -212,11 +213,11 @@ class AsyncAdapt_asyncpg_connection(
         if abandoned and self._can_wait() and not self._connection.is_closed():
             self._wait_for(session.close_abandoned_cursors())
 
-    def _wait_for(self, awaitable: Awaitable[Any]) -> Any:
+    def _wait_for(self, awaitable: Awaitable[Any], lost: str = "") -> Any:
         try:
             return self.await_(awaitable)
         except Exception as error:
-            self._handle_exception(error)
+            self._handle_exception(error, lost)
 
     # the end of the connection
 

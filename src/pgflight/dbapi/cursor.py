@@ -16,6 +16,7 @@ from ..compat.builtin import require_slots, slot, theirs
 from ..session.session import Session
 from ..session.statements.prepared_entry import DescriptionColumn
 from .builtin_names import CursorNames
+from .lost_connections import goes_on
 
 _tuples = _impl.rows.tuples
 
@@ -125,6 +126,9 @@ class AsyncAdapt_asyncpg_cursor(CursorNames, theirs.AsyncAdapt_asyncpg_cursor): 
         try:
             answer = adapted.await_(adapted.session.execute(operation, parameters or ()))
         except Exception as error:
+            if goes_on(self, operation, error):
+                self.execute(operation, parameters)
+                return
             self._handle_exception(driver.refusal(error, [parameters or ()]))
         self._description, self._rows, self._rowcount = answer
 
@@ -144,6 +148,9 @@ class AsyncAdapt_asyncpg_cursor(CursorNames, theirs.AsyncAdapt_asyncpg_cursor): 
         try:
             changed = adapted.await_(adapted.session.execute_many(operation, seq_of_parameters))
         except Exception as error:
+            if goes_on(self, operation, error):
+                self.executemany(operation, seq_of_parameters)
+                return
             self._handle_exception(driver.refusal(error, seq_of_parameters, many=True))
         self._rowcount = changed
 

@@ -224,6 +224,25 @@ def error_class(error: BaseException) -> type[Error] | None:
     return None
 
 
+_NO_ANSWER = driver_errors.ConnectionDoesNotExistError, OSError
+MAY_HAVE_RUN = "no answer has come: the statement may have been executed"
+MAY_HAVE_COMMITTED = "no answer has come: the transaction may have been committed"
+NOT_SENT = "the server has closed the connection, and the statement was not sent"
+
+
+def translate_loss(error: BaseException, meaning: str) -> Error | None:
+    """Return the error to raise for one with which a connection has ended, ``None`` for others.
+
+    ``meaning`` says what the program has to expect where the server has not answered; where it is
+    empty, nothing of what was under way lasts.
+    """
+    if isinstance(error, driver_errors.InternalClientError):
+        meaning = NOT_SENT  # asyncpg has read the server's last message, and refuses to go on
+    elif not (meaning and isinstance(error, _NO_ANSWER)):
+        return None
+    return OperationalError(f"{meaning} ({str(error) or type(error).__name__})", error)
+
+
 def translate(error: BaseException) -> Error | None:
     """Return the PEP 249 error to raise instead of an asyncpg exception, ``None`` to raise as is.
 

@@ -11,6 +11,7 @@ from ..compat.builtin import require_base, theirs
 from ..session.request import Begin, Request
 from .cursor import AsyncAdapt_asyncpg_cursor
 from .held_cursor import open_portal
+from .lost_connections import goes_on
 
 _tuples = _impl.rows.tuples
 require_base("AsyncAdapt_asyncpg_ss_cursor", theirs.AsyncAdapt_asyncpg_cursor)
@@ -41,6 +42,9 @@ class AsyncAdapt_asyncpg_ss_cursor(
         try:
             portal = adapted.await_(adapted.session.run(self._request(operation, parameters)))
         except Exception as error:
+            if goes_on(self, operation, error):
+                self.execute(operation, parameters)
+                return
             self._handle_exception(driver.refusal(error, [parameters or ()]))
         self._read_from(portal)
 

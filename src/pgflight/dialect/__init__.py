@@ -43,6 +43,7 @@ from .new_connections import ConnectingDialect
 from .pool_health import (
     close_unfit,
     ends_statement_only,
+    note_begin,
     refuse_foreign,
     refuse_lost,
     was_used_recently,
@@ -214,6 +215,10 @@ class PGDialect_asyncpg(
         if not was_used_recently(dbapi_connection):
             dbapi_connection.ping()
         return True
+
+    def do_begin(self, dbapi_connection: Any) -> None:
+        """Send nothing: the first statement begins."""
+        note_begin(dbapi_connection.dbapi_connection)
 
     def do_terminate(self, dbapi_connection: Any) -> None:
         """Close a connection that may be broken."""

@@ -18,6 +18,7 @@ from .. import driver
 from .._warnings import warn
 from ..dbapi.connection import AsyncAdapt_asyncpg_connection
 from ..dbapi.synchronous import AsyncAdaptFallback_asyncpg_connection
+from ..session.recovery.lost_connection import BEGUN, CHECKED_OUT
 from ..session.session import Session
 
 IDLE_SECONDS = 0.01
@@ -54,11 +55,19 @@ def refuse_lost(dbapi_connection: Any, record: object, proxy: object) -> None:
         refuse_foreign(dbapi_connection)
     if _is_lost(dbapi_connection):
         raise DisconnectionError("the connection was closed while it was not in use")
+    dbapi_connection.session.transactions.use = CHECKED_OUT
     ends = dbapi_connection.session.ends
     ends.entry = ref(record)
     if ends.status.status != driver.IDLE and ends.is_left_open():
         ends.close_left_open(dbapi_connection)
         raise DisconnectionError("the connection was left in a transaction")
+
+
+def note_begin(dbapi_connection: Any) -> None:
+    """Note that SQLAlchemy begins a transaction, and whether it is the first since checkout."""
+    session: Session | None = getattr(dbapi_connection, "session", None)
+    if session is not None and session.transactions.use == CHECKED_OUT:
+        session.transactions.use = BEGUN
 
 
 def refuse_foreign(adapted: AsyncAdapt_asyncpg_connection) -> None:

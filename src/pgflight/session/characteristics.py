@@ -58,6 +58,11 @@ class Characteristics:
         self.default_isolation = nobody_knows
         self.default_unknown = False
 
+    def take_over(self, other: Characteristics) -> None:
+        """Begin as the program chose for a connection that this one replaces."""
+        self.isolation_level, self._setting = other.isolation_level, other._setting
+        self.readonly, self.deferrable = other.readonly, other.deferrable
+
     def set_isolation_level(self, level: str | None) -> None:
         """Use ``level`` from the next transaction on."""
         self.isolation_level = self._setting = level

@@ -295,6 +295,6 @@ class Session:
         """Return asyncpg's connection; the session cannot see what the program does with it."""
         self.unit.side_effect_free = False
         self.unit.driver_exposed = True
-        self.transactions.characteristics.default_unknown = True
+        self.transactions.expose()
         self.ends.watch_return()
         return self.connection

@@ -15,7 +15,8 @@ from asyncpg import exceptions as driver_errors
 from .. import driver
 from .characteristics import AUTOCOMMIT, Characteristics, ReadOnlyChoice
 from .held_cursors import HeldCursors
-from .recovery.doubt import resolve
+from .recovery.doubt import ask_whether_begun, resolve
+from .recovery.lost_connection import BEGUN, USED
 from .recovery.stale_statements import roll_back_stale
 from .request import interrupts
 from .statements.prepared_statements import PreparedStatements
@@ -33,6 +34,7 @@ class Transactions:
         "pipeline",
         "last_used",
         "renewed",
+        "use",
         "_connection",
         "_counters",
         "_held",
@@ -49,6 +51,9 @@ class Transactions:
     """When the server last gave an answer other than an error, by ``time.monotonic()``."""
     renewed: bool
     """Whether a statement was stale, and is about to be executed for the second and last time."""
+
+    use: int
+    """``USED``, ``CHECKED_OUT`` or ``BEGUN``."""
 
     def __init__(
         self,
@@ -68,7 +73,7 @@ class Transactions:
         self.saves = "off"
         self.pipeline = None
         self.last_used = monotonic()
-        self.renewed = False
+        self.renewed, self.use = False, USED
 
     def save_waits(self, wanted: str, pooler: str, watch: driver.Watch) -> None:
         """Save the waits that ``wanted`` names, as far as connection and ``pooler`` allow it."""
@@ -88,6 +93,11 @@ class Transactions:
     def is_read_only_by_choice(self) -> bool:
         """Tell whether the program made this session read-only, as far as we can see."""
         return self.characteristics.readonly or self.read_only.stands(self._connection)
+
+    def expose(self) -> None:
+        """Note that the program may change the session unseen."""
+        self.characteristics.default_unknown = True
+        self.use = USED
 
     def in_transaction(self) -> bool:
         """Tell whether the next message runs in a transaction, unless BEGIN fails."""
@@ -142,6 +152,7 @@ class Transactions:
 
     async def begin_awaited(self) -> None:
         """Begin a transaction now, for a request that BEGIN cannot travel with."""
+        self.use = USED  # a COPY may have read rows that are gone if it fails
         await self.clear_up()
         if self._unit.transaction is None:
             await self.start()
@@ -196,6 +207,8 @@ class Transactions:
         """Note that BEGIN has arrived, or that none had to be sent."""
         pipeline = self.pipeline
         self.renewed = False
+        if self.use == BEGUN:
+            self.use = USED
         if pipeline is not None and pipeline.begin_under_way:
             pipeline.begin_under_way = False
             self._forget_unsent()
@@ -256,22 +269,10 @@ class Transactions:
         elif self._connection.is_in_transaction():
             pipeline.begin_under_way = False
         else:
-            await self._ask_whether_begun(pipeline)
-        return False
-
-    async def _ask_whether_begun(self, pipeline: driver.Pipeline) -> None:
-        """Ask the server, because BEGIN has failed or was sent without a Sync behind it."""
-        try:
             self._counters.trips += 1
-            begun = await pipeline.synchronize()
-        except Exception:
-            self._connection.terminate()
-            begun = False
-        except BaseException:
-            self.doubt(self._unit.transaction, ended=False)
-            raise
-        if not begun:
-            self._never_began()
+            if not await ask_whether_begun(self._connection, self._unit, pipeline):
+                self._never_began()
+        return False
 
     def _never_began(self) -> None:
         if self.pipeline is not None:

@@ -1,4 +1,4 @@
-"""What a session does after a failure: doubtful transactions, stale statements.
+"""What a session does after a failure: doubtful transactions, stale statements, lost ones.
 
 Used by the session's transactions.
 """

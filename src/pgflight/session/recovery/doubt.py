@@ -37,3 +37,18 @@ async def resolve(
             unit.in_doubt = None
             driver.forget_transaction(connection, transaction)
         raise
+
+
+async def ask_whether_begun(
+    connection: driver.Connection, unit: UnitOfWork, pipeline: driver.Pipeline
+) -> bool:
+    """Ask the server, because BEGIN has failed or was sent without a Sync behind it."""
+    try:
+        return await pipeline.synchronize()
+    except Exception:
+        connection.terminate()
+        return False
+    except BaseException:
+        unit.doubt(unit.transaction, ended=False)
+        pipeline.begin_under_way = False
+        raise
