@@ -33,8 +33,8 @@ def build(tree: Path, python: str, **switches: str) -> None:
     tree.mkdir(exist_ok=True)
     for name in ("src", "tests", "bench", "tools", "docs"):
         shutil.copytree(ROOT / name, tree / name, symlinks=True, ignore=_BUILT)
-    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md"):
-        shutil.copy(ROOT / name, tree / name)
+    for file in (ROOT / "setup.py", ROOT / "pyproject.toml", ROOT / "LICENSE", *ROOT.glob("*.md")):
+        shutil.copy(file, tree / file.name)
     link = tree / "src" / "pgflight" / "_speedups"
     if not link.exists():
         link.symlink_to(Path("..") / "_speedups")

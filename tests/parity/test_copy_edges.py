@@ -227,11 +227,12 @@ def test_a_statement_timeout(pgflight_dialect: Dialect, fee: bool) -> None:
 
         async def slowly() -> Any:
             for row in rows_of([1] * 400, fee):
-                await asyncio.sleep(0.002)
+                await asyncio.sleep(0.02)
                 yield row
 
         async with scratch(pgflight_dialect.engine(), table.metadata) as connection:
-            await connection.execute(sa.text("SET LOCAL statement_timeout = 100"))
+            # long enough for SAVEPOINT and ROLLBACK on a busy machine
+            await connection.execute(sa.text("SET LOCAL statement_timeout = 2000"))
             with pytest.raises(sa.exc.DBAPIError) as stopped:
                 async with connection.begin_nested():
                     await pgflight.copy_in(connection, table, slowly())

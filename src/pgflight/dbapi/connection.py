@@ -18,13 +18,12 @@ from ..options.engine_options import EngineOptions
 from ..session.session import Session
 from . import errors
 from .builtin_names import ConnectionNames
+from .closing import Farewells
 from .cursor import AsyncAdapt_asyncpg_cursor
 from .server_side_cursor import AsyncAdapt_asyncpg_ss_cursor
 
-GRACEFUL_CLOSE_SECONDS = 2
-"""How long ``terminate()`` waits for a graceful close before it drops the socket."""
-
 _DEFAULTS = EngineOptions()
+_FAREWELLS = Farewells()
 
 
 class AsyncAdapt_asyncpg_connection(
@@ -240,10 +239,14 @@ class AsyncAdapt_asyncpg_connection(
         return True
 
     def close(self) -> None:
-        """Roll back and close, waiting for the server."""
-        if not self.left_elsewhere():
-            self.rollback()
-            self.await_(self._connection.close())
+        """Roll back and close, waiting for the server for two seconds at most."""
+        if self.left_elsewhere():
+            return
+        self.rollback()
+        try:
+            self.await_(self._close_gracefully())
+        except asyncio.TimeoutError:
+            self.drop()
 
     def terminate(self) -> None:
         """Close in any case: gracefully within two seconds, else by dropping the socket."""
@@ -269,19 +272,7 @@ class AsyncAdapt_asyncpg_connection(
             self.session.lost()
 
     async def _close_gracefully(self) -> None:
-        closing = asyncio.ensure_future(self._connection.close(timeout=GRACEFUL_CLOSE_SECONDS))
-        try:
-            # its own timeout is not enough: asyncpg before 0.32 first waits for a cancellation
-            done, _ = await asyncio.wait({closing}, timeout=GRACEFUL_CLOSE_SECONDS + 0.5)
-        except asyncio.CancelledError:
-            # the caller drops the socket next, and no longer needs the result of the close
-            closing.add_done_callback(_retrieve)
-            raise
-        if not done:
-            closing.add_done_callback(_retrieve)
-            closing.cancel()
-            raise asyncio.TimeoutError
-        closing.result()
+        await getattr(self.dbapi, "farewells", _FAREWELLS).close(self._connection)
 
     # asyncpg's connection in the program's hands
 
@@ -293,8 +284,3 @@ class AsyncAdapt_asyncpg_connection(
     def run_async(self, fn: Callable[[Any], Awaitable[Any]]) -> Any:
         """Run ``fn`` with asyncpg's connection and return what its awaitable returns."""
         return self.await_(fn(self.driver_connection))
-
-
-def _retrieve(future: asyncio.Future[None]) -> None:
-    if not future.cancelled():
-        future.exception()

@@ -5,6 +5,7 @@ Made once per dialect by ``PGDialect_asyncpg.import_dbapi()``.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -22,6 +23,7 @@ from ..options.table import with_secrets_hidden, with_secrets_shown
 from ..options.url import prepare_connect_kwargs
 from ..session import codecs
 from . import errors
+from .closing import Farewells
 from .connection import AsyncAdapt_asyncpg_connection
 from .event_loop_thread import LoopThread
 from .synchronous import AsyncAdaptFallback_asyncpg_connection
@@ -42,6 +44,23 @@ def _shown_to(creator: Any) -> Callable[..., Any]:
         return await creator(*args, **with_secrets_shown(arguments))
 
     return create
+
+
+CONNECT_SECONDS = 10.0
+"""How long logging in may take, all hosts together, if the program does not say."""
+
+
+def _silence(arguments: dict[str, Any]) -> str:
+    """Return what to tell of hosts that have not let the program log in."""
+    hosts, ports = (
+        ", ".join(map(str, each)) if isinstance(each, (list, tuple)) else each
+        for each in (arguments.get("host"), arguments.get("port"))
+    )
+    where = f"{hosts or 'the default host'}, port {ports or 'default'}"
+    return (
+        f"no connection to {where} within {arguments.get('timeout') or 0:g} seconds: nobody"
+        " answers, or TLS or the login has not been completed (connect_timeout sets the bound)"
+    )
 
 
 class AsyncAdapt_asyncpg_dbapi(theirs.AsyncAdapt_asyncpg_dbapi, dbapi_module_base):  # type: ignore[misc]
@@ -103,6 +122,7 @@ class AsyncAdapt_asyncpg_dbapi(theirs.AsyncAdapt_asyncpg_dbapi, dbapi_module_bas
         self.loop_thread = LoopThread()
         self.refused_settings = RefusedSettings()
         self.has_warned_of_loops = False
+        self.farewells = Farewells()
 
     @property
     def exceptions_module(self) -> ModuleType:
@@ -124,10 +144,14 @@ class AsyncAdapt_asyncpg_dbapi(theirs.AsyncAdapt_asyncpg_dbapi, dbapi_module_bas
         except ValueError as error:
             raise exc.ArgumentError(str(error)) from None
         options = EngineOptions.taken_from(arguments)
+        if driver.is_private():
+            socket_options = {**driver.FINDS_DEAD_PEERS, **socket_options}
         creator: Callable[..., Any] = self.asyncpg.connect
         own = options.async_creator_fn in (None, creator)
         if not own:
             creator = _shown_to(options.async_creator_fn)
+        if own:
+            arguments.setdefault("timeout", CONNECT_SECONDS)
         later: dict[str, str] = {}
         if options.pooler == "transaction":
             arguments.setdefault("statement_cache_size", 0)  # nor may asyncpg keep its own
@@ -139,7 +163,7 @@ class AsyncAdapt_asyncpg_dbapi(theirs.AsyncAdapt_asyncpg_dbapi, dbapi_module_bas
                 if own:
                     # here and not in on_connect(), so that codecs set by the program come later
                     await codecs.set_value_codecs(connection)
-                if socket_options:
+                if socket_options and isinstance(connection, self.asyncpg.Connection):
                     driver.apply_socket_options(connection, socket_options)
             except BaseException:
                 connection.terminate()
@@ -164,11 +188,16 @@ class AsyncAdapt_asyncpg_dbapi(theirs.AsyncAdapt_asyncpg_dbapi, dbapi_module_bas
     ) -> tuple[Any, dict[str, str]]:
         """Return asyncpg's connection and the settings that were refused; raise its errors."""
         try:
+            try:
+                return await self.refused_settings.connect(creator, args, arguments)
+            except driver_errors.InvalidPasswordError:
+                if not _may_have_expired(arguments.get("password")):
+                    raise
             return await self.refused_settings.connect(creator, args, arguments)
-        except driver_errors.InvalidPasswordError:
-            if not _may_have_expired(arguments.get("password")):
+        except asyncio.TimeoutError as error:
+            if error.args:
                 raise
-        return await self.refused_settings.connect(creator, args, arguments)
+            raise asyncio.TimeoutError(_silence(arguments)) from error
 
     def use_builtin_errors(self) -> None:
         """Have SQLAlchemy's own classes stand for errors, since a built-in adapter raises them.

@@ -18,6 +18,7 @@ from ..compat import capability
 from ..compat.connections import is_stock_question, log
 from ..compat.features import Feature
 from ..dbapi.connection import AsyncAdapt_asyncpg_connection
+from .pool_health import bounded
 
 _KNOWN = capability.has(Feature.FIRST_CONNECTION)
 
@@ -82,9 +83,11 @@ class InitializingDialect(PGDialect):
 
         Raises the same errors as SQLAlchemy's own, and asks as it does if the one statement fails.
         """
-        self._told = _ask(connection) if _KNOWN else None
+        adapted = connection.connection.dbapi_connection
         try:
-            super().initialize(connection)  # type: ignore[no-untyped-call]
+            with bounded(adapted, "the first question"):
+                self._told = _ask(connection) if _KNOWN else None
+                super().initialize(connection)  # type: ignore[no-untyped-call]
         finally:
             self._told = None
         if not self.server_is_postgresql or self.name != "postgresql":

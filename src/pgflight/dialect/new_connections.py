@@ -23,6 +23,7 @@ from ..session.session import Session
 from ..session.statements.prepared_statements import SchemaGeneration
 from ..session.statistics import EngineCounters
 from .patches import PatchedDialect, bound
+from .pool_health import bounded
 
 _CREATE_CONNECT_ARGS, _ON_CONNECT, _GET_DRIVER_CONNECTION = (
     Attribute(theirs.PGDialect_asyncpg, name)
@@ -80,7 +81,8 @@ class ConnectingDialect(PatchedDialect, InListDialect):
                 self.look_for_patches()
                 self._join(conn)
                 if set_up is not None:
-                    set_up(conn)
+                    with bounded(conn, "what sets up a connection"):
+                        set_up(conn)
             except BaseException:
                 conn.terminate()  # the pool does not know it yet, and would leave it open
                 raise

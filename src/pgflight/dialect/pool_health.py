@@ -8,21 +8,28 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from time import monotonic
 from typing import Any
 from weakref import ref
 
+from asyncpg import exceptions as driver_errors
 from sqlalchemy.exc import DisconnectionError
 
 from .. import driver
 from .._warnings import warn
 from ..dbapi.connection import AsyncAdapt_asyncpg_connection
 from ..dbapi.synchronous import AsyncAdaptFallback_asyncpg_connection
+from ..session.recovery.deadline import Deadline
 from ..session.recovery.lost_connection import BEGUN, CHECKED_OUT
 from ..session.session import Session
 
 IDLE_SECONDS = 0.01
 """The socket of a connection that was used this recently is not checked for input."""
+
+OWED_SECONDS = 1.0
+"""An end that the server has not answered for as long is waited for before anything is sent."""
 
 TURNS = 10
 """Iterations of the event loop in which it reads the server's last message and closes."""
@@ -61,6 +68,23 @@ def refuse_lost(dbapi_connection: Any, record: object, proxy: object) -> None:
     if ends.status.status != driver.IDLE and ends.is_left_open():
         ends.close_left_open(dbapi_connection)
         raise DisconnectionError("the connection was left in a transaction")
+
+
+@contextmanager
+def bounded(adapted: Any, what: str) -> Iterator[None]:
+    """Bound what is done with an adapted connection beside the program's statements.
+
+    Not with one that is not ours, nor behind a pooler, where it may have to queue.
+    """
+    session: Session | None = getattr(adapted, "session", None)
+    if session is None or session.statements.route.pooled:
+        yield
+        return
+    try:
+        with Deadline(session.connection, session.options.reset_timeout, what):
+            yield
+    except driver_errors.ConnectionDoesNotExistError as error:
+        adapted._handle_exception(error)
 
 
 def note_begin(dbapi_connection: Any) -> None:
@@ -132,14 +156,26 @@ def _is_lost(adapted: AsyncAdapt_asyncpg_connection) -> bool:
     liveness = adapted.session.liveness
     if adapted.session.connection.is_closed() is True or liveness.is_leaving():
         return True
-    if monotonic() - adapted.session.transactions.last_used < IDLE_SECONDS:
+    idle = monotonic() - adapted.session.transactions.last_used
+    if idle < IDLE_SECONDS:
         return False
+    if idle > OWED_SECONDS and liveness.end_is_owed() and adapted._can_wait():
+        return bool(adapted.await_(_leaves_owed(adapted.session)))
     # also if only a notice has arrived, which the loop reads as well
     return (
         liveness.input_pending()
         and adapted._can_wait()
         and bool(adapted.await_(_take_in(adapted.session)))
     )
+
+
+async def _leaves_owed(session: Session) -> bool:
+    """Wait for the answer to a deferred end; tell whether none comes."""
+    try:
+        await session.transactions.clear_up()
+    except Exception:
+        driver.drop(session.connection)
+    return session.connection.is_closed()
 
 
 async def _take_in(session: Session) -> bool:

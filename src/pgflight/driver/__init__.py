@@ -73,6 +73,7 @@ from .sender import Closing as Closing
 from .sender import Sender as Sender
 from .sender import open_sender as open_sender
 from .sender import take_dropped as take_dropped
+from .sockets import FINDS_DEAD_PEERS as FINDS_DEAD_PEERS
 from .sockets import abandon as abandon
 from .sockets import apply_socket_options as apply_socket_options
 from .sockets import check_socket_options as check_socket_options

@@ -116,6 +116,11 @@ class DeferredEnds:
         return self._receiver is not None and bool(self._receiver.farewell)
 
     @property
+    def end_is_owed(self) -> bool:
+        """Whether the server has not answered a deferred end yet."""
+        return self._receiver is not None and self._receiver.owed > 0
+
+    @property
     def end_needs_attention(self) -> bool:
         """Whether to act on the last end first, because it was refused."""
         return self.end_refused

@@ -15,6 +15,14 @@ import asyncpg
 from .capability import capabilities, is_private
 from .contracts import Connection, ProtocolOfAsyncpg, StatementState
 
+FINDS_DEAD_PEERS = {
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 50000,
+}
+"""Socket options with which a peer that is gone without a word is noticed within a minute."""
+
 
 def check_socket_options(options: Mapping[str, int]) -> None:
     """Raise ValueError if :func:`apply_socket_options` cannot set ``options`` here."""

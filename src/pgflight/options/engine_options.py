@@ -25,6 +25,8 @@ class EngineOptions:
     pipeline: str = "auto"
     pooler: str = "auto"
     ping_bypass_window: float = 0.0
+    reset_timeout: float = 10.0
+    commit_timeout: float = 60.0
     array_insert: bool = True
     array_dml: bool = False
 

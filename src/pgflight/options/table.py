@@ -185,6 +185,10 @@ def _table() -> Iterator[Option]:
                  "the connection pooler in between, by its mode", "pgflight")
     yield option("ping_bypass_window", kinds.WINDOW, to.DIALECT,
                  "seconds after its last use in which a connection is not pinged", "pgflight")
+    yield option("reset_timeout", kinds.LIFETIME, to.DIALECT,
+                 "seconds in which a ROLLBACK or a ping has to be answered", "pgflight")
+    yield option("commit_timeout", kinds.LIFETIME, to.DIALECT,
+                 "seconds in which a COMMIT has to be", "pgflight")
     yield option("in_array_threshold", kinds.THRESHOLD, to.ENGINE,
                  "number of elements from which an IN list is one array", "pgflight")
     yield option("array_insert", kinds.FLAG, to.DIALECT,

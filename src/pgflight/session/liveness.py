@@ -55,6 +55,11 @@ class Liveness:
             and not self._counters.watch.steps_aside("no ping within ping_bypass_window")
         )
 
+    def end_is_owed(self) -> bool:
+        """Tell whether the server has not answered the end of a transaction yet."""
+        pipeline = self._transactions.pipeline
+        return pipeline is not None and pipeline.end_is_owed
+
     def input_pending(self) -> bool:
         """Tell, without waiting, whether input has arrived that the event loop has not read.
 

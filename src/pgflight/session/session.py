@@ -16,6 +16,7 @@ from ..options.engine_options import EngineOptions
 from ..sqltext.commands import drops_statements, is_ddl
 from .held_cursors import HeldCursors
 from .liveness import Liveness
+from .recovery.deadline import Deadline
 from .request import Begin, Request, interrupts
 from .statements.prepared_entry import Description, PreparedEntry
 from .statements.prepared_statements import PreparedStatements, SchemaGeneration
@@ -38,19 +39,9 @@ class Session:
     """
 
     __slots__ = (
-        "connection",
-        "options",
-        "turn",
-        "unit",
-        "counters",
-        "statements",
-        "transactions",
-        "ends",
-        "liveness",
-        "held_cursors",
-        "copying_out",
-        "watch",
-    )
+        "connection", "options", "turn", "unit", "counters", "statements", "transactions", "ends",
+        "liveness", "held_cursors", "copying_out", "watch",
+    )  # fmt: skip
 
     def __init__(self, connection: driver.Connection, options: EngineOptions) -> None:
         self.connection = connection
@@ -82,6 +73,7 @@ class Session:
     def use_options(self, options: EngineOptions) -> None:
         """Apply ``options`` from now on; the size of the statement cache stays as it is."""
         self.options = options
+        self.transactions.bounds = options.reset_timeout, options.commit_timeout
         self.transactions.save_waits(options.pipeline, options.pooler, self.watch)
 
     def join_engine(
@@ -255,7 +247,8 @@ class Session:
     async def end(self, *, commit: bool) -> None:
         """End the open transaction, if there is one, and wait for the answer if that matters."""
         try:
-            await self.ends.end(commit=commit)
+            with self.transactions.bounded_end(commit=commit):
+                await self.ends.end(commit=commit)
         except Exception as error:
             self.note_failure(error)
             raise
@@ -273,7 +266,8 @@ class Session:
     async def ping(self) -> None:
         """Make one empty round trip; raise asyncpg's error when the server is gone."""
         try:
-            await self.liveness.ping()
+            with Deadline(self.connection, self.options.reset_timeout, "a ping"):
+                await self.liveness.ping()
         except Exception as error:
             self.note_failure(error)
             raise

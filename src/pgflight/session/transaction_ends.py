@@ -146,7 +146,8 @@ class TransactionEnds:
     async def end_begun_by_program(self, *, commit: bool) -> None:
         """End the transaction that a statement has begun in AUTOCOMMIT; raise asyncpg's errors."""
         try:
-            await self._connection.execute("COMMIT" if commit else "ROLLBACK")
+            with self._transactions.bounded_end(commit=commit):
+                await self._connection.execute("COMMIT" if commit else "ROLLBACK")
         except driver_errors.PostgresError:
             if commit or not await self._rolled_back():
                 await self._rolled_back()

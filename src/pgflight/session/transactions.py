@@ -15,6 +15,7 @@ from asyncpg import exceptions as driver_errors
 from .. import driver
 from .characteristics import AUTOCOMMIT, Characteristics, ReadOnlyChoice
 from .held_cursors import HeldCursors
+from .recovery.deadline import Deadline
 from .recovery.doubt import ask_whether_begun, resolve
 from .recovery.lost_connection import BEGUN, USED
 from .recovery.stale_statements import roll_back_stale
@@ -28,19 +29,9 @@ class Transactions:
     """How one session's transactions begin, and what becomes of interrupted ones."""
 
     __slots__ = (
-        "characteristics",
-        "read_only",
-        "saves",
-        "pipeline",
-        "last_used",
-        "renewed",
-        "use",
-        "_connection",
-        "_counters",
-        "_held",
-        "_statements",
-        "_unit",
-    )
+        "characteristics", "read_only", "saves", "pipeline", "last_used", "renewed", "use",
+        "bounds", "_connection", "_counters", "_held", "_statements", "_unit",
+    )  # fmt: skip
 
     characteristics: Characteristics
     read_only: ReadOnlyChoice
@@ -54,6 +45,8 @@ class Transactions:
 
     use: int
     """``USED``, ``CHECKED_OUT`` or ``BEGUN``."""
+    bounds: tuple[float, float]
+    """Seconds in which a ROLLBACK and a COMMIT have to be answered, 0 for no bound."""
 
     def __init__(
         self,
@@ -73,7 +66,7 @@ class Transactions:
         self.saves = "off"
         self.pipeline = None
         self.last_used = monotonic()
-        self.renewed, self.use = False, USED
+        self.renewed, self.use, self.bounds = False, USED, (0.0, 0.0)
 
     def save_waits(self, wanted: str, pooler: str, watch: driver.Watch) -> None:
         """Save the waits that ``wanted`` names, as far as connection and ``pooler`` allow it."""
@@ -98,6 +91,10 @@ class Transactions:
         """Note that the program may change the session unseen."""
         self.characteristics.default_unknown = True
         self.use = USED
+
+    def bounded_end(self, *, commit: bool) -> Deadline:
+        """Return the bound on a transaction's end."""
+        return Deadline(self._connection, self.bounds[commit], "COMMIT" if commit else "ROLLBACK")
 
     def in_transaction(self) -> bool:
         """Tell whether the next message runs in a transaction, unless BEGIN fails."""
@@ -167,12 +164,13 @@ class Transactions:
 
     async def clear_up(self) -> None:
         """Finish what earlier units of work left behind."""
-        if self.pipeline is not None:
-            await self.pipeline.wait_for_ends()
-        if self._unit.in_doubt is not None:
-            await resolve(self._connection, self._unit, self.pipeline)
-        if self._held.abandoned:
-            await self._held.close_abandoned()
+        with Deadline(self._connection, self.bounds[0], "the end of an earlier transaction"):
+            if self.pipeline is not None:
+                await self.pipeline.wait_for_ends()
+            if self._unit.in_doubt is not None:
+                await resolve(self._connection, self._unit, self.pipeline)
+            if self._held.abandoned:
+                await self._held.close_abandoned()
 
     async def start(self) -> None:
         """Send BEGIN and wait for its answer."""

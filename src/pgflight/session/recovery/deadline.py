@@ -1,0 +1,56 @@
+"""A bound on what a server is waited for, where no program has asked for one.
+
+A router that drops packets leaves a connection that looks alive and never answers.  What the
+program does not wait for by its own choice (logging in, the first question, a ping, the end of a
+transaction) ends after a while: the connection is dropped, and the error says what was waited for.
+"""
+
+from __future__ import annotations
+
+from asyncio import TimerHandle
+from types import TracebackType
+
+from asyncpg import exceptions as driver_errors
+
+from ... import driver
+from ..turn import running_loop
+
+
+class Deadline:
+    """Drops ``connection`` if the block takes longer than ``seconds``; 0 for no bound.
+
+    Raises asyncpg's ConnectionDoesNotExistError then, in place of the block's error.  The block
+    waits in the running event loop; outside of one there is no bound.
+    """
+
+    __slots__ = ("_connection", "_seconds", "_what", "_timer", "_has_passed")
+
+    def __init__(self, connection: driver.Connection, seconds: float, what: str) -> None:
+        self._connection = connection
+        self._seconds = seconds
+        self._what = what
+        self._timer: TimerHandle | None = None
+        self._has_passed = False
+
+    def __enter__(self) -> None:
+        loop = running_loop()
+        if self._seconds and loop is not None:
+            self._timer = loop.call_later(self._seconds, self._pass)
+
+    def _pass(self) -> None:
+        self._has_passed = True
+        driver.drop(self._connection)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._has_passed and isinstance(error, Exception):
+            raise driver_errors.ConnectionDoesNotExistError(
+                f"the server has not answered {self._what} within {self._seconds:g} seconds, and"
+                " the connection is closed"
+            ) from error
