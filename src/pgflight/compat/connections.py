@@ -10,6 +10,7 @@ from collections.abc import Callable
 from operator import attrgetter, methodcaller
 from typing import Any
 
+from sqlalchemy import event
 from sqlalchemy.dialects.postgresql.base import PGDialect
 
 from . import capability
@@ -57,6 +58,17 @@ def log(connection: Any, *lines: str) -> None:
             connection._log_info(line)
 
 
+def listen_to_dispose(engine: Any, listener: Callable[[Any], None]) -> None:
+    """Call ``listener`` with the engine when it is disposed of.
+
+    SQLAlchemy takes any listener for one that has to see every execution; this one does not.
+    """
+    before = getattr(engine, "_has_events", None)
+    event.listen(engine, "engine_disposed", listener)
+    if before is not None:
+        engine._has_events = before
+
+
 # pools
 
 pool_of_proxy: Getter = attrgetter("_pool")
@@ -65,7 +77,7 @@ pool_of_proxy: Getter = attrgetter("_pool")
 
 def proxy_of_record(record: Any) -> Any:
     """Return the proxy through which a pool's entry is in use, None if it is not."""
-    reference = record.fairy_ref
+    reference = getattr(record, "fairy_ref", None)
     return None if reference is None else reference()
 
 

@@ -18,8 +18,8 @@ from ..options.engine_options import EngineOptions
 from ..session.session import Session
 from . import errors
 from .builtin_names import ConnectionNames
-from .closing import Farewells
 from .cursor import AsyncAdapt_asyncpg_cursor
+from .recovery.closing import Farewells
 from .server_side_cursor import AsyncAdapt_asyncpg_ss_cursor
 
 _DEFAULTS = EngineOptions()

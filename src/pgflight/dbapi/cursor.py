@@ -16,7 +16,7 @@ from ..compat.builtin import require_slots, slot, theirs
 from ..session.session import Session
 from ..session.statements.prepared_entry import DescriptionColumn
 from .builtin_names import CursorNames
-from .lost_connections import goes_on
+from .recovery.lost_connections import goes_on
 
 _tuples = _impl.rows.tuples
 

@@ -7,6 +7,7 @@ the PostgreSQL manual.
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from asyncpg import exceptions as driver_errors
@@ -225,6 +226,7 @@ def error_class(error: BaseException) -> type[Error] | None:
 
 
 _NO_ANSWER = driver_errors.ConnectionDoesNotExistError, OSError
+_TOOK_TOO_LONG = asyncio.TimeoutError  # an OSError, too, from Python 3.11 on
 MAY_HAVE_RUN = "no answer has come: the statement may have been executed"
 MAY_HAVE_COMMITTED = "no answer has come: the transaction may have been committed"
 NOT_SENT = "the server has closed the connection, and the statement was not sent"
@@ -238,7 +240,7 @@ def translate_loss(error: BaseException, meaning: str) -> Error | None:
     """
     if isinstance(error, driver_errors.InternalClientError):
         meaning = NOT_SENT  # asyncpg has read the server's last message, and refuses to go on
-    elif not (meaning and isinstance(error, _NO_ANSWER)):
+    elif not (meaning and isinstance(error, _NO_ANSWER)) or isinstance(error, _TOOK_TOO_LONG):
         return None
     return OperationalError(f"{meaning} ({str(error) or type(error).__name__})", error)
 

@@ -5,62 +5,26 @@ Made once per dialect by ``PGDialect_asyncpg.import_dbapi()``.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from asyncpg import exceptions as driver_errors
 from sqlalchemy import exc, util
 
 from .. import driver
 from ..compat.builtin import theirs
 from ..compat.versions import await_only, dbapi_module_base, in_greenlet
 from ..options.engine_options import EngineOptions
-from ..options.kinds import Secret
-from ..options.startup import RefusedSettings, local_settings
-from ..options.table import with_secrets_hidden, with_secrets_shown
+from ..options.startup import RefusedSettings
+from ..options.table import with_secrets_hidden
 from ..options.url import prepare_connect_kwargs
-from ..session import codecs
 from . import errors
-from .closing import Farewells
 from .connection import AsyncAdapt_asyncpg_connection
 from .event_loop_thread import LoopThread
+from .login import Login
+from .recovery.closing import Farewells
+from .recovery.kept_connections import KeptConnections
+from .recovery.writable_servers import WritableServers
 from .synchronous import AsyncAdaptFallback_asyncpg_connection
-
-
-def _may_have_expired(password: object) -> bool:
-    """Tell whether a password comes from a function, such as a token that the server may outlive.
-
-    Asked once more, the function may return another one.
-    """
-    return callable(password) and not isinstance(password, Secret)
-
-
-def _shown_to(creator: Any) -> Callable[..., Any]:
-    """Return a program's ``async_creator_fn`` as one that takes passwords that are hidden."""
-
-    async def create(*args: Any, **arguments: Any) -> Any:
-        return await creator(*args, **with_secrets_shown(arguments))
-
-    return create
-
-
-CONNECT_SECONDS = 10.0
-"""How long logging in may take, all hosts together, if the program does not say."""
-
-
-def _silence(arguments: dict[str, Any]) -> str:
-    """Return what to tell of hosts that have not let the program log in."""
-    hosts, ports = (
-        ", ".join(map(str, each)) if isinstance(each, (list, tuple)) else each
-        for each in (arguments.get("host"), arguments.get("port"))
-    )
-    where = f"{hosts or 'the default host'}, port {ports or 'default'}"
-    return (
-        f"no connection to {where} within {arguments.get('timeout') or 0:g} seconds: nobody"
-        " answers, or TLS or the login has not been completed (connect_timeout sets the bound)"
-    )
 
 
 class AsyncAdapt_asyncpg_dbapi(theirs.AsyncAdapt_asyncpg_dbapi, dbapi_module_base):  # type: ignore[misc]
@@ -123,6 +87,8 @@ class AsyncAdapt_asyncpg_dbapi(theirs.AsyncAdapt_asyncpg_dbapi, dbapi_module_bas
         self.refused_settings = RefusedSettings()
         self.has_warned_of_loops = False
         self.farewells = Farewells()
+        self.kept = KeptConnections()
+        self.writable_servers = WritableServers()
 
     @property
     def exceptions_module(self) -> ModuleType:
@@ -146,58 +112,21 @@ class AsyncAdapt_asyncpg_dbapi(theirs.AsyncAdapt_asyncpg_dbapi, dbapi_module_bas
         options = EngineOptions.taken_from(arguments)
         if driver.is_private():
             socket_options = {**driver.FINDS_DEAD_PEERS, **socket_options}
-        creator: Callable[..., Any] = self.asyncpg.connect
-        own = options.async_creator_fn in (None, creator)
-        if not own:
-            creator = _shown_to(options.async_creator_fn)
-        if own:
-            arguments.setdefault("timeout", CONNECT_SECONDS)
-        later: dict[str, str] = {}
         if options.pooler == "transaction":
             arguments.setdefault("statement_cache_size", 0)  # nor may asyncpg keep its own
-
-        async def open_connection() -> Any:
-            connection, refused = await self._log_in(creator, args, arguments)
-            later.update(refused)
-            try:
-                if own:
-                    # here and not in on_connect(), so that codecs set by the program come later
-                    await codecs.set_value_codecs(connection)
-                if socket_options and isinstance(connection, self.asyncpg.Connection):
-                    driver.apply_socket_options(connection, socket_options)
-            except BaseException:
-                connection.terminate()
-                raise
-            return connection
+        login = Login(self, options.async_creator_fn, args, arguments, socket_options)
 
         connection: AsyncAdapt_asyncpg_connection
         if options.async_fallback and not in_greenlet():
             made = AsyncAdaptFallback_asyncpg_connection.create(
-                self, open_connection(), options=options, loop_thread=self.loop_thread
+                self, login.open(), options=options, loop_thread=self.loop_thread
             )
             connection = self.loop_thread.run(made)
         else:
-            made = AsyncAdapt_asyncpg_connection.create(self, open_connection(), options=options)
+            made = AsyncAdapt_asyncpg_connection.create(self, login.open(), options=options)
             connection = await_only(made)
-        if later:
-            connection.session.statements.route.set_in_transactions(local_settings(later))
+        login.tell(connection.session)
         return connection
-
-    async def _log_in(
-        self, creator: Callable[..., Any], args: tuple[Any, ...], arguments: dict[str, Any]
-    ) -> tuple[Any, dict[str, str]]:
-        """Return asyncpg's connection and the settings that were refused; raise its errors."""
-        try:
-            try:
-                return await self.refused_settings.connect(creator, args, arguments)
-            except driver_errors.InvalidPasswordError:
-                if not _may_have_expired(arguments.get("password")):
-                    raise
-            return await self.refused_settings.connect(creator, args, arguments)
-        except asyncio.TimeoutError as error:
-            if error.args:
-                raise
-            raise asyncio.TimeoutError(_silence(arguments)) from error
 
     def use_builtin_errors(self) -> None:
         """Have SQLAlchemy's own classes stand for errors, since a built-in adapter raises them.

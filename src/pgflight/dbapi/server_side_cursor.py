@@ -11,7 +11,7 @@ from ..compat.builtin import require_base, theirs
 from ..session.request import Begin, Request
 from .cursor import AsyncAdapt_asyncpg_cursor
 from .held_cursor import open_portal
-from .lost_connections import goes_on
+from .recovery.lost_connections import goes_on
 
 _tuples = _impl.rows.tuples
 require_base("AsyncAdapt_asyncpg_ss_cursor", theirs.AsyncAdapt_asyncpg_cursor)

@@ -20,6 +20,7 @@ from sqlalchemy.engine import URL
 from ..bulk.array_changes import BulkDialect
 from ..bulk.known_tables import KnownTables
 from ..compat.builtin import theirs
+from ..compat.connections import listen_to_dispose
 from ..dbapi.connection import AsyncAdapt_asyncpg_connection as AsyncAdapt_asyncpg_connection
 from ..dbapi.cursor import AsyncAdapt_asyncpg_cursor as AsyncAdapt_asyncpg_cursor
 from ..dbapi.module import AsyncAdapt_asyncpg_dbapi as AsyncAdapt_asyncpg_dbapi
@@ -43,9 +44,11 @@ from .new_connections import ConnectingDialect
 from .pool_health import (
     close_unfit,
     ends_statement_only,
+    forget_kept,
     note_begin,
     refuse_foreign,
     refuse_lost,
+    want_writable,
     was_used_recently,
 )
 from .synchronous import SynchronousDialect
@@ -202,6 +205,7 @@ class PGDialect_asyncpg(
     def engine_created(cls, engine: Any) -> None:
         """Have the pool replace connections that were closed while not in use."""
         event.listen(engine, "checkout", refuse_lost)
+        listen_to_dispose(engine, forget_kept)
         if isinstance(engine.pool, sqlalchemy_pool.NullPool):
             engine.dialect.closes_at_once = True
         look = getattr(engine.dialect, "look_for_patches", None)
@@ -242,12 +246,12 @@ class PGDialect_asyncpg(
         if connection._connection.is_closed():
             return True
         session: Session | None = getattr(connection, "session", None)
-        return session is not None and (
-            session.liveness.is_leaving()
-            or (
-                state == READ_ONLY_TRANSACTION and not session.transactions.is_read_only_by_choice()
-            )
-        )
+        if session is None:
+            return False
+        if state == READ_ONLY_TRANSACTION and not session.transactions.is_read_only_by_choice():
+            want_writable(connection)
+            return True
+        return session.liveness.is_leaving()
 
     def _without_arrays(self) -> None:
         self.in_array_threshold = 0  # INSERTs look at server_is_postgresql

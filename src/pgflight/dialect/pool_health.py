@@ -19,10 +19,12 @@ from sqlalchemy.exc import DisconnectionError
 
 from .. import driver
 from .._warnings import warn
+from ..compat.versions import await_only, in_greenlet
 from ..dbapi.connection import AsyncAdapt_asyncpg_connection
 from ..dbapi.synchronous import AsyncAdaptFallback_asyncpg_connection
 from ..session.recovery.deadline import Deadline
 from ..session.recovery.lost_connection import BEGUN, CHECKED_OUT
+from ..session.request import interrupts
 from ..session.session import Session
 
 IDLE_SECONDS = 0.01
@@ -62,7 +64,11 @@ def refuse_lost(dbapi_connection: Any, record: object, proxy: object) -> None:
         refuse_foreign(dbapi_connection)
     if _is_lost(dbapi_connection):
         raise DisconnectionError("the connection was closed while it was not in use")
-    dbapi_connection.session.transactions.use = CHECKED_OUT
+    transactions = dbapi_connection.session.transactions
+    if transactions.read_only.has_turned(dbapi_connection.session.connection):
+        want_writable(dbapi_connection)
+        raise DisconnectionError("the server has become read-only")
+    transactions.use = CHECKED_OUT
     ends = dbapi_connection.session.ends
     ends.entry = ref(record)
     if ends.status.status != driver.IDLE and ends.is_left_open():
@@ -85,6 +91,13 @@ def bounded(adapted: Any, what: str) -> Iterator[None]:
             yield
     except driver_errors.ConnectionDoesNotExistError as error:
         adapted._handle_exception(error)
+
+
+def want_writable(adapted: Any) -> None:
+    """Have the engine's next connections lead to a server that can write."""
+    servers = getattr(adapted.dbapi, "writable_servers", None)
+    if servers is not None:
+        servers.want()
 
 
 def note_begin(dbapi_connection: Any) -> None:
@@ -112,12 +125,34 @@ def close_unfit(dbapi_connection: Any) -> None:
     task is cancelled while it waits here, the connection's place in the pool is lost until the
     garbage collector runs.
     """
-    if getattr(type(dbapi_connection), "terminate", None) in _OWN_TERMINATE and (
-        _is_unfit(sys.exc_info()[1]) or dbapi_connection._connection.is_closed() is True
-    ):
+    own = getattr(type(dbapi_connection), "terminate", None) in _OWN_TERMINATE
+    if own and _goes_on_beside(dbapi_connection, sys.exc_info()[1]):
+        return
+    if own and (_is_unfit(sys.exc_info()[1]) or dbapi_connection._connection.is_closed() is True):
         dbapi_connection.drop()
     else:
         dbapi_connection.terminate()
+
+
+def _goes_on_beside(adapted: AsyncAdapt_asyncpg_connection, error: BaseException | None) -> bool:
+    """Tell whether a connection whose statement was interrupted is taken care of elsewhere."""
+    kept = getattr(adapted.dbapi, "kept", None)
+    if error is None or not interrupts(error) or kept is None:
+        return False
+    if isinstance(error, DisconnectionError) or adapted.session.connection.is_closed() is True:
+        return False
+    return bool(kept.take_over(adapted, keep=not adapted.session.ends.closes_at_once))
+
+
+def forget_kept(engine: Any) -> None:
+    """Close what waits for the pool of an engine that is disposed of; an engine's listener."""
+    kept = getattr(engine.dialect.dbapi, "kept", None)
+    if kept is None or not len(kept):
+        return
+    if in_greenlet():
+        await_only(kept.close())
+    else:
+        kept.drop_all()
 
 
 def _is_unfit(error: BaseException | None) -> bool:

@@ -89,15 +89,20 @@ class Characteristics:
 
 
 class ReadOnlyChoice:
-    """Whether the program made one session read-only, judged by its statements and its server."""
+    """Whether the program made one session read-only: by its options or its statements.
 
-    __slots__ = ("_session", "_standby", "_transaction")
+    What the server says of itself is no choice of the program's: it may be a primary no more.
+    """
+
+    __slots__ = ("chosen", "began_read_only", "_session", "_transaction", "_before")
 
     def __init__(self, connection: Any) -> None:
-        self._session = False
-        self._transaction = False
-        # connecting to a standby is a choice to read only; PostgreSQL 14+ reports it
-        self._standby = _reported(connection, "in_hot_standby")
+        self.chosen = False
+        """Whether the program asked for a session that cannot write when it connected."""
+        self._session = self._transaction = False
+        self._before: bool | None = None
+        self.began_read_only = _reports_read_only(connection)
+        """Whether the server said so of itself, as PostgreSQL 14 and newer do."""
 
     def note(self, status: str | None, operation: str) -> None:
         """Learn from a statement's command tag and text."""
@@ -114,20 +119,29 @@ class ReadOnlyChoice:
         """Forget what was chosen for the transaction alone."""
         self._transaction = False
 
-    def stands(self, connection: Any) -> bool:
+    def stands(self) -> bool:
         """Tell whether writes are refused because of the program's own choice.
 
-        The setting ``default_transaction_read_only``, which PostgreSQL 14+ reports, counts too.  A
-        choice made with ``set_config()`` is not seen.
+        One made with ``set_config()`` is not seen.
         """
-        return (
-            self._session
-            or self._transaction
-            or self._standby
-            or _reported(connection, "default_transaction_read_only")
-        )
+        return self.chosen or self._session or self._transaction
+
+    def has_turned(self, connection: Any) -> bool:
+        """Tell whether the server has become read-only since the session was first asked for.
+
+        PostgreSQL 14 and newer say so with whatever they answer next.  What the program has set as
+        it connected is no change.
+        """
+        reports, before = _reports_read_only(connection), self._before
+        if before is None:
+            self._before = reports
+            return False
+        return reports and not before and not self.stands()
 
 
-def _reported(connection: Any, setting: str) -> bool:
+_SETTINGS = ("in_hot_standby", "default_transaction_read_only")
+
+
+def _reports_read_only(connection: Any) -> bool:
     settings = connection.get_settings()
-    return getattr(settings, setting, "off") == "on"
+    return any(getattr(settings, name, "off") == "on" for name in _SETTINGS)

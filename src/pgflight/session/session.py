@@ -40,7 +40,7 @@ class Session:
 
     __slots__ = (
         "connection", "options", "turn", "unit", "counters", "statements", "transactions", "ends",
-        "liveness", "held_cursors", "copying_out", "watch",
+        "liveness", "held_cursors", "copying_out", "watch", "login",
     )  # fmt: skip
 
     def __init__(self, connection: driver.Connection, options: EngineOptions) -> None:
@@ -62,6 +62,7 @@ class Session:
         )
         self.liveness = Liveness(connection, self.transactions, self.unit, self.counters)
         self.copying_out: Any = None  # the COPY TO whose output is being read
+        self.login: Any = None  # what it logged in with, if asyncpg alone did that
         self.use_options(options)
 
     def use_connection(self, connection: driver.Connection) -> None:

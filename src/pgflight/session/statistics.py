@@ -72,6 +72,8 @@ class Statistics(NamedTuple):
     healed: Mapping[str, int] = MappingProxyType({})
     """First statements of a unit that failed through no fault of the program's and were executed
     again, by what was wrong."""
+    connections_kept: int = 0
+    """Connections whose statement was cancelled or took too long and that the pool has again."""
 
 
 NOTHING = Statistics(0, 0, 0, 0, 0)
@@ -109,6 +111,7 @@ class Counters:
         "array_fallbacks",
         "tidied",
         "healed",
+        "kept",
         "watch",
         "_counter",
         "_route",
@@ -144,6 +147,8 @@ class Counters:
         """Transactions of the program's own, by what was done about them."""
         self.healed: dict[str, int] = {}
         """First statements that were executed again, by what was wrong."""
+        self.kept = 0
+        """1 for a connection that was drained after its statement had been interrupted."""
         self.by_hand = self._counter is None
         """Whether :meth:`ran` has to count operations because asyncpg does not."""
 
@@ -165,6 +170,7 @@ class Counters:
             array_dml=self.array_dml,
             transactions_tidied=dict(self.tidied),
             healed=dict(self.healed),
+            connections_kept=self.kept,
             watched=dict(self.watch.counts),
             pooled_connections=int(self._route.pooled),
         )

@@ -30,7 +30,7 @@ class Transactions:
 
     __slots__ = (
         "characteristics", "read_only", "saves", "pipeline", "last_used", "renewed", "use",
-        "bounds", "_connection", "_counters", "_held", "_statements", "_unit",
+        "bounds", "exposed", "_connection", "_counters", "_held", "_statements", "_unit",
     )  # fmt: skip
 
     characteristics: Characteristics
@@ -41,10 +41,12 @@ class Transactions:
     last_used: float
     """When the server last gave an answer other than an error, by ``time.monotonic()``."""
     renewed: bool
-    """Whether a statement was stale, and is about to be executed for the second and last time."""
+    """Whether a statement was stale, and is executed for the second and last time."""
 
     use: int
     """``USED``, ``CHECKED_OUT`` or ``BEGUN``."""
+    exposed: bool
+    """Whether the program has ever been given asyncpg's connection."""
     bounds: tuple[float, float]
     """Seconds in which a ROLLBACK and a COMMIT have to be answered, 0 for no bound."""
 
@@ -66,7 +68,7 @@ class Transactions:
         self.saves = "off"
         self.pipeline = None
         self.last_used = monotonic()
-        self.renewed, self.use, self.bounds = False, USED, (0.0, 0.0)
+        self.renewed, self.exposed, self.use, self.bounds = False, False, USED, (0.0, 0.0)
 
     def save_waits(self, wanted: str, pooler: str, watch: driver.Watch) -> None:
         """Save the waits that ``wanted`` names, as far as connection and ``pooler`` allow it."""
@@ -85,11 +87,11 @@ class Transactions:
 
     def is_read_only_by_choice(self) -> bool:
         """Tell whether the program made this session read-only, as far as we can see."""
-        return self.characteristics.readonly or self.read_only.stands(self._connection)
+        return self.characteristics.readonly or self.read_only.stands()
 
     def expose(self) -> None:
         """Note that the program may change the session unseen."""
-        self.characteristics.default_unknown = True
+        self.characteristics.default_unknown = self.exposed = True
         self.use = USED
 
     def bounded_end(self, *, commit: bool) -> Deadline:

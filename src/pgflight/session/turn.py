@@ -14,6 +14,7 @@ import asyncio
 import os
 from asyncio import _get_running_loop
 from collections import deque
+from typing import Any
 
 import asyncpg
 
@@ -23,6 +24,11 @@ running_loop = _get_running_loop
 _ELSEWHERE = (
     "this connection belongs to another event loop: use it in the loop that made it, and give each"
     " loop an engine of its own, or call engine.dispose() before the next loop"
+)
+
+
+_GIVEN_UP = (
+    "this connection was invalidated when its statement was interrupted, and the pool has it again"
 )
 
 
@@ -36,6 +42,9 @@ def _forked() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forked)
+
+
+_NOBODYS: Any = object()
 
 
 class Turn:
@@ -76,8 +85,15 @@ class Turn:
 
     def refusal(self) -> Exception:
         """Return the error of a use elsewhere: asyncpg's InterfaceError."""
-        error: Exception = asyncpg.InterfaceError(_ELSEWHERE)
+        error: Exception = asyncpg.InterfaceError(
+            _GIVEN_UP if self.loop is _NOBODYS else _ELSEWHERE
+        )
         return error
+
+    def give_up(self) -> None:
+        """Refuse every use from now on: the connection is somebody else's."""
+        self.abandoned = True
+        self.loop = _NOBODYS
 
     def take(self) -> bool:
         """Take the turn if it is free; tell whether it was.

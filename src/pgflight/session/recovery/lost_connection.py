@@ -6,7 +6,7 @@ they do again.  In a transaction BEGIN travelled with the statement and no COMMI
 nothing it did can last, apart from what no transaction undoes, such as a sequence's next value.  In
 AUTOCOMMIT it must have been refused before it ran, or be free of side effects.
 
-:mod:`pgflight.dbapi.lost_connections` makes the new connection.
+:mod:`pgflight.dbapi.recovery.lost_connections` makes the new connection.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 
-from .. import driver
+from ... import driver
 
 GRACEFUL_CLOSE_SECONDS = 2
 """How long the server has to answer a farewell before the socket is dropped."""

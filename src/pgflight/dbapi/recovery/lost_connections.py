@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..compat import capability, connections
-from ..compat.features import Feature
-from ..session.recovery.lost_connection import BEGUN, LOST, USED, is_lost, may_run_again
+from ...compat import capability, connections
+from ...compat.features import Feature
+from ...session.recovery.lost_connection import BEGUN, LOST, USED, is_lost, may_run_again
+from ...session.session import Session
 
 _CAN_RECONNECT = capability.has(Feature.RECONNECTING)
 
@@ -44,8 +45,8 @@ def goes_on(cursor: Any, operation: str, error: Exception) -> bool:
 def _replaced(adapted: Any, error: Exception) -> Any:
     """Have the pool connect anew in the place of a lost connection; None if it cannot."""
     session = adapted.session
-    record: Any = None if session.ends.entry is None else session.ends.entry()
-    proxy = None if record is None else connections.proxy_of_record(record)
+    record: Any = _entry_of(session)
+    proxy = connections.proxy_of_record(record)
     if proxy is None or proxy.dbapi_connection is not adapted:
         return None
     at_return = [each for each in record.finalize_callback if each != session.ends.close_left_open]
@@ -63,3 +64,8 @@ def _replaced(adapted: Any, error: Exception) -> Any:
         return None  # the error that led here is raised
     new.session.transactions.use = USED  # not a second time
     return new
+
+
+def _entry_of(session: Session) -> Any:
+    """Return the pool's entry of a connection, None if it was not checked out of a pool."""
+    return None if session.ends.entry is None else session.ends.entry()

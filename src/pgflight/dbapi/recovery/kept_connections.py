@@ -1,0 +1,166 @@
+"""Connections of interrupted statements, drained for the pool's next connection.
+
+SQLAlchemy invalidates its record of a connection whose statement was cancelled or took too long,
+and the pool connects anew.  asyncpg's connection underneath is not lost: beside the program, it is
+drained and reset, and is then what the pool gets when it connects with the same arguments.  What
+cannot be drained is closed, beside the program as well: nobody waits for a server that may be
+silent.
+
+One :class:`KeptConnections` per engine, held by its DBAPI module.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import Any
+
+from ... import driver
+from ...session.recovery.draining import drain, may_be_drained
+from ...session.session import Session
+from ...session.turn import Turn, running_loop
+
+MOST = 20
+"""Connections that may be drained or kept at a time; others are closed."""
+
+DRAIN_SECONDS = 5.0
+"""How long draining may take before the connection is closed."""
+
+KEEP_SECONDS = 5.0
+"""How long a drained connection waits for the pool before it is closed."""
+
+WAIT_SECONDS = 1.0
+"""How long the pool waits for one that is being drained, before it connects anew."""
+
+
+class _Kept:
+    """One connection, from its statement's interruption to its next use or its end."""
+
+    __slots__ = ("connection", "login", "loop", "turn", "task", "timer", "ready", "claimed")
+
+    task: asyncio.Task[None]
+
+    def __init__(self, session: Session, login: object) -> None:
+        self.connection = session.connection
+        self.login = login
+        self.loop = running_loop()
+        self.turn = Turn()  # knows of forks
+        self.timer: asyncio.TimerHandle | None = None
+        self.ready = self.claimed = False
+
+
+class KeptConnections:
+    """The connections of one engine that are being drained, or are ready to be used again."""
+
+    def __init__(self) -> None:
+        self._kept: list[_Kept] = []
+        self._closing: set[asyncio.Task[None]] = set()
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def take_over(self, adapted: Any, *, keep: bool) -> bool:
+        """Drain an interrupted connection, or close it, beside the program; await nothing.
+
+        Tell whether that has been begun.  ``adapted`` is not to be used any more, and refuses.
+        """
+        session: Session = adapted.session
+        loop = running_loop()
+        if loop is None or session.turn.is_elsewhere() or session.turn.loop is not loop:
+            return False
+        keep = keep and session.login is not None and len(self._kept) < MOST
+        if keep and may_be_drained(session):
+            kept = _Kept(session, session.login)
+            self._kept.append(kept)
+            kept.task = loop.create_task(self._drain(kept, session))
+        else:
+            task = loop.create_task(self._close(session))
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+        session.turn.give_up()
+        return True
+
+    async def _drain(self, kept: _Kept, session: Session) -> None:
+        try:
+            await asyncio.wait_for(drain(session), DRAIN_SECONDS)
+        except BaseException as error:
+            self._drop(kept)
+            if not isinstance(error, Exception):
+                raise
+            return
+        kept.ready = True
+        kept.timer = asyncio.get_running_loop().call_later(KEEP_SECONDS, self._drop, kept)
+
+    async def _close(self, session: Session) -> None:
+        connection = session.connection
+        try:
+            with suppress(Exception):
+                await asyncio.wait_for(connection.close(timeout=DRAIN_SECONDS), DRAIN_SECONDS)
+        finally:
+            if not connection.is_closed():
+                driver.drop(connection)
+
+    def _drop(self, kept: _Kept) -> None:
+        self._forget(kept)
+        driver.drop(kept.connection)
+
+    def _forget(self, kept: _Kept) -> None:
+        if kept in self._kept:
+            self._kept.remove(kept)
+        if kept.timer is not None:
+            kept.timer.cancel()
+
+    async def connection_for(self, login: object) -> Any:
+        """Return a connection that logged in with ``login`` and is as good as new; None if none."""
+        kept = self._claim(login)
+        while kept is not None:
+            try:
+                if not kept.ready:
+                    await asyncio.wait({kept.task}, timeout=WAIT_SECONDS)
+            finally:
+                kept.claimed = False
+            if kept.ready and kept in self._kept:
+                self._forget(kept)
+                if not kept.connection.is_closed():
+                    return kept.connection
+            elif kept in self._kept:
+                return None  # it takes its time
+            kept = self._claim(login)
+        return None
+
+    def _claim(self, login: object) -> _Kept | None:
+        loop = running_loop()
+        found = [
+            each
+            for each in self._kept
+            if each.loop is loop
+            and not each.claimed
+            and not each.turn.is_a_parents()
+            and each.login == login
+        ]
+        if not found:
+            return None
+        kept = max(found, key=lambda each: each.ready)
+        kept.claimed = True
+        return kept
+
+    async def close(self) -> None:
+        """Close all of them; wait a little for the server's answers to asyncpg's cancellations."""
+        here = running_loop()
+        draining = [each.task for each in self._kept if each.loop is here]
+        if draining and not any(each.turn.is_a_parents() for each in self._kept):
+            await asyncio.wait(draining, timeout=WAIT_SECONDS)
+        self.drop_all()
+
+    def drop_all(self) -> None:
+        """Close all of them without waiting: the engine is disposed of."""
+        for kept in list(self._kept):
+            if kept.turn.is_a_parents():
+                self._kept.remove(kept)
+                driver.abandon(kept.connection, None, forked=True)
+            elif kept.loop is running_loop():
+                kept.task.cancel()
+                self._drop(kept)
+            else:
+                self._forget(kept)
+                driver.abandon(kept.connection, kept.loop, forked=False)
