@@ -7,7 +7,10 @@ drained and reset beside the program.
 from __future__ import annotations
 
 import asyncio
+import os
 import random
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -210,6 +213,20 @@ def test_what_nobody_takes_is_closed(
                 await asyncio.sleep(0.01)
 
     asyncio.run(work())
+
+
+@pytest.mark.parametrize("way", ["leftover", "timeout", "kept"])
+def test_a_loop_that_ends_leaves_nothing(pgflight_dialect: Dialect, way: str) -> None:
+    """No task that is pending, no connection that is open, no error that nobody has asked for."""
+    url = pgflight_dialect.url().render_as_string(hide_password=False)
+    done = subprocess.run(
+        [sys.executable, "-X", "dev", "-m", "tests.adversity.interrupted_program", url, way],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert (done.stdout, done.stderr) == ("ended\n", "")
 
 
 @drains

@@ -15,6 +15,7 @@ from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from pgflight import driver
 from tests.adversity.server_view import pool_of
 from tests.fixtures.engines import Dialect
 from tests.fixtures.proxy import Proxy
@@ -121,6 +122,8 @@ def test_the_end_of_a_transaction(pgflight_dialect: Dialect, silent: Proxy, end:
 @pytest.mark.parametrize("pinged", [False, True])
 def test_what_it_left_unanswered(pgflight_dialect: Dialect, silent: Proxy, pinged: bool) -> None:
     """An end that nobody waited for is noticed before anything else is sent; so is a ping."""
+    if not pinged and not driver.can_pipeline():
+        pytest.skip("every end is waited for here")
 
     async def work() -> None:
         engine = engine_of(pgflight_dialect, silent, pool_size=1, pool_pre_ping=pinged)

@@ -222,7 +222,7 @@ class PGDialect_asyncpg(
 
     def do_begin(self, dbapi_connection: Any) -> None:
         """Send nothing: the first statement begins."""
-        note_begin(dbapi_connection.dbapi_connection)
+        note_begin(getattr(dbapi_connection, "dbapi_connection", dbapi_connection))
 
     def do_terminate(self, dbapi_connection: Any) -> None:
         """Close a connection that may be broken."""

@@ -21,10 +21,10 @@ from .. import driver
 from .._warnings import warn
 from ..compat.versions import await_only, in_greenlet
 from ..dbapi.connection import AsyncAdapt_asyncpg_connection
+from ..dbapi.recovery.kept_connections import HERE_SECONDS
 from ..dbapi.synchronous import AsyncAdaptFallback_asyncpg_connection
 from ..session.recovery.deadline import Deadline
 from ..session.recovery.lost_connection import BEGUN, CHECKED_OUT
-from ..session.request import interrupts
 from ..session.session import Session
 
 IDLE_SECONDS = 0.01
@@ -137,11 +137,17 @@ def close_unfit(dbapi_connection: Any) -> None:
 def _goes_on_beside(adapted: AsyncAdapt_asyncpg_connection, error: BaseException | None) -> bool:
     """Tell whether a connection whose statement was interrupted is taken care of elsewhere."""
     kept = getattr(adapted.dbapi, "kept", None)
-    if error is None or not interrupts(error) or kept is None:
+    if not isinstance(error, (asyncio.CancelledError, asyncio.TimeoutError)) or kept is None:
         return False
-    if isinstance(error, DisconnectionError) or adapted.session.connection.is_closed() is True:
+    if adapted.session.connection.is_closed() is True:
         return False
-    return bool(kept.take_over(adapted, keep=not adapted.session.ends.closes_at_once))
+    task = kept.take_over(adapted, keep=not adapted.session.ends.closes_at_once)
+    if task is None:
+        return False
+    if in_greenlet():
+        # as a rule it ends here, and nothing is left for a loop that ends, too
+        await_only(asyncio.wait({task}, timeout=HERE_SECONDS))
+    return True
 
 
 def forget_kept(engine: Any) -> None:

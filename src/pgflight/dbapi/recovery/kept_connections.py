@@ -12,7 +12,10 @@ One :class:`KeptConnections` per engine, held by its DBAPI module.
 from __future__ import annotations
 
 import asyncio
+import weakref
+from collections.abc import AsyncGenerator
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from ... import driver
@@ -31,6 +34,10 @@ KEEP_SECONDS = 5.0
 
 WAIT_SECONDS = 1.0
 """How long the pool waits for one that is being drained, before it connects anew."""
+
+
+HERE_SECONDS = 0.1
+"""How long the program is held up by it, for which a server that answers needs a part only."""
 
 
 class _Kept:
@@ -55,50 +62,57 @@ class KeptConnections:
     def __init__(self) -> None:
         self._kept: list[_Kept] = []
         self._closing: set[asyncio.Task[None]] = set()
+        self._watched: tuple[weakref.ref[Any], Any] | None = None
 
     def __len__(self) -> int:
-        return len(self._kept)
+        return len(self._kept) + len(self._closing)
 
-    def take_over(self, adapted: Any, *, keep: bool) -> bool:
-        """Drain an interrupted connection, or close it, beside the program; await nothing.
+    def take_over(self, adapted: Any, *, keep: bool) -> asyncio.Task[None] | None:
+        """Begin to drain an interrupted connection, or to close it; return the task that does.
 
-        Tell whether that has been begun.  ``adapted`` is not to be used any more, and refuses.
+        None if this is not the place.  ``adapted`` is not to be used any more, and refuses.
         """
         session: Session = adapted.session
         loop = running_loop()
         if loop is None or session.turn.is_elsewhere() or session.turn.loop is not loop:
-            return False
+            return None
+        self._watch_end_of(loop)
         keep = keep and session.login is not None and len(self._kept) < MOST
         if keep and may_be_drained(session):
             kept = _Kept(session, session.login)
             self._kept.append(kept)
-            kept.task = loop.create_task(self._drain(kept, session))
+            kept.task = task = loop.create_task(self._drain(kept, session))
+            task.add_done_callback(partial(self._drained, kept))
         else:
-            task = loop.create_task(self._close(session))
+            connection = session.connection
+            task = loop.create_task(self._close(connection))
             self._closing.add(task)
-            task.add_done_callback(self._closing.discard)
+            task.add_done_callback(partial(self._closed, connection))
         session.turn.give_up()
-        return True
+        return task
 
     async def _drain(self, kept: _Kept, session: Session) -> None:
-        try:
+        with suppress(Exception):
             await asyncio.wait_for(drain(session), DRAIN_SECONDS)
-        except BaseException as error:
-            self._drop(kept)
-            if not isinstance(error, Exception):
-                raise
-            return
-        kept.ready = True
-        kept.timer = asyncio.get_running_loop().call_later(KEEP_SECONDS, self._drop, kept)
+            kept.ready = True
 
-    async def _close(self, session: Session) -> None:
-        connection = session.connection
-        try:
-            with suppress(Exception):
-                await asyncio.wait_for(connection.close(timeout=DRAIN_SECONDS), DRAIN_SECONDS)
-        finally:
-            if not connection.is_closed():
-                driver.drop(connection)
+    def _drained(self, kept: _Kept, task: asyncio.Task[None]) -> None:
+        # also called for a task that was cancelled before it began
+        if kept not in self._kept:
+            return
+        if kept.ready and kept.loop is not None:
+            kept.timer = kept.loop.call_later(KEEP_SECONDS, self._drop, kept)
+        else:
+            self._drop(kept)
+
+    async def _close(self, connection: driver.Connection) -> None:
+        with suppress(Exception):
+            await asyncio.wait_for(connection.close(timeout=DRAIN_SECONDS), DRAIN_SECONDS)
+
+    def _closed(self, connection: driver.Connection, task: asyncio.Task[None]) -> None:
+        self._closing.discard(task)
+        if connection.is_closed() is not True:
+            driver.drop(connection)
 
     def _drop(self, kept: _Kept) -> None:
         self._forget(kept)
@@ -109,6 +123,24 @@ class KeptConnections:
             self._kept.remove(kept)
         if kept.timer is not None:
             kept.timer.cancel()
+
+    def _watch_end_of(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Have what is left closed when ``loop`` ends, as a task that is begun by then is not.
+
+        asyncio's runners then close the asynchronous generators that are suspended.
+        """
+        if self._watched is not None and self._watched[0]() is loop:
+            return
+        generator = self._until_the_end()
+        with suppress(StopIteration):
+            generator.asend(None).send(None)
+        self._watched = weakref.ref(loop), generator
+
+    async def _until_the_end(self) -> AsyncGenerator[None, None]:
+        try:
+            yield
+        finally:
+            await self.close()
 
     async def connection_for(self, login: object) -> Any:
         """Return a connection that logged in with ``login`` and is as good as new; None if none."""
@@ -147,10 +179,16 @@ class KeptConnections:
     async def close(self) -> None:
         """Close all of them; wait a little for the server's answers to asyncpg's cancellations."""
         here = running_loop()
-        draining = [each.task for each in self._kept if each.loop is here]
-        if draining and not any(each.turn.is_a_parents() for each in self._kept):
-            await asyncio.wait(draining, timeout=WAIT_SECONDS)
+        tasks = [each.task for each in self._kept if each.loop is here and not each.task.done()]
+        tasks += [task for task in self._closing if task.get_loop() is here]
+        if tasks:
+            await asyncio.wait(tasks, timeout=WAIT_SECONDS)
         self.drop_all()
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=WAIT_SECONDS)
+        await asyncio.sleep(0)  # in which transports close
 
     def drop_all(self) -> None:
         """Close all of them without waiting: the engine is disposed of."""
