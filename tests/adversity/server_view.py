@@ -133,6 +133,11 @@ async def check_flag(adapted: Any, view: View, seconds: float = SETTLE_SECONDS) 
         await asyncio.sleep(_POLL_SECONDS)
 
 
+def _has_given_up(adapted: Any) -> bool:
+    session = getattr(adapted, "session", None)  # the built-in dialect's has none
+    return session is not None and bool(session.turn.abandoned)
+
+
 class Connections:
     """Every connection that an engine has opened."""
 
@@ -141,8 +146,12 @@ class Connections:
         event.listen(engine.sync_engine, "connect", lambda adapted, _: self._opened.append(adapted))
 
     def alive(self) -> list[Any]:
-        """Return the adapted connections that are not closed."""
-        return [a for a in self._opened if not a._connection.is_closed()]
+        """Return the adapted connections that are not closed, nor have given theirs to others."""
+        return [
+            each
+            for each in self._opened
+            if not each._connection.is_closed() and not _has_given_up(each)
+        ]
 
     def terminate(self) -> None:
         """Close them all behind the engine's back."""

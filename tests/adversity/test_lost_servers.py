@@ -136,11 +136,9 @@ def test_what_was_set_up_is_set_up_again(pgflight_dialect: Dialect) -> None:
         @event.listens_for(engine.sync_engine, "checkout")
         def checkout(dbapi_connection: Any, record: Any, proxy: Any) -> None:
             seen.append("checkout")
-            cursor = dbapi_connection.cursor()
-            cursor.execute("SET work_mem = '5MB'")
 
         settings = sa.text(
-            "SELECT current_setting('application_name'), current_setting('work_mem'),"
+            "SELECT current_setting('application_name'),"
             " current_setting('transaction_isolation'), pg_backend_pid()"
         )
         async with View.of(pgflight_dialect.server) as view:
@@ -151,16 +149,20 @@ def test_what_was_set_up_is_set_up_again(pgflight_dialect: Dialect) -> None:
                 await connection.execution_options(isolation_level="SERIALIZABLE")
                 await kill(view, pid)
                 *found, new = (await connection.execute(settings)).one()
-                assert found == ["set up", "5MB", "serializable"] and new != pid
+                assert found == ["set up", "serializable"] and new != pid
             assert seen == ["checkout", "connect", "checkout"]
             async with engine.connect() as connection:
                 *found, same = (await connection.execute(settings)).one()
-                assert found == ["set up", "5MB", "read committed"] and same == new
+                assert found == ["set up", "read committed"] and same == new
 
     asyncio.run(work())
 
 
-@pytest.mark.parametrize("before", ["statement", "earlier unit", "driver", "failed"])
+def by_cursor(connection: sa.Connection) -> None:
+    connection.connection.cursor().execute("SET work_mem = '5MB'")
+
+
+@pytest.mark.parametrize("before", ["statement", "earlier unit", "driver", "failed", "cursor"])
 def test_a_session_that_was_used_is_not_replaced(dialect: Dialect, before: str) -> None:
     """The program may have set something in it that another one would lack."""
 
@@ -173,6 +175,8 @@ def test_a_session_that_was_used_is_not_replaced(dialect: Dialect, before: str) 
                 if before == "driver":
                     raw: Any = (await connection.get_raw_connection()).driver_connection
                     await raw.execute("SET work_mem = '5MB'")
+                elif before == "cursor":  # before SQLAlchemy begins anything
+                    await connection.run_sync(by_cursor)
                 elif before == "failed":
                     with pytest.raises(DBAPIError):
                         await connection.execute(sa.text("SELECT 1 / 0"))
@@ -262,5 +266,100 @@ def test_a_server_that_stays_away_is_raised(pgflight_dialect: Dialect, proxy: Pr
         proxy.heal()
         async with engine.connect() as connection:
             assert await pid_of(connection)
+
+    asyncio.run(work())
+
+
+@pytest.mark.parametrize("level", ["READ COMMITTED", "AUTOCOMMIT"])
+def test_what_commits_by_itself_is_executed_once(pgflight_dialect: Dialect, level: str) -> None:
+    """A procedure that commits, and an error that only looks like the end of a session."""
+
+    async def work() -> None:
+        engine = pgflight_dialect.engine(pool_size=1, max_overflow=0, isolation_level=level)
+        plain = pgflight_dialect.engine(isolation_level="AUTOCOMMIT")
+        name = own("procedure_of_lost_servers")
+        async with committed(plain, Base.metadata), View.of(pgflight_dialect.server) as view:
+            async with plain.connect() as connection:
+                await connection.exec_driver_sql(
+                    f"CREATE OR REPLACE PROCEDURE {name}(how text) LANGUAGE plpgsql AS $$ BEGIN"
+                    f" INSERT INTO {kept.name} VALUES (1); IF how = 'commit' THEN COMMIT; END IF;"
+                    " IF how = 'raise' THEN RAISE SQLSTATE '57P01'; END IF;"
+                    " PERFORM pg_sleep(2); END $$"
+                )
+            async with engine.connect() as connection:
+                pid = await pid_of(connection)
+            async with engine.connect() as connection:
+                with pytest.raises(DBAPIError) as caught:
+                    await connection.exec_driver_sql(f"CALL {name}('raise')")
+                assert not caught.value.connection_invalidated
+                await connection.rollback()
+                assert await pid_of(connection) == pid
+            if level == "AUTOCOMMIT":
+                async with engine.connect() as connection:
+                    running = asyncio.ensure_future(
+                        connection.exec_driver_sql(f"CALL {name}('commit')")
+                    )
+                    while await view.state(pid) != "active":
+                        await asyncio.sleep(0.005)
+                    await asyncio.sleep(0.2)
+                    await kill(view, pid)
+                    with pytest.raises(OperationalError):
+                        await running
+                async with plain.connect() as connection:
+                    count = sa.select(sa.func.count()).select_from(kept)
+                    assert await connection.scalar(count) == 1
+            async with plain.connect() as connection:
+                await connection.exec_driver_sql(f"DROP PROCEDURE {name}")
+
+    asyncio.run(work())
+
+
+def test_parameter_sets_that_can_be_read_once(pgflight_dialect: Dialect) -> None:
+    async def work() -> None:
+        engine = pgflight_dialect.engine(pool_size=1, max_overflow=0)
+        plain = pgflight_dialect.engine()
+        statement = f"INSERT INTO {kept.name} VALUES ($1)"
+
+        def insert_numbers(connection: sa.Connection) -> None:
+            cursor: Any = connection.connection.cursor()
+            cursor.executemany(statement, ((n,) for n in range(5)))
+
+        async with committed(plain, Base.metadata), View.of(pgflight_dialect.server) as view:
+            async with engine.connect() as connection:
+                pid = await pid_of(connection)
+            async with engine.begin() as connection:
+                await kill(view, pid)
+                await connection.run_sync(insert_numbers)
+            async with plain.connect() as connection:
+                count = sa.select(sa.func.count()).select_from(kept)
+                assert await connection.scalar(count) == 5
+
+    asyncio.run(work())
+
+
+def test_a_listener_that_refuses_the_new_connection(pgflight_dialect: Dialect) -> None:
+    """Nobody gets a connection that is set up by half; the loss is raised."""
+
+    async def work() -> None:
+        engine = pgflight_dialect.engine(pool_size=1, max_overflow=0)
+        checkouts: list[int] = []
+
+        @event.listens_for(engine.sync_engine, "checkout")
+        def checkout(dbapi_connection: Any, record: Any, proxy: Any) -> None:
+            checkouts.append(1)
+            if len(checkouts) == 3:
+                raise RuntimeError("not this one")
+
+        async with View.of(pgflight_dialect.server) as view:
+            async with engine.connect() as connection:
+                pid = await pid_of(connection)
+            async with engine.connect() as connection:
+                await kill(view, pid)
+                with pytest.raises(DBAPIError) as caught:
+                    await pid_of(connection)
+                assert caught.value.connection_invalidated
+                await connection.rollback()
+                assert await pid_of(connection) != pid
+                assert len(checkouts) == 4
 
     asyncio.run(work())

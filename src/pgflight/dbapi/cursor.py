@@ -145,6 +145,8 @@ class AsyncAdapt_asyncpg_cursor(CursorNames, theirs.AsyncAdapt_asyncpg_cursor): 
         adapted = self._adapt_connection
         self._description = None
         self._rowcount = -1
+        if not isinstance(seq_of_parameters, (list, tuple)):
+            seq_of_parameters = list(seq_of_parameters)  # it may have to be sent a second time
         try:
             changed = adapted.await_(adapted.session.execute_many(operation, seq_of_parameters))
         except Exception as error:
@@ -161,6 +163,7 @@ class AsyncAdapt_asyncpg_cursor(CursorNames, theirs.AsyncAdapt_asyncpg_cursor): 
         session = self._adapt_connection.session
         self._description = None
         self._rowcount = -1
+        seq_of_parameters = list(seq_of_parameters)
         try:
             self._rowcount = await session.execute_many(operation, seq_of_parameters)
         except Exception as error:

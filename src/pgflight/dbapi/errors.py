@@ -229,6 +229,7 @@ _NO_ANSWER = driver_errors.ConnectionDoesNotExistError, OSError
 _TOOK_TOO_LONG = asyncio.TimeoutError  # an OSError, too, from Python 3.11 on
 MAY_HAVE_RUN = "no answer has come: the statement may have been executed"
 MAY_HAVE_COMMITTED = "no answer has come: the transaction may have been committed"
+_REFUSES_TO_SEND = "cannot switch to state"
 NOT_SENT = "the server has closed the connection, and the statement was not sent"
 
 
@@ -239,7 +240,10 @@ def translate_loss(error: BaseException, meaning: str) -> Error | None:
     empty, nothing of what was under way lasts.
     """
     if isinstance(error, driver_errors.InternalClientError):
-        meaning = NOT_SENT  # asyncpg has read the server's last message, and refuses to go on
+        if _REFUSES_TO_SEND in str(error):
+            meaning = NOT_SENT  # asyncpg has read the server's last message, and goes on no more
+        else:
+            meaning = meaning or "the connection has ended"
     elif not (meaning and isinstance(error, _NO_ANSWER)) or isinstance(error, _TOOK_TOO_LONG):
         return None
     return OperationalError(f"{meaning} ({str(error) or type(error).__name__})", error)

@@ -89,9 +89,12 @@ class Login:
         connection = await dbapi.kept.connection_for(self._with) if self._own else None
         self._is_kept = connection is not None
         if connection is None:
-            connection, self._refused = await dbapi.writable_servers.connect(
-                partial(self._log_in, self._creator, self._args), self._arguments
-            )
+            log_in = partial(self._log_in, self._creator, self._args)
+            if self._own:
+                made = await dbapi.writable_servers.connect(log_in, self._arguments)
+            else:
+                made = await log_in(self._arguments)
+            connection, self._refused = made
         try:
             if self._own:
                 # here and not in on_connect(), so that codecs set by the program come later
@@ -130,5 +133,7 @@ class Login:
         if self._refused:
             session.statements.route.set_in_transactions(local_settings(self._refused))
         elif self._own:
+            if not self._is_kept:  # what was asked for in the end
+                self._with = self._args, self._dbapi.writable_servers.arguments_for(self._arguments)
             session.login = self._with
             session.counters.kept = int(self._is_kept)

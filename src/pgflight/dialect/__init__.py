@@ -45,10 +45,10 @@ from .pool_health import (
     close_unfit,
     ends_statement_only,
     forget_kept,
+    has_lost_its_primary,
     note_begin,
     refuse_foreign,
     refuse_lost,
-    want_writable,
     was_used_recently,
 )
 from .synchronous import SynchronousDialect
@@ -248,8 +248,7 @@ class PGDialect_asyncpg(
         session: Session | None = getattr(connection, "session", None)
         if session is None:
             return False
-        if state == READ_ONLY_TRANSACTION and not session.transactions.is_read_only_by_choice():
-            want_writable(connection)
+        if state == READ_ONLY_TRANSACTION and has_lost_its_primary(connection):
             return True
         return session.liveness.is_leaving()
 

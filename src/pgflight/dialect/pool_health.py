@@ -100,6 +100,21 @@ def want_writable(adapted: Any) -> None:
         servers.want()
 
 
+def has_lost_its_primary(adapted: Any) -> bool:
+    """Tell whether a write that is refused as read-only means that the server is a primary no more.
+
+    Not on a session that the program made read-only, nor where none has ever been able to write.
+    """
+    transactions = adapted.session.transactions
+    if transactions.is_read_only_by_choice():
+        return False
+    servers = getattr(adapted.dbapi, "writable_servers", None)
+    if transactions.read_only.began_read_only and not (servers and servers.have_been_met):
+        return False
+    want_writable(adapted)
+    return True
+
+
 def note_begin(dbapi_connection: Any) -> None:
     """Note that SQLAlchemy begins a transaction, and whether it is the first since checkout."""
     session: Session | None = getattr(dbapi_connection, "session", None)
@@ -144,7 +159,7 @@ def _goes_on_beside(adapted: AsyncAdapt_asyncpg_connection, error: BaseException
     task = kept.take_over(adapted, keep=not adapted.session.ends.closes_at_once)
     if task is None:
         return False
-    if in_greenlet():
+    if in_greenlet() and isinstance(error, asyncio.CancelledError):
         # as a rule it ends here, and nothing is left for a loop that ends, too
         await_only(asyncio.wait({task}, timeout=HERE_SECONDS))
     return True

@@ -62,6 +62,7 @@ from .pipeline import BEGIN_EARLY as BEGIN_EARLY
 from .pipeline import Pipeline as Pipeline
 from .pipeline import forget_ended as forget_ended
 from .pipeline import forget_transaction as forget_transaction
+from .pipeline import has_listeners as has_listeners
 from .pipeline import has_transaction as has_transaction
 from .pipeline import open_pipeline as open_pipeline
 from .poolers.preparing import Preparer as Preparer

@@ -38,9 +38,11 @@ PRIVATE_NAMES: Names = (
 PIPELINE_NAMES: Names = (
     ("Connection", "_config"),
     ("Connection", "_listeners"),
+    ("Connection", "_log_listeners"),
     ("Connection", "_loop"),
     ("Connection", "_protocol"),
     ("Connection", "_query_loggers"),
+    ("Connection", "_termination_listeners"),
     ("Connection", "_top_xact"),
     ("Connection", "_transport"),
     ("ConnectionConfig", "command_timeout"),

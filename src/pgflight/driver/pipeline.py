@@ -205,6 +205,19 @@ def has_transaction(connection: Connection) -> bool:
     return getattr(connection, "_top_xact", None) is not None
 
 
+def has_listeners(connection: Connection) -> bool:
+    """Tell whether somebody has asked asyncpg's connection to be told of anything.
+
+    Only of a connection that has a pipeline.
+    """
+    return bool(
+        connection._listeners
+        or connection._log_listeners
+        or connection._query_loggers
+        or connection._termination_listeners
+    )
+
+
 def open_pipeline(
     connection: Connection, sender: Sender | None, watch: Watch | None = None
 ) -> Pipeline | None:

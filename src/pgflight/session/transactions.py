@@ -17,7 +17,7 @@ from .characteristics import AUTOCOMMIT, Characteristics, ReadOnlyChoice
 from .held_cursors import HeldCursors
 from .recovery.deadline import Deadline
 from .recovery.doubt import ask_whether_begun, resolve
-from .recovery.lost_connection import BEGUN, USED
+from .recovery.lost_connection import USED
 from .recovery.stale_statements import roll_back_stale
 from .request import interrupts
 from .statements.prepared_statements import PreparedStatements
@@ -207,8 +207,7 @@ class Transactions:
         """Note that BEGIN has arrived, or that none had to be sent."""
         pipeline = self.pipeline
         self.renewed = False
-        if self.use == BEGUN:
-            self.use = USED
+        self.use = USED
         if pipeline is not None and pipeline.begin_under_way:
             pipeline.begin_under_way = False
             self._forget_unsent()
@@ -283,6 +282,7 @@ class Transactions:
         """Note that the transaction is in doubt: the first statement, or perhaps a COMMIT."""
         unit, pipeline = self._unit, self.pipeline
         unit.side_effect_free = self.renewed = False
+        self.use = USED
         if pipeline is not None and pipeline.begin_under_way and self._forget_unsent():
             return
         if unit.transaction is not None:

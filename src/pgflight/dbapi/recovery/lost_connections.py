@@ -28,7 +28,7 @@ def goes_on(cursor: Any, operation: str, error: Exception) -> bool:
     if (
         not begun
         or not _CAN_RECONNECT
-        or not (is_lost(session.connection, error) or session.liveness.is_leaving())
+        or not is_lost(session.connection, error, leaving=session.liveness.is_leaving())
         or not may_run_again(operation, error, autocommit=transactions.autocommit)
         or not adapted._can_wait()
     ):
@@ -54,14 +54,19 @@ def _replaced(adapted: Any, error: Exception) -> Any:
         record.invalidate(error)
         new = record.get_connection()
         if type(new) is not type(adapted):
-            return None
+            raise TypeError("the pool's creator has made a connection of another class")
         proxy.dbapi_connection = new
         # as at the first checkout: how to begin, and what is undone when it goes back
         new.session.transactions.characteristics.take_over(session.transactions.characteristics)
         record.finalize_callback.extend(at_return)
         connections.pool_of_proxy(proxy).dispatch.checkout(new, record, proxy)
-    except Exception:
-        return None  # the error that led here is raised
+    except BaseException as failure:
+        # half set up, or refused: nobody is to use it, and the error that led here is raised
+        proxy.dbapi_connection = adapted
+        record.invalidate(failure)
+        if not isinstance(failure, Exception):
+            raise
+        return None
     new.session.transactions.use = USED  # not a second time
     return new
 

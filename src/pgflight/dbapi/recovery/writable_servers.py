@@ -14,6 +14,7 @@ One object per engine, held by its DBAPI module.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -25,6 +26,9 @@ PAUSE_SECONDS = 0.2
 LOOK_SECONDS = 5.0
 """How long to look for a server that can write."""
 
+REST_SECONDS = 60.0
+"""For how long after a search in vain to ask once only, so that readers do not wait each time."""
+
 _ANY = frozenset({None, "any"})
 _READ_ONLY = frozenset({"read-only", "standby", "prefer-standby"})
 _SETTING = "default_transaction_read_only"
@@ -35,10 +39,15 @@ def chooses_to_read(arguments: dict[str, Any]) -> bool:
     """Tell whether a program asks for connections that cannot write."""
     settings: dict[str, str] = arguments.get("server_settings") or {}
     return (
-        arguments.get("target_session_attrs") in _READ_ONLY
+        _asked_for(arguments) in _READ_ONLY
         or str(settings.get(_SETTING, "")).lower() in _ON
         or _SETTING in settings.get("options", "")
     )
+
+
+def _asked_for(arguments: dict[str, Any]) -> str | None:
+    given: str | None = arguments.get("target_session_attrs")
+    return given or os.environ.get("PGTARGETSESSIONATTRS") or None
 
 
 class WritableServers:
@@ -46,19 +55,21 @@ class WritableServers:
 
     def __init__(self) -> None:
         self.wanted = False
-        self._have_been_met = False
+        self.have_been_met = False
+        """Whether a session of the engine has led to a server that can write."""
+        self._in_vain: float | None = None
 
     def meet(self, *, read_only: bool) -> None:
         """Note what a new connection leads to."""
-        self._have_been_met = self._have_been_met or not read_only
+        self.have_been_met = self.have_been_met or not read_only
 
     def want(self) -> None:
         """Look for a server that can write from now on, if there has been one."""
-        self.wanted = self._have_been_met
+        self.wanted = self.have_been_met
 
     def arguments_for(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """Return the arguments of the next connection, if the program leaves the choice to us."""
-        if not self.wanted or arguments.get("target_session_attrs") not in _ANY:
+        if not self.wanted or _asked_for(arguments) not in _ANY:
             return arguments
         if chooses_to_read(arguments):
             return arguments
@@ -70,14 +81,17 @@ class WritableServers:
         """Log in with ``arguments``, again and again while none of the servers can write."""
         asked = self.arguments_for(arguments)
         loop = asyncio.get_running_loop()
-        end = loop.time() + LOOK_SECONDS
+        rests = self._in_vain is not None and 0 <= loop.time() - self._in_vain < REST_SECONDS
+        end = loop.time() + (0.0 if rests else LOOK_SECONDS)
         while True:
             try:
                 return await log_in(asked)
             except driver_errors.TargetServerAttributeNotMatched:
                 if asked is arguments:
                     raise
-            if loop.time() + PAUSE_SECONDS > end:
+            if loop.time() + PAUSE_SECONDS < end:
+                await asyncio.sleep(PAUSE_SECONDS)
+            else:
                 self.wanted = False
+                self._in_vain = loop.time()
                 asked = arguments
-            await asyncio.sleep(PAUSE_SECONDS)

@@ -114,7 +114,7 @@ class Preparer:
             and self.route.receiver is not None
             and self._watch.by(CALLS) is None
             and self._connection._stmt_cache_enabled
-            and (sender.can_hold_back or not self.has_side_effects(operation))
+            and not self.has_side_effects(operation)
         )
 
     async def _ask_and_prove(self, operation: str) -> Any:

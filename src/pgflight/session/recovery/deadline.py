@@ -7,13 +7,18 @@ transaction) ends after a while: the connection is dropped, and the error says w
 
 from __future__ import annotations
 
-from asyncio import TimerHandle
+from asyncio import AbstractEventLoop, TimerHandle
 from types import TracebackType
 
 from asyncpg import exceptions as driver_errors
 
 from ... import driver
 from ..turn import running_loop
+
+LATE_SECONDS = 0.05
+"""How late a timer is if the event loop has been held up."""
+GRACE_SECONDS = 1.0
+"""How long an answer is waited for after that, once."""
 
 
 class Deadline:
@@ -23,21 +28,29 @@ class Deadline:
     waits in the running event loop; outside of one there is no bound.
     """
 
-    __slots__ = ("_connection", "_seconds", "_what", "_timer", "_has_passed")
+    __slots__ = ("_connection", "_seconds", "_what", "_due", "_timer", "_was_late", "_has_passed")
+
+    _due: float
 
     def __init__(self, connection: driver.Connection, seconds: float, what: str) -> None:
         self._connection = connection
         self._seconds = seconds
         self._what = what
         self._timer: TimerHandle | None = None
-        self._has_passed = False
+        self._was_late = self._has_passed = False
 
     def __enter__(self) -> None:
         loop = running_loop()
         if self._seconds and loop is not None:
-            self._timer = loop.call_later(self._seconds, self._pass)
+            self._due = loop.time() + self._seconds
+            self._timer = loop.call_later(self._seconds, self._pass, loop)
 
-    def _pass(self) -> None:
+    def _pass(self, loop: AbstractEventLoop) -> None:
+        if not self._was_late and loop.time() - self._due > LATE_SECONDS:
+            # the loop stood still, not the server, whose answer may have come by now
+            self._was_late = True
+            self._timer = loop.call_later(min(self._seconds, GRACE_SECONDS), self._pass, loop)
+            return
         self._has_passed = True
         driver.drop(self._connection)
 

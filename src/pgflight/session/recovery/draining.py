@@ -30,6 +30,7 @@ def may_be_drained(session: Session) -> bool:
     return (
         transactions.pipeline is not None
         and not transactions.exposed
+        and not driver.has_listeners(connection)
         and session.watch.by() is None
         and session.copying_out is None
         and not session.turn.taken

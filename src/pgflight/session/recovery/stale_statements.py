@@ -38,6 +38,8 @@ def staleness(error: Exception) -> str | None:
     if not isinstance(error, driver_errors.PostgresError):
         return None
     fields: Any = error
+    if getattr(fields, "severity", None) is None:
+        return None  # the server has not said so, but asyncpg, or we: it may have been executed
     context: str | None = getattr(fields, "context", None)
     if context and not _AT_BIND.match(context):
         return None
