@@ -18,6 +18,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 import pgflight
 from tests.adversity.server_view import View, pool_of
+from tests.adversity.test_cancel_storm import OLD_ASYNCPG
 from tests.fixtures.engines import Dialect
 from tests.fixtures.proxy import Proxy
 from tests.parity.scratch import committed, own
@@ -198,7 +199,10 @@ def test_a_session_that_was_used_is_not_replaced(dialect: Dialect, before: str) 
 
 @pytest.mark.parametrize("level", ["READ COMMITTED", "AUTOCOMMIT"])
 def test_terminated_while_it_runs(pgflight_dialect: Dialect, level: str) -> None:
-    """A server that is told to end rolls back what it has not committed, and says so."""
+    """A server that is told to end rolls back what it has not committed, and says so.
+
+    Asyncpg before 0.32 does not pass on what it says.
+    """
 
     async def work() -> None:
         engine = pgflight_dialect.engine(pool_size=1, max_overflow=0, isolation_level=level)
@@ -215,11 +219,16 @@ def test_terminated_while_it_runs(pgflight_dialect: Dialect, level: str) -> None
                 while await view.state(pid) != "active":
                     await asyncio.sleep(0.005)
                 await kill(view, pid)
-                assert await running == 42
-                await connection.commit()
+                if level == "AUTOCOMMIT" and OLD_ASYNCPG:
+                    with pytest.raises(OperationalError, match="may have been executed"):
+                        await running
+                else:
+                    assert await running == 42
+                    await connection.commit()
             async with plain.connect() as connection:
                 count = sa.select(sa.func.count()).select_from(kept)
-                assert await connection.scalar(count) == 1
+                stored = 0 if level == "AUTOCOMMIT" and OLD_ASYNCPG else 1
+                assert await connection.scalar(count) == stored
 
     asyncio.run(work())
 

@@ -84,7 +84,9 @@ def test_the_first_question(pgflight_dialect: Dialect, silent: Proxy) -> None:
             silent.black_hole()
             return made
 
-        with pytest.raises(OperationalError, match="first question within 1 seconds"):
+        with pytest.raises(
+            OperationalError, match=r"(first question|sets up a connection) within 1"
+        ):
             await asyncio.wait_for(engine.connect(), MOST)
         assert pool_of(engine).checkedout() == 0
 
