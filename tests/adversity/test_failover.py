@@ -70,6 +70,11 @@ async def write(engine: AsyncEngine) -> str:
         return str(await connection.scalar(PORT))
 
 
+async def read(engine: AsyncEngine) -> str:
+    async with engine.connect() as connection:
+        return str(await connection.scalar(PORT))
+
+
 @pytest.mark.parametrize("way", ["setting", "standby"])
 def test_writes_find_the_new_primary(pgflight_dialect: Dialect, pair: Pair, way: str) -> None:
     async def work() -> None:
@@ -168,9 +173,7 @@ def test_an_engine_for_reading_goes_on_reading(pgflight_dialect: Dialect, pair: 
         for _ in range(2):
             with pytest.raises(DBAPIError, match=r"read-only|recovery"):
                 await write(alone)
-            async with asyncio.timeout(4):
-                async with alone.connect() as connection:
-                    assert await connection.scalar(PORT) == str(pair.old.port)
+            assert await asyncio.wait_for(read(alone), 4) == str(pair.old.port)
         chosen = pgflight_dialect.engine(pair.url(target_session_attrs="standby"), pool_size=1)
         async with chosen.connect() as connection:
             with pytest.raises(DBAPIError) as caught:
@@ -190,8 +193,6 @@ def test_a_server_that_stays_read_only_can_be_read(pgflight_dialect: Dialect, pa
         assert await write(engine)
         await pair.make_read_only(pgflight_dialect, "setting")
         await asyncio.sleep(0.5)
-        async with asyncio.timeout(60):
-            async with engine.connect() as connection:
-                assert await connection.scalar(PORT) == str(pair.old.port)
+        assert await asyncio.wait_for(read(engine), 60) == str(pair.old.port)
 
     asyncio.run(work())

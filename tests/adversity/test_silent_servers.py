@@ -34,6 +34,11 @@ def engine_of(dialect: Dialect, proxy: Proxy, **options: Any) -> AsyncEngine:
     return dialect.engine(proxy.url(), connect_args=bounds, **options)
 
 
+async def answer(engine: AsyncEngine) -> int:
+    async with engine.connect() as connection:
+        return int(await connection.scalar(ONE) or 0)
+
+
 @pytest.fixture
 def silent(proxy: Proxy) -> Any:
     """The proxy; it forwards again at the end, so that what is left can be closed."""
@@ -137,9 +142,7 @@ def test_what_it_left_unanswered(pgflight_dialect: Dialect, silent: Proxy, pinge
             silent.black_hole()
         asyncio.get_running_loop().call_later(1.6, silent.heal)
         await asyncio.sleep(1.2)
-        async with asyncio.timeout(MOST):
-            async with engine.connect() as connection:
-                assert await connection.scalar(ONE) == 1
+        assert await asyncio.wait_for(answer(engine), MOST) == 1
 
     asyncio.run(work())
 
@@ -166,9 +169,7 @@ def test_a_bound_of_the_programs_own(pgflight_dialect: Dialect, silent: Proxy) -
         began = time.monotonic()
         silent.black_hole()
         with pytest.raises(asyncio.TimeoutError):
-            async with asyncio.timeout(0.2):
-                async with engine.connect() as connection:
-                    await connection.scalar(ONE)
+            await asyncio.wait_for(answer(engine), 0.2)
         took = time.monotonic() - began
         assert pool_of(engine).checkedout() == 0
         silent.heal()
