@@ -29,7 +29,10 @@ from tests.compliance.sources import sqlalchemy_sources
 from tests.fixtures.server import Server, prepare, running_server
 
 HERE = Path(__file__).parent
-SELECTION = ("test/dialect/postgresql", "test/dialect/test_suite.py")
+SELECTION = (
+    *("test/dialect/postgresql", "test/dialect/test_suite.py"),
+    *("test/engine/test_reconnect.py", "test/engine/test_transaction.py"),
+)
 SERVED_BY = {"builtin": "sqlalchemy.dialects.postgresql.asyncpg", "pgflight": "pgflight.dialect"}
 _SUITE_SECONDS = 3600
 _TAIL_CHARACTERS = 4000
