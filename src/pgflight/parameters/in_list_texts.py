@@ -2,9 +2,8 @@
 
 A list of fewer than ``limit`` elements is written as SQLAlchemy writes it, with one parameter for
 each element; a longer one is one parameter, an array, so that all lengths share a text, or two:
-see :mod:`pgflight.sqltext.long_lists`.  Made by
-the compiler (:mod:`pgflight.parameters.in_lists`), used by it and by
-:mod:`pgflight.parameters.plan`.
+see :mod:`pgflight.sqltext.long_lists`.  Made by the compiler
+(:mod:`pgflight.parameters.in_lists`), used by it and by :mod:`pgflight.parameters.plan`.
 """
 
 from __future__ import annotations
