@@ -169,6 +169,9 @@ def test_whoever_still_has_it_is_refused(pgflight_dialect: Dialect) -> None:
 
             with pytest.raises(Exception, match="was invalidated"):
                 await connection.run_sync(use)
+            # nor is it told from another thread, such as a garbage collection's, where no loop runs
+            await asyncio.to_thread(kept[0].drop)
+            await asyncio.to_thread(kept[0].close)
             assert await pid_of(connection) == pid
 
     asyncio.run(work())

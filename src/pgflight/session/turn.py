@@ -45,6 +45,7 @@ if hasattr(os, "register_at_fork"):
 
 
 _NOBODYS: Any = object()
+"""In place of the event loop of a connection that was given up."""
 
 
 class Turn:
@@ -75,13 +76,13 @@ class Turn:
 
     def is_elsewhere(self) -> bool:
         """Tell whether the connection belongs to another process or event loop."""
+        if self.abandoned or self._forks != _Process.forks:
+            return True
         loop, here = self.loop, running_loop()
         if here is None:
             # nobody can wait here; another thread may
-            other = loop is not None and loop.is_running()
-        else:
-            other = loop is not None and loop is not here
-        return other or self.abandoned or self._forks != _Process.forks
+            return loop is not None and loop.is_running()
+        return loop is not None and loop is not here
 
     def refusal(self) -> Exception:
         """Return the error of a use elsewhere: asyncpg's InterfaceError."""
