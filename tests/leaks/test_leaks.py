@@ -27,7 +27,7 @@ MOST_ALLOCATED_KB = 500
 MOST_RESIDENT_KB = 20_000
 # Dropped statements whose Close has not gone: it waits for the flight after, and garbage in cycles
 # for its collection.
-MOST_DROPPED = 12
+MOST_DROPPED = 4
 _SECONDS = 900
 
 

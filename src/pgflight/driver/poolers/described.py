@@ -206,7 +206,7 @@ class DescribedStatement:
 
 
 def describes_in_flight(
-    sender: Sender, statement: Statement, heard: Listening, own: bool, side_effect_free: bool
+    sender: Sender, statement: Statement, heard: Listening, *, own: bool, side_effect_free: bool
 ) -> bool:
     """Tell whether a statement that has just been prepared may be executed in one flight.
 

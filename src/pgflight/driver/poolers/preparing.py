@@ -97,24 +97,18 @@ class Preparer:
             return await self._ask_and_listen(operation)
         return await self._send(operation, self._name_func())
 
-    def is_planned_for_values(self, operation: str) -> bool:
-        """Tell whether the server should plan a statement for its values, each time."""
+    def is_query_planned_for_values(self, operation: str) -> bool:
+        """Tell whether a statement only returns rows, by a plan that is best for its values."""
         return False
-
-    def has_side_effects(self, operation: str) -> bool:
-        """Tell whether a statement may do more than return rows."""
-        return True
 
     def describes_each_time(self, operation: str) -> bool:
         """Tell whether a statement goes without a name, though its session would keep one."""
-        sender = self._sender
         return (
-            self.is_planned_for_values(operation)
-            and sender is not None
+            self.is_query_planned_for_values(operation)
+            and self._sender is not None
             and self.route.receiver is not None
             and self._watch.by(CALLS) is None
             and self._connection._stmt_cache_enabled
-            and not self.has_side_effects(operation)
         )
 
     async def _ask_and_prove(self, operation: str) -> Any:
@@ -154,8 +148,8 @@ class Preparer:
             return None
         if self._watch.by(CALLS) is not None:
             return None
-        own = not self.route.pooled
-        if not describes_in_flight(sender, statement, heard, own, side_effect_free):
+        own, free = not self.route.pooled, side_effect_free
+        if not describes_in_flight(sender, statement, heard, own=own, side_effect_free=free):
             return None
         return DescribedStatement(self._connection, sender, receiver, statement, operation, heard)
 

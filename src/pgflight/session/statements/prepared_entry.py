@@ -57,10 +57,18 @@ class PreparedEntry:
 
     def execute_by(self, execute: Callable[[Any], Any]) -> None:
         """Have ``execute`` called with arguments that the codecs send as they are."""
-        if self._numerics:
-            self.execute = lambda values: execute(self.checked(values))
-        else:
+        numerics = self._numerics
+        if not numerics:
             self.execute = execute
+            return
+
+        def check_and_execute(values: Any) -> Any:
+            # not by a method of the entry: in a cycle it would keep its statement on the server
+            # until the next garbage collection
+            driver.check_numerics(numerics, values)
+            return execute(values)
+
+        self.execute = check_and_execute
 
     def expire_after(self, executions: int) -> None:
         """Have the statement prepared again after that many executions."""
@@ -70,7 +78,7 @@ class PreparedEntry:
             nonlocal left
             left -= 1
             if left <= 0:
-                self.epoch, self.timeless = -1, False
+                self.expire()
             return execute(values)
 
         self.execute = execute_and_count
@@ -78,6 +86,10 @@ class PreparedEntry:
     def renew(self, statement: Any) -> None:
         """Take another description, for this execution only: the next prepares it again."""
         self.description = describe(statement.get_attributes())
+        self.expire()
+
+    def expire(self) -> None:
+        """Have the statement prepared again when it is next asked for."""
         self.epoch, self.timeless = -1, False
 
     def checked(self, values: Sequence[Any]) -> Sequence[Any]:

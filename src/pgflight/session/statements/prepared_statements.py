@@ -96,13 +96,9 @@ class PreparedStatements(driver.Preparer):
         self.touched_isolation = False
         """Whether the session's default isolation level may have changed since it began."""
 
-    def is_planned_for_values(self, operation: str) -> bool:
-        """Tell whether a statement has a long IN list."""
-        return has_long_list(operation)
-
-    def has_side_effects(self, operation: str) -> bool:
-        """Tell whether a statement may do more than return rows, judged by its text."""
-        return not is_side_effect_free(operation)
+    def is_query_planned_for_values(self, operation: str) -> bool:
+        """Tell whether a statement has a long IN list and, by its text, no side effects."""
+        return has_long_list(operation) and is_side_effect_free(operation)
 
     def totals(self) -> Statistics:
         """Return this connection's numbers; an entry found stale counts as a miss."""
