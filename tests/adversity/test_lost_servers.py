@@ -22,8 +22,7 @@ from tests.adversity.test_cancel_storm import OLD_ASYNCPG
 from tests.fixtures.engines import Dialect
 from tests.fixtures.proxy import Proxy
 from tests.parity.scratch import committed, own
-
-PID = sa.text("SELECT pg_backend_pid()")
+from tests.parity.test_disconnects import PID, kill, raises_like
 
 
 class Base(DeclarativeBase):
@@ -83,12 +82,6 @@ async def pid_of(connection: AsyncConnection) -> int:
     return int(await connection.scalar(PID) or 0)
 
 
-async def kill(view: View, pid: int) -> None:
-    assert await view.connection.fetchval(f"SELECT pg_terminate_backend({pid})")
-    while await view.connection.fetchval(f"SELECT 1 FROM pg_stat_activity WHERE pid = {pid}"):
-        await asyncio.sleep(0.001)
-
-
 @pytest.mark.parametrize("way", ["terminated", "reset"])
 @pytest.mark.parametrize("use", USES, ids=lambda use: use.__name__)
 def test_a_unit_goes_on(pgflight_dialect: Dialect, proxy: Proxy, use: Use, way: str) -> None:
@@ -97,13 +90,13 @@ def test_a_unit_goes_on(pgflight_dialect: Dialect, proxy: Proxy, use: Use, way: 
     async def work() -> None:
         engine = pgflight_dialect.engine(proxy.url(), pool_size=1, max_overflow=0)
         plain = pgflight_dialect.engine()
-        async with committed(plain, Base.metadata), View.of(pgflight_dialect.server) as view:
+        async with committed(plain, Base.metadata):
             async with engine.connect() as connection:
                 pid = await pid_of(connection)
             for _ in range(3):
                 async with engine.connect() as connection:
                     if way == "terminated":
-                        await kill(view, pid)
+                        await kill(pgflight_dialect, pid)
                     else:
                         proxy.reset()
                     async with connection.begin():
@@ -142,19 +135,18 @@ def test_what_was_set_up_is_set_up_again(pgflight_dialect: Dialect) -> None:
             "SELECT current_setting('application_name'),"
             " current_setting('transaction_isolation'), pg_backend_pid()"
         )
-        async with View.of(pgflight_dialect.server) as view:
-            async with engine.connect() as connection:
-                pid = await pid_of(connection)
-            seen.clear()
-            async with engine.connect() as connection:
-                await connection.execution_options(isolation_level="SERIALIZABLE")
-                await kill(view, pid)
-                *found, new = (await connection.execute(settings)).one()
-                assert found == ["set up", "serializable"] and new != pid
-            assert seen == ["checkout", "connect", "checkout"]
-            async with engine.connect() as connection:
-                *found, same = (await connection.execute(settings)).one()
-                assert found == ["set up", "read committed"] and same == new
+        async with engine.connect() as connection:
+            pid = await pid_of(connection)
+        seen.clear()
+        async with engine.connect() as connection:
+            await connection.execution_options(isolation_level="SERIALIZABLE")
+            await kill(pgflight_dialect, pid)
+            *found, new = (await connection.execute(settings)).one()
+            assert found == ["set up", "serializable"] and new != pid
+        assert seen == ["checkout", "connect", "checkout"]
+        async with engine.connect() as connection:
+            *found, same = (await connection.execute(settings)).one()
+            assert found == ["set up", "read committed"] and same == new
 
     asyncio.run(work())
 
@@ -169,30 +161,32 @@ def test_a_session_that_was_used_is_not_replaced(dialect: Dialect, before: str) 
 
     async def work() -> None:
         engine = dialect.engine(pool_size=1, max_overflow=0)
-        async with View.of(dialect.server) as view:
-            async with engine.connect() as connection:
-                pid = await pid_of(connection)
-            async with engine.connect() as connection:
-                if before == "driver":
-                    raw: Any = (await connection.get_raw_connection()).driver_connection
-                    await raw.execute("SET work_mem = '5MB'")
-                elif before == "cursor":  # before SQLAlchemy begins anything
-                    await connection.run_sync(by_cursor)
-                elif before == "failed":
-                    with pytest.raises(DBAPIError):
-                        await connection.execute(sa.text("SELECT 1 / 0"))
-                else:
-                    await connection.execute(sa.text("SET work_mem = '5MB'"))
-                    if before == "earlier unit":
-                        await connection.commit()
-                await kill(view, pid)
-                with pytest.raises(DBAPIError) as caught:
-                    await connection.execute(sa.text("SELECT 1"))
+        async with engine.connect() as connection:
+            pid = await pid_of(connection)
+        async with engine.connect() as connection:
+            if before == "driver":
+                raw: Any = (await connection.get_raw_connection()).driver_connection
+                await raw.execute("SET work_mem = '5MB'")
+            elif before == "cursor":  # before SQLAlchemy begins anything
+                await connection.run_sync(by_cursor)
+            elif before == "failed":
+                with pytest.raises(DBAPIError):
+                    await connection.execute(sa.text("SELECT 1 / 0"))
+            else:
+                await connection.execute(sa.text("SET work_mem = '5MB'"))
+                if before == "earlier unit":
+                    await connection.commit()
+            await kill(dialect, pid)
+            with raises_like(dialect) as caught:
+                await connection.execute(sa.text("SELECT 1"))
+            if isinstance(caught.value, DBAPIError):
                 assert caught.value.connection_invalidated
-                if dialect.ours:
-                    assert isinstance(caught.value, (OperationalError, sa.exc.InterfaceError))
-                await connection.rollback()
-                assert await pid_of(connection) != pid
+            else:
+                await connection.invalidate()
+            if dialect.ours:
+                assert isinstance(caught.value, (OperationalError, sa.exc.InterfaceError))
+            await connection.rollback()
+            assert await pid_of(connection) != pid
 
     asyncio.run(work())
 
@@ -218,7 +212,7 @@ def test_terminated_while_it_runs(pgflight_dialect: Dialect, level: str) -> None
                 running = asyncio.ensure_future(connection.scalar(slow))
                 while await view.state(pid) != "active":
                     await asyncio.sleep(0.005)
-                await kill(view, pid)
+                await kill(pgflight_dialect, pid)
                 if level == "AUTOCOMMIT" and OLD_ASYNCPG:
                     with pytest.raises(OperationalError, match="may have been executed"):
                         await running
@@ -311,7 +305,7 @@ def test_what_commits_by_itself_is_executed_once(pgflight_dialect: Dialect, leve
                     while await view.state(pid) != "active":
                         await asyncio.sleep(0.005)
                     await asyncio.sleep(0.2)
-                    await kill(view, pid)
+                    await kill(pgflight_dialect, pid)
                     with pytest.raises(OperationalError):
                         await running
                 async with plain.connect() as connection:
@@ -333,11 +327,11 @@ def test_parameter_sets_that_can_be_read_once(pgflight_dialect: Dialect) -> None
             cursor: Any = connection.connection.cursor()
             cursor.executemany(statement, ((n,) for n in range(5)))
 
-        async with committed(plain, Base.metadata), View.of(pgflight_dialect.server) as view:
+        async with committed(plain, Base.metadata):
             async with engine.connect() as connection:
                 pid = await pid_of(connection)
             async with engine.begin() as connection:
-                await kill(view, pid)
+                await kill(pgflight_dialect, pid)
                 await connection.run_sync(insert_numbers)
             async with plain.connect() as connection:
                 count = sa.select(sa.func.count()).select_from(kept)
@@ -359,16 +353,15 @@ def test_a_listener_that_refuses_the_new_connection(pgflight_dialect: Dialect) -
             if len(checkouts) == 3:
                 raise RuntimeError("not this one")
 
-        async with View.of(pgflight_dialect.server) as view:
-            async with engine.connect() as connection:
-                pid = await pid_of(connection)
-            async with engine.connect() as connection:
-                await kill(view, pid)
-                with pytest.raises(DBAPIError) as caught:
-                    await pid_of(connection)
-                assert caught.value.connection_invalidated
-                await connection.rollback()
-                assert await pid_of(connection) != pid
-                assert len(checkouts) == 4
+        async with engine.connect() as connection:
+            pid = await pid_of(connection)
+        async with engine.connect() as connection:
+            await kill(pgflight_dialect, pid)
+            with pytest.raises(DBAPIError) as caught:
+                await pid_of(connection)
+            assert caught.value.connection_invalidated
+            await connection.rollback()
+            assert await pid_of(connection) != pid
+            assert len(checkouts) == 4
 
     asyncio.run(work())

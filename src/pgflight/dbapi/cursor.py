@@ -145,8 +145,7 @@ class AsyncAdapt_asyncpg_cursor(CursorNames, theirs.AsyncAdapt_asyncpg_cursor): 
         adapted = self._adapt_connection
         self._description = None
         self._rowcount = -1
-        if not isinstance(seq_of_parameters, (list, tuple)):
-            seq_of_parameters = list(seq_of_parameters)  # it may have to be sent a second time
+        seq_of_parameters = _repeatable(seq_of_parameters)
         try:
             changed = adapted.await_(adapted.session.execute_many(operation, seq_of_parameters))
         except Exception as error:
@@ -163,7 +162,7 @@ class AsyncAdapt_asyncpg_cursor(CursorNames, theirs.AsyncAdapt_asyncpg_cursor): 
         session = self._adapt_connection.session
         self._description = None
         self._rowcount = -1
-        seq_of_parameters = list(seq_of_parameters)
+        seq_of_parameters = _repeatable(seq_of_parameters)
         try:
             self._rowcount = await session.execute_many(operation, seq_of_parameters)
         except Exception as error:
@@ -231,3 +230,8 @@ class AsyncAdapt_asyncpg_cursor(CursorNames, theirs.AsyncAdapt_asyncpg_cursor): 
 
     def __exit__(self, *exc_info: object) -> None:
         self.close()
+
+
+def _repeatable(parameter_sets: Sequence[Any]) -> Sequence[Any]:
+    """Return parameter sets that can be sent a second time, also those of a generator."""
+    return parameter_sets if isinstance(parameter_sets, (list, tuple)) else list(parameter_sets)

@@ -20,6 +20,9 @@ from ..session import codecs
 from ..session.session import Session
 from .recovery.writable_servers import chooses_to_read
 
+CONNECT_SECONDS = 10.0
+"""How long logging in may take, all hosts together, if the program does not say."""
+
 
 def _may_have_expired(password: object) -> bool:
     """Tell whether a password comes from a function, such as a token that the server may outlive.
@@ -36,10 +39,6 @@ def _shown_to(creator: Any) -> Callable[..., Any]:
         return await creator(*args, **with_secrets_shown(arguments))
 
     return create
-
-
-CONNECT_SECONDS = 10.0
-"""How long logging in may take, all hosts together, if the program does not say."""
 
 
 def _silence(arguments: dict[str, Any]) -> str:
@@ -79,21 +78,21 @@ class Login:
             self._socket_options = {**driver.FINDS_DEAD_PEERS, **socket_options}
         if self._own:
             arguments.setdefault("timeout", CONNECT_SECONDS)
-        self._with = args, dbapi.writable_servers.arguments_for(arguments)
+        self._login: object = None
         self._is_kept = False
         self._refused: dict[str, str] = {}
 
     async def open(self) -> Any:
         """Return asyncpg's connection; raise its errors."""
         dbapi = self._dbapi
-        connection = await dbapi.kept.connection_for(self._with) if self._own else None
+        connection = await self._kept_one() if self._own else None
         self._is_kept = connection is not None
         if connection is None:
-            log_in = partial(self._log_in, self._creator, self._args)
             if self._own:
-                made = await dbapi.writable_servers.connect(log_in, self._arguments)
+                made = await dbapi.writable_servers.connect(self._log_in, self._arguments)
+                self._note_login()  # a search for a server that can write may have been given up
             else:
-                made = await log_in(self._arguments)
+                made = await self._log_in(self._arguments)
             connection, self._refused = made
         try:
             if self._own:
@@ -106,19 +105,27 @@ class Login:
             raise
         return connection
 
-    async def _log_in(
-        self, creator: Callable[..., Any], args: tuple[Any, ...], arguments: dict[str, Any]
-    ) -> tuple[Any, dict[str, str]]:
+    async def _kept_one(self) -> Any:
+        self._note_login()
+        return await self._dbapi.kept.connection_for(self._login)
+
+    def _note_login(self) -> None:
+        """Note with what a connection made now logs in."""
+        self._login = self._args, self._dbapi.writable_servers.arguments_for(self._arguments)
+
+    async def _log_in(self, arguments: dict[str, Any]) -> tuple[Any, dict[str, str]]:
         """Return asyncpg's connection and the settings that were refused; raise its errors."""
-        connect = self._dbapi.refused_settings.connect
+        connect = partial(
+            self._dbapi.refused_settings.connect, self._creator, self._args, arguments
+        )
         made: tuple[Any, dict[str, str]]
         try:
             try:
-                made = await connect(creator, args, arguments)
+                made = await connect()
             except driver_errors.InvalidPasswordError:
                 if not _may_have_expired(arguments.get("password")):
                     raise
-                made = await connect(creator, args, arguments)
+                made = await connect()
         except asyncio.TimeoutError as error:
             if error.args:
                 raise
@@ -133,7 +140,5 @@ class Login:
         if self._refused:
             session.statements.route.set_in_transactions(local_settings(self._refused))
         elif self._own:
-            if not self._is_kept:  # what was asked for in the end
-                self._with = self._args, self._dbapi.writable_servers.arguments_for(self._arguments)
-            session.login = self._with
+            session.login = self._login
             session.counters.kept = int(self._is_kept)

@@ -110,8 +110,6 @@ class AsyncAdapt_asyncpg_dbapi(theirs.AsyncAdapt_asyncpg_dbapi, dbapi_module_bas
         except ValueError as error:
             raise exc.ArgumentError(str(error)) from None
         options = EngineOptions.taken_from(arguments)
-        if driver.is_private():
-            socket_options = {**driver.FINDS_DEAD_PEERS, **socket_options}
         if options.pooler == "transaction":
             arguments.setdefault("statement_cache_size", 0)  # nor may asyncpg keep its own
         login = Login(self, options.async_creator_fn, args, arguments, socket_options)

@@ -30,6 +30,7 @@ from ..dbapi.synchronous import (
 )
 from ..driver import Known, says_connection_is_closed
 from ..options.url import coerced_argument
+from ..session.recovery.lost_connection import SHUTDOWN_STATES
 from ..session.session import Session
 from ..session.statements.prepared_statements import SchemaGeneration
 from ..session.statistics import EngineCounters
@@ -49,6 +50,7 @@ from .pool_health import (
     note_begin,
     refuse_foreign,
     refuse_lost,
+    want_writable,
     was_used_recently,
 )
 from .synchronous import SynchronousDialect
@@ -83,8 +85,6 @@ from .types import AsyncpgUUID as AsyncpgUUID
 from .types import _AsyncpgMultiRange as _AsyncpgMultiRange
 from .types import _AsyncpgRange as _AsyncpgRange
 
-DISCONNECT_STATES = frozenset({"57P01", "57P02", "57P03"})
-"""admin_shutdown, crash_shutdown, cannot_connect_now."""
 CONNECTION_EXCEPTION_CLASS = "08"
 READ_ONLY_TRANSACTION = "25006"
 
@@ -237,7 +237,7 @@ class PGDialect_asyncpg(
         connection is no longer the primary.
         """
         state = getattr(e, "sqlstate", None) or ""
-        ending = state in DISCONNECT_STATES or state.startswith(CONNECTION_EXCEPTION_CLASS)
+        ending = state in SHUTDOWN_STATES or state.startswith(CONNECTION_EXCEPTION_CLASS)
         if ending and not (connection and ends_statement_only(e)):
             return True
         if not connection:
@@ -249,6 +249,7 @@ class PGDialect_asyncpg(
         if session is None:
             return False
         if state == READ_ONLY_TRANSACTION and has_lost_its_primary(connection):
+            want_writable(connection)
             return True
         return session.liveness.is_leaving()
 

@@ -65,7 +65,7 @@ def refuse_lost(dbapi_connection: Any, record: object, proxy: object) -> None:
     if _is_lost(dbapi_connection):
         raise DisconnectionError("the connection was closed while it was not in use")
     transactions = dbapi_connection.session.transactions
-    if transactions.read_only.has_turned(dbapi_connection.session.connection):
+    if transactions.read_only.has_turned():
         want_writable(dbapi_connection)
         raise DisconnectionError("the server has become read-only")
     transactions.use = CHECKED_OUT
@@ -109,10 +109,8 @@ def has_lost_its_primary(adapted: Any) -> bool:
     if transactions.is_read_only_by_choice():
         return False
     servers = getattr(adapted.dbapi, "writable_servers", None)
-    if transactions.read_only.began_read_only and not (servers and servers.have_been_met):
-        return False
-    want_writable(adapted)
-    return True
+    met = servers is not None and servers.have_been_met
+    return met or not transactions.read_only.began_read_only
 
 
 def note_begin(dbapi_connection: Any) -> None:
@@ -140,10 +138,12 @@ def close_unfit(dbapi_connection: Any) -> None:
     task is cancelled while it waits here, the connection's place in the pool is lost until the
     garbage collector runs.
     """
-    own = getattr(type(dbapi_connection), "terminate", None) in _OWN_TERMINATE
-    if own and _goes_on_beside(dbapi_connection, sys.exc_info()[1]):
-        return
-    if own and (_is_unfit(sys.exc_info()[1]) or dbapi_connection._connection.is_closed() is True):
+    error = sys.exc_info()[1]
+    if getattr(type(dbapi_connection), "terminate", None) not in _OWN_TERMINATE:
+        dbapi_connection.terminate()
+    elif _goes_on_beside(dbapi_connection, error):
+        pass
+    elif _is_unfit(error) or dbapi_connection._connection.is_closed() is True:
         dbapi_connection.drop()
     else:
         dbapi_connection.terminate()
@@ -190,9 +190,7 @@ def ends_statement_only(error: object) -> bool:
     server is ready for the next query.  What ends a session is FATAL, and what asyncpg itself
     finds has no severity.  Whether the connection is open, the caller looks at.
     """
-    cause = getattr(error, "orig", None)
-    severity = getattr(cause, "severity_en", None) or getattr(cause, "severity", None)
-    return severity == "ERROR"
+    return driver.server_severity(getattr(error, "orig", None)) == "ERROR"
 
 
 def was_used_recently(adapted: object) -> bool:

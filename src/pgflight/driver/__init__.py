@@ -33,6 +33,7 @@ from .error_texts import count_elements_from as count_elements_from
 from .error_texts import refusal as refusal
 from .error_texts import refused_value as refused_value
 from .error_texts import says_connection_is_closed as says_connection_is_closed
+from .error_texts import server_severity as server_severity
 from .error_texts import shown as shown
 from .error_texts import with_our_pool_hint as with_our_pool_hint
 from .execution import IDLE as IDLE

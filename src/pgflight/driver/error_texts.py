@@ -29,13 +29,21 @@ _NEVER_OF_PRINTING = (
 _ELEMENT = re.compile(r"(?<=in element #)\d+(?= of executemany)")
 
 
+def server_severity(error: object) -> str | None:
+    """Return ERROR, FATAL or PANIC, as the server said, None for an error that is not the server's.
+
+    In English, where the server tells it so; all of ours do (PostgreSQL 9.6).
+    """
+    return getattr(error, "severity_en", None) or getattr(error, "severity", None)
+
+
 def refused_value(error: object) -> bool:
     """Tell whether asyncpg could not encode a value, and so sent nothing.
 
     Judged by a missing field, not by the text: the class is one of the server's errors, which
     always have a severity.
     """
-    return isinstance(error, driver_errors.DataError) and getattr(error, "severity", 0) is None
+    return isinstance(error, driver_errors.DataError) and server_severity(error) is None
 
 
 def refusal(error: Exception, sets: Sequence[Sequence[Any]], *, many: bool = False) -> Exception:

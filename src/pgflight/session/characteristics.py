@@ -94,14 +94,16 @@ class ReadOnlyChoice:
     What the server says of itself is no choice of the program's: it may be a primary no more.
     """
 
-    __slots__ = ("chosen", "began_read_only", "_session", "_transaction", "_before")
+    __slots__ = ("chosen", "began_read_only", "_settings", "_session", "_transaction", "_before")
 
     def __init__(self, connection: Any) -> None:
         self.chosen = False
         """Whether the program asked for a session that cannot write when it connected."""
         self._session = self._transaction = False
         self._before: bool | None = None
-        self.began_read_only = _reports_read_only(connection)
+        # asyncpg keeps it up to date; looked at for every checkout
+        self._settings = connection.get_settings()
+        self.began_read_only = self._reports_read_only()
         """Whether the server said so of itself, as PostgreSQL 14 and newer do."""
 
     def note(self, status: str | None, operation: str) -> None:
@@ -126,22 +128,21 @@ class ReadOnlyChoice:
         """
         return self.chosen or self._session or self._transaction
 
-    def has_turned(self, connection: Any) -> bool:
+    def has_turned(self) -> bool:
         """Tell whether the server has become read-only since the session was first asked for.
 
         PostgreSQL 14 and newer say so with whatever they answer next.  What the program has set as
         it connected is no change.
         """
-        reports, before = _reports_read_only(connection), self._before
+        reports, before = self._reports_read_only(), self._before
         if before is None:
             self._before = reports
             return False
         return reports and not before and not self.stands()
 
-
-_SETTINGS = ("in_hot_standby", "default_transaction_read_only")
-
-
-def _reports_read_only(connection: Any) -> bool:
-    settings = connection.get_settings()
-    return any(getattr(settings, name, "off") == "on" for name in _SETTINGS)
+    def _reports_read_only(self) -> bool:
+        settings = self._settings
+        return (
+            getattr(settings, "in_hot_standby", "off") == "on"
+            or getattr(settings, "default_transaction_read_only", "off") == "on"
+        )

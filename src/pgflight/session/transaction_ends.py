@@ -169,9 +169,13 @@ class TransactionEnds:
     def watch_return(self) -> None:
         """Have the pool close the connection if it goes back in a transaction of the program's."""
         self._unit.begin_failed = False
-        entry = None if self.entry is None else self.entry()
+        entry = self.pool_entry()
         if entry is not None and self.close_left_open not in entry.finalize_callback:
             entry.finalize_callback.append(self.close_left_open)
+
+    def pool_entry(self) -> Any:
+        """Return the pool's entry of the connection, None if no pool has handed it out."""
+        return None if self.entry is None else self.entry()
 
     def close_left_open(self, adapted: Any) -> None:
         """Close the adapted connection if it is in a transaction that is not ours; await nothing.

@@ -42,7 +42,6 @@ class Transactions:
     """When the server last gave an answer other than an error, by ``time.monotonic()``."""
     renewed: bool
     """Whether a statement was stale, and is executed for the second and last time."""
-
     use: int
     """``USED``, ``CHECKED_OUT`` or ``BEGUN``."""
     exposed: bool
@@ -238,7 +237,8 @@ class Transactions:
         if under_way and await self._begin_answered(error):
             return True
         again, self.renewed = not self.renewed, False
-        stale = again and await roll_back_stale(self._connection, self._unit, pipeline, error)
+        with self.bounded_end(commit=False):
+            stale = again and await roll_back_stale(self._connection, self._unit, pipeline, error)
         if not stale:
             return False
         self._statements.renew_all(error)

@@ -35,7 +35,6 @@ KEEP_SECONDS = 5.0
 WAIT_SECONDS = 1.0
 """How long the pool waits for one that is being drained, before it connects anew."""
 
-
 HERE_SECONDS = 0.1
 """How long the program is held up by it, for which a server that answers needs a part only."""
 
@@ -43,15 +42,14 @@ HERE_SECONDS = 0.1
 class _Kept:
     """One connection, from its statement's interruption to its next use or its end."""
 
-    __slots__ = ("connection", "login", "loop", "turn", "task", "timer", "ready", "claimed")
+    __slots__ = ("connection", "login", "turn", "task", "timer", "ready", "claimed")
 
     task: asyncio.Task[None]
 
     def __init__(self, session: Session, login: object) -> None:
         self.connection = session.connection
         self.login = login
-        self.loop = running_loop()
-        self.turn = Turn()  # knows of forks
+        self.turn = Turn()  # knows its event loop and its process
         self.timer: asyncio.TimerHandle | None = None
         self.ready = self.claimed = False
 
@@ -100,8 +98,8 @@ class KeptConnections:
         # also called for a task that was cancelled before it began
         if kept not in self._kept:
             return
-        if kept.ready and kept.loop is not None:
-            kept.timer = kept.loop.call_later(KEEP_SECONDS, self._drop, kept)
+        if kept.ready:
+            kept.timer = task.get_loop().call_later(KEEP_SECONDS, self._drop, kept)
         else:
             self._drop(kept)
 
@@ -161,14 +159,10 @@ class KeptConnections:
         return None
 
     def _claim(self, login: object) -> _Kept | None:
-        loop = running_loop()
         found = [
             each
             for each in self._kept
-            if each.loop is loop
-            and not each.claimed
-            and not each.turn.is_a_parents()
-            and each.login == login
+            if not each.claimed and not each.turn.is_elsewhere() and each.login == login
         ]
         if not found:
             return None
@@ -179,8 +173,8 @@ class KeptConnections:
     async def close(self) -> None:
         """Close all of them; wait a little for the server's answers to asyncpg's cancellations."""
         here = running_loop()
-        tasks = [each.task for each in self._kept if each.loop is here and not each.task.done()]
-        tasks += [task for task in self._closing if task.get_loop() is here]
+        tasks = [each.task for each in self._kept if not each.task.done()]
+        tasks = [task for task in (*tasks, *self._closing) if task.get_loop() is here]
         if tasks:
             await asyncio.wait(tasks, timeout=WAIT_SECONDS)
         self.drop_all()
@@ -196,9 +190,9 @@ class KeptConnections:
             if kept.turn.is_a_parents():
                 self._kept.remove(kept)
                 driver.abandon(kept.connection, None, forked=True)
-            elif kept.loop is running_loop():
+            elif kept.turn.loop is running_loop():
                 kept.task.cancel()
                 self._drop(kept)
             else:
                 self._forget(kept)
-                driver.abandon(kept.connection, kept.loop, forked=False)
+                driver.abandon(kept.connection, kept.turn.loop, forked=False)

@@ -11,7 +11,6 @@ from typing import Any
 from ...compat import capability, connections
 from ...compat.features import Feature
 from ...session.recovery.lost_connection import BEGUN, LOST, USED, is_lost, may_run_again
-from ...session.session import Session
 
 _CAN_RECONNECT = capability.has(Feature.RECONNECTING)
 
@@ -45,7 +44,7 @@ def goes_on(cursor: Any, operation: str, error: Exception) -> bool:
 def _replaced(adapted: Any, error: Exception) -> Any:
     """Have the pool connect anew in the place of a lost connection; None if it cannot."""
     session = adapted.session
-    record: Any = _entry_of(session)
+    record = session.ends.pool_entry()
     proxy = connections.proxy_of_record(record)
     if proxy is None or proxy.dbapi_connection is not adapted:
         return None
@@ -69,8 +68,3 @@ def _replaced(adapted: Any, error: Exception) -> Any:
         return None
     new.session.transactions.use = USED  # not a second time
     return new
-
-
-def _entry_of(session: Session) -> Any:
-    """Return the pool's entry of a connection, None if it was not checked out of a pool."""
-    return None if session.ends.entry is None else session.ends.entry()

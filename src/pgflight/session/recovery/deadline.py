@@ -8,7 +8,6 @@ transaction) ends after a while: the connection is dropped, and the error says w
 from __future__ import annotations
 
 from asyncio import AbstractEventLoop, TimerHandle
-from types import TracebackType
 
 from asyncpg import exceptions as driver_errors
 
@@ -54,12 +53,7 @@ class Deadline:
         self._has_passed = True
         driver.drop(self._connection)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         if self._timer is not None:
             self._timer.cancel()
         if self._has_passed and isinstance(error, Exception):

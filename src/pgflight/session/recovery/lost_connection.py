@@ -26,7 +26,7 @@ USED, CHECKED_OUT, BEGUN = range(3)
 transaction, or would have, and nothing has been executed since."""
 
 _TERMINATED = "57P01"
-_ENDING = frozenset({_TERMINATED, "57P02", "57P03"})
+SHUTDOWN_STATES = frozenset({_TERMINATED, "57P02", "57P03"})
 """admin_shutdown, crash_shutdown, cannot_connect_now."""
 _ENDS_SESSION = frozenset({"FATAL", "PANIC"})
 _LOSSES = (
@@ -51,9 +51,9 @@ def is_lost(connection: driver.Connection, error: BaseException, *, leaving: boo
     """
     if isinstance(error, TimeoutError):
         return False
-    severity: str | None = getattr(error, "severity_en", None) or getattr(error, "severity", None)
+    severity = driver.server_severity(error)
     if severity is not None:
-        return severity in _ENDS_SESSION and getattr(error, "sqlstate", None) in _ENDING
+        return severity in _ENDS_SESSION and getattr(error, "sqlstate", None) in SHUTDOWN_STATES
     closed = connection.is_closed() is True or leaving
     return closed and isinstance(error, _LOSSES)
 
@@ -75,5 +75,5 @@ def may_run_again(operation: str, error: BaseException, *, autocommit: bool) -> 
 def _last_word(error: BaseException) -> str | None:
     """Return the SQLSTATE with which the server ended a connection, None if it said nothing."""
     cause = error.__cause__
-    said = error if getattr(error, "severity", None) is not None else cause
+    said = cause if driver.server_severity(error) is None else error
     return getattr(said, "sqlstate", None)

@@ -25,7 +25,6 @@ TYPE = "type that is gone or has changed"
 NAME = "prepared statement that is gone"
 
 _UNKNOWN_STATEMENT = "26000"
-_UNKNOWN_OBJECT = "42704"
 _DATATYPE_MISMATCH = "42804"
 _LOOKUP_FAILED = "cache lookup failed for type"
 _AT_BIND = re.compile(r"(?:unnamed )?portal\b[^\n]*\bparameter \$\d+[^\n]*\Z")
@@ -38,7 +37,7 @@ def staleness(error: Exception) -> str | None:
     if not isinstance(error, driver_errors.PostgresError):
         return None
     fields: Any = error
-    if getattr(fields, "severity", None) is None:
+    if driver.server_severity(error) is None:
         return None  # the server has not said so, but asyncpg, or we: it may have been executed
     context: str | None = getattr(fields, "context", None)
     if context and not _AT_BIND.match(context):
