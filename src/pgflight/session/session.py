@@ -75,6 +75,7 @@ class Session:
     def use_options(self, options: EngineOptions) -> None:
         """Apply ``options`` from now on; the size of the statement cache stays as it is."""
         self.options = options
+        self.statements.describes_all = options.heal == "savepoint"
         self.transactions.bounds = options.reset_timeout, options.commit_timeout
         self.transactions.save_waits(options.pipeline, options.pooler, self.watch)
 
@@ -220,6 +221,8 @@ class Session:
             if self.counters.by_hand:
                 self.counters.ran()
             pooled = self.statements.prove_with(operation)
+            if self.statements.has_moving_names():
+                self.statements.forget_asyncpgs()
             try:
                 return await driver.executemany(self.connection, operation, parameter_sets, pooled)
             finally:

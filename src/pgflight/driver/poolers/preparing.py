@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from ..capability import can_tell_types
 from ..contracts import Connection
 from ..execution import check_text, name_of
 from ..known_types import register_array_types
@@ -104,6 +105,11 @@ class Preparer:
     def has_moving_names(self) -> bool:
         """Tell whether the same text may mean other tables in the next execution."""
         return False
+
+    def forget_asyncpgs(self) -> None:
+        """Have asyncpg prepare anew what it has prepared for itself."""
+        if can_tell_types() and self._sender is not None:
+            self._connection._drop_local_statement_cache()
 
     def describes_each_time(self, operation: str) -> bool:
         """Tell whether a statement goes without a name, though its session would keep one."""

@@ -73,6 +73,7 @@ class PreparedStatements(driver.Preparer):
         "renewals",
         "touched_isolation",
         "search_path",
+        "describes_all",
         "__weakref__",
     )
 
@@ -100,14 +101,16 @@ class PreparedStatements(driver.Preparer):
         self.touched_isolation = False
         """Whether the session's default isolation level may have changed since it began."""
         self.search_path = SearchPath()
+        self.describes_all = False
+        """Whether no statement is kept, so that nobody's DDL can make one stale."""
 
     def is_query_planned_for_values(self, operation: str) -> bool:
         """Tell whether a statement has a long IN list and, by its text, no side effects."""
         return has_long_list(operation) and is_side_effect_free(operation)
 
     def has_moving_names(self) -> bool:
-        """Tell whether the program changes the search path between statements."""
-        return self.search_path.moves
+        """Tell whether a text may mean other columns in its next execution: none is kept."""
+        return self.search_path.moves or self.describes_all
 
     def totals(self) -> Statistics:
         """Return this connection's numbers; an entry found stale counts as a miss."""
