@@ -49,7 +49,7 @@ class AsyncAdapt_asyncpg_stream_cursor(AsyncAdapt_asyncpg_ss_cursor):
     """
 
     __slots__ = (
-        "ROWS_AHEAD", "_ahead", "_asked", "_transaction", "_seen", "_reads", "_alone", "_fast",
+        "ROWS_AHEAD", "_ahead", "_leaving", "_transaction", "_seen", "_reads", "_alone", "_fast",
         "_more",
     )  # fmt: skip
 
@@ -57,7 +57,7 @@ class AsyncAdapt_asyncpg_stream_cursor(AsyncAdapt_asyncpg_ss_cursor):
         super().__init__(adapt_connection)
         self.ROWS_AHEAD = rows
         self._ahead: asyncio.Task[list[Any]] | None = None
-        self._asked = 0
+        self._leaving: asyncio.Task[None] | None = None
         self._transaction: Any = None
         self._seen = 0  # the session's operations when this stream last used it
         self._reads = 0
@@ -86,7 +86,6 @@ class AsyncAdapt_asyncpg_stream_cursor(AsyncAdapt_asyncpg_ss_cursor):
             or not (self._more and self._alone and self._fast and self._is_harmless())
         ):
             return False
-        self._asked = number
         self._ahead = self._adapt_connection.session.reads_ahead.start(self._read(number))
         return True
 
@@ -158,15 +157,14 @@ class AsyncAdapt_asyncpg_stream_cursor(AsyncAdapt_asyncpg_ss_cursor):
 
     # leaving early
 
-    def leave(self) -> asyncio.Task[Any] | None:
-        """Stop reading ahead, awaiting nothing; return what is still under way, if anything.
+    def leave(self) -> None:
+        """Stop reading ahead, awaiting nothing.
 
-        It is not cancelled, which would cost the transaction.
+        What is under way is not cancelled, which would cost the transaction.
         """
         task, self._ahead = self._ahead, None
-        if task is None or (task.done() and not _has_failed(task)):
-            return None
-        return self._adapt_connection.session.reads_ahead.start(self._left(task))
+        if task is not None and (not task.done() or _has_failed(task)):
+            self._leaving = self._adapt_connection.session.reads_ahead.start(self._left(task))
 
     async def _left(self, task: asyncio.Task[Any]) -> None:
         """Roll back a transaction that has failed for rows that nobody has asked for."""
@@ -184,8 +182,9 @@ class AsyncAdapt_asyncpg_stream_cursor(AsyncAdapt_asyncpg_ss_cursor):
 
     def close(self) -> None:
         """Release the rows and close the portal."""
-        task = self.leave()
-        if task is not None and self._adapt_connection._can_wait():
+        self.leave()
+        task = self._leaving
+        if task is not None and not task.done() and self._adapt_connection._can_wait():
             self._adapt_connection.await_(asyncio.wait({task}, timeout=_SECONDS_TO_LEAVE))
         super().close()
 
