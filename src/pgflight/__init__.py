@@ -261,7 +261,7 @@ def stream(
     *,
     batch: int = ...,
     max_bytes: int | None = ...,
-) -> AsyncStream[Row[Any]]: ...
+) -> AsyncStream[Any]: ...
 
 
 def stream(

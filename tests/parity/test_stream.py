@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_scoped_s
 from sqlalchemy.orm import joinedload, selectinload
 
 import pgflight
+from pgflight import driver
 from tests.fixtures.engines import Dialect
 from tests.parity.orm_models import Author, Base, Book
 from tests.parity.scratch import scratch
@@ -194,7 +195,8 @@ def test_what_cannot_be_streamed(dialect: Dialect) -> None:
     async def body(connection: AsyncConnection) -> None:
         with pytest.raises(TypeError, match="AsyncConnection"):
             pgflight.stream(connection.sync_connection, SERIES)  # type: ignore[arg-type]
-        for wrong in ({"batch": 0}, {"max_bytes": 0}):
+        cases: tuple[Any, ...] = ({"batch": 0}, {"max_bytes": 0})
+        for wrong in cases:
             with pytest.raises(exc.ArgumentError):
                 pgflight.stream(connection, SERIES, **wrong)
         with pytest.raises(exc.ArgumentError):
@@ -250,7 +252,8 @@ def test_orm_objects_and_their_identity(dialect: Dialect, batch: int) -> None:
 def test_a_scoped_session(dialect: Dialect) -> None:
     async def work() -> list[int]:
         engine = dialect.engine()
-        scoped = async_scoped_session(lambda: AsyncSession(engine), asyncio.current_task)  # type: ignore[arg-type]
+        make: Any = lambda: AsyncSession(engine)  # noqa: E731
+        scoped = async_scoped_session[AsyncSession](make, asyncio.current_task)
         try:
             return await items(pgflight.stream(scoped, SERIES, batch=100).scalars())
         finally:
@@ -347,8 +350,7 @@ def test_max_bytes_bounds_the_batches(dialect: Dialect) -> None:
     run(dialect, body)
 
 
-def counted(connection: AsyncConnection, text: str, most: int = 3000) -> sa.TextClause:
-    return sa.text(f"SELECT {text} FROM generate_series(1, {most}) AS n")
+SLOW = sa.text("SELECT n, pg_sleep(0.003) FROM generate_series(1, 3000) AS n")
 
 
 async def reads_ahead(stream: Any, rows: int, between: Any = None) -> bool:
@@ -364,7 +366,7 @@ def test_when_it_reads_ahead(pgflight_dialect: Dialect) -> None:
     """Only where nothing can be lost by it, and a program reads without doing anything else."""
     one = sa.text("SELECT 1")
 
-    async def work() -> None:
+    async def work() -> dict[str, bool]:
         engine = pgflight_dialect.engine(pool_size=1, max_overflow=0)
         found: dict[str, bool] = {}
         async with engine.connect() as connection:
@@ -380,9 +382,8 @@ def test_when_it_reads_ahead(pgflight_dialect: Dialect) -> None:
             await look("second batch", stream())
             await look("last batch", stream(), NUMBER)
             await look("statements in between", stream(), 101, lambda: connection.execute(one))
-            await look("slow", stream(counted(connection, "n, pg_sleep(0.003)")))
+            await look("slow", stream(SLOW))
             await connection.rollback()
-            await look("nextval", stream(counted(connection, "setval('s', n)")), 0)
             await connection.execute(sa.text("CREATE TEMPORARY TABLE IF NOT EXISTS made (n int)"))
             await look("changes", stream())
             await connection.rollback()
@@ -394,5 +395,6 @@ def test_when_it_reads_ahead(pgflight_dialect: Dialect) -> None:
 
     found = asyncio.run(work())
     expected = {"second batch", "READ COMMITTED", "AUTOCOMMIT"}
-    assert {name for name, ahead in found.items() if ahead} <= expected
-    assert found["AUTOCOMMIT"]
+    if driver.capabilities().level == "public":
+        expected = {"AUTOCOMMIT"}
+    assert {name for name, ahead in found.items() if ahead} == expected
