@@ -193,8 +193,9 @@ def test_options_of_statement_and_connection(dialect: Dialect) -> None:
 
 def test_what_cannot_be_streamed(dialect: Dialect) -> None:
     async def body(connection: AsyncConnection) -> None:
+        synchronous: Any = connection.sync_connection
         with pytest.raises(TypeError, match="AsyncConnection"):
-            pgflight.stream(connection.sync_connection, SERIES)  # type: ignore[arg-type]
+            pgflight.stream(synchronous, SERIES)
         cases: tuple[Any, ...] = ({"batch": 0}, {"max_bytes": 0})
         for wrong in cases:
             with pytest.raises(exc.ArgumentError):
@@ -359,7 +360,7 @@ async def reads_ahead(stream: Any, rows: int, between: Any = None) -> bool:
         await anext(stream)
         if between is not None:
             await between()
-    return any(cursor._ahead is not None for cursor in stream._source._cursors)
+    return stream._source._cursor._ahead is not None
 
 
 def test_when_it_reads_ahead(pgflight_dialect: Dialect) -> None:

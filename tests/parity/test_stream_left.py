@@ -43,7 +43,7 @@ def run(dialect: Dialect, isolation: str | None, body: Callable[..., Awaitable[A
     """Run a body with the engine, then look at the server: nothing of it is left."""
 
     async def work() -> Any:
-        options = {} if isolation is None else {"isolation_level": isolation}
+        options: Any = {} if isolation is None else {"isolation_level": isolation}
         engine = dialect.engine(pool_size=1, max_overflow=0, pool_timeout=20, **options)
         found = await asyncio.wait_for(body(engine), 60)
         async with engine.connect() as connection:

@@ -184,9 +184,11 @@ class AsyncAdapt_asyncpg_stream_cursor(AsyncAdapt_asyncpg_ss_cursor):
         """Release the rows and close the portal."""
         self.leave()
         task = self._leaving
-        if task is not None and not task.done() and self._adapt_connection._can_wait():
-            self._adapt_connection.await_(asyncio.wait({task}, timeout=_SECONDS_TO_LEAVE))
-        super().close()
+        try:
+            if task is not None and not task.done() and self._adapt_connection._can_wait():
+                self._adapt_connection.await_(asyncio.wait({task}, timeout=_SECONDS_TO_LEAVE))
+        finally:
+            super().close()
 
 
 def cursor_factory(rows: int, made: list[AsyncAdapt_asyncpg_stream_cursor]) -> Any:

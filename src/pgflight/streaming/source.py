@@ -39,20 +39,19 @@ class Source:
         self._max_bytes = max_bytes
         self._next = batch
         self._result: Any = None
-        self._cursors: list[AsyncAdapt_asyncpg_stream_cursor] = []
+        self._cursor: AsyncAdapt_asyncpg_stream_cursor | None = None
 
     async def result(self) -> Any:
         """Return SQLAlchemy's AsyncResult; execute the statement if that is not done yet."""
         if self._result is None:
             self._most = _own_batch(self._target, self._statement) or self._most
             self._next = self._most if self._max_bytes is None else 1
-            options = {
-                "yield_per": self._most,
-                CURSOR_OPTION: cursor_factory(self._next, self._cursors),
-            }
+            made: list[AsyncAdapt_asyncpg_stream_cursor] = []
+            options = {"yield_per": self._most, CURSOR_OPTION: cursor_factory(self._next, made)}
             self._result = await self._target.stream(
                 self._statement, self._parameters, execution_options=options
             )
+            self._cursor = made[-1] if made else None
         return self._result
 
     async def fetch(self, view: Any, size: int | None) -> Sequence[Any]:
@@ -64,9 +63,8 @@ class Source:
         items: Sequence[Any] = await view.fetchmany(wanted)
         if items and size is None and self._max_bytes is not None:
             self._choose_next(items)
-        if len(items) == wanted and self._cursors:
-            ahead = self._next if size is None else size
-            if self._cursors[-1].read_ahead(ahead):
+        if len(items) == wanted and self._cursor is not None:
+            if self._cursor.read_ahead(self._next if size is None else size):
                 await asyncio.sleep(0)  # the task begins: what it asks for is sent
         return items
 
@@ -79,8 +77,8 @@ class Source:
 
     def leave(self) -> None:
         """Stop reading ahead, awaiting nothing."""
-        for cursor in self._cursors:
-            cursor.leave()
+        if self._cursor is not None:
+            self._cursor.leave()
 
     async def close(self) -> None:
         """Free the connection."""

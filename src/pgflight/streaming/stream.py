@@ -108,7 +108,11 @@ async def _batches(
 ) -> AsyncGenerator[Any, None]:
     try:
         result = view(await source.result())
-        while items := await source.fetch(result, size):
+        while True:
+            items = await source.fetch(result, size)
+            if not items:
+                return
             yield items
+            del items
     finally:
         source.leave()
