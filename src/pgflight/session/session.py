@@ -14,14 +14,14 @@ from typing import Any
 from .. import _impl, driver
 from ..options.engine_options import EngineOptions
 from .command_tags import CommandTags
-from .held_cursors import HeldCursors
 from .liveness import Liveness
-from .reads_ahead import ReadsAhead
 from .recovery.deadline import Deadline
 from .request import Begin, Request, interrupts
 from .statements.prepared_entry import Description, PreparedEntry
 from .statements.prepared_statements import PreparedStatements, SchemaGeneration
 from .statistics import Counters
+from .streams.held_cursors import HeldCursors
+from .streams.reads_ahead import ReadsAhead
 from .transaction_ends import TransactionEnds
 from .transactions import Transactions
 from .turn import Turn, running_loop

@@ -13,13 +13,11 @@ from typing import Any
 
 from sqlalchemy.engine.cursor import CursorFetchStrategy
 
-from .. import _impl
 from ..compat.connections import dbapi_connection
 from ..dbapi.connection import AsyncAdapt_asyncpg_connection
 from ..dbapi.held_cursor import HeldCursor, Portal
 from ..dbapi.server_side_cursor import AsyncAdapt_asyncpg_ss_cursor
 
-_tuples = _impl.rows.tuples
 _SLOW_SECONDS = 0.25
 """After a batch that took longer nothing is read ahead: leaving the stream would wait for it."""
 _SECONDS_TO_LEAVE = 2.0
@@ -92,7 +90,7 @@ class AsyncAdapt_asyncpg_stream_cursor(AsyncAdapt_asyncpg_ss_cursor):
     def _is_harmless(self) -> bool:
         session, portal = self._adapt_connection.session, self._cursor
         transactions, unit = session.transactions, session.unit
-        if transactions.exposed or session.turn.is_elsewhere():
+        if self._timeout is not None or transactions.exposed or session.turn.is_elsewhere():
             return False
         if isinstance(portal, HeldCursor):
             return transactions.autocommit and not session.ends.begun_by_program
@@ -105,23 +103,17 @@ class AsyncAdapt_asyncpg_stream_cursor(AsyncAdapt_asyncpg_ss_cursor):
             and transactions.characteristics.is_read_committed(session.statements.touched_isolation)
         )
 
-    async def _read(self, number: int) -> list[Any]:
-        session = self._adapt_connection.session
-        started = monotonic()
-        async with session.turn:
-            unit = session.unit
-            self._reads += 1
-            self._alone = unit.operations == self._seen
-            try:
-                records: list[Any] = await self._cursor.fetch(number)
-            except Exception as error:
-                session.note_failure(error)
-                self._handle_exception(error)
-            finally:
-                self._seen = unit.operations
+    async def _read_in_turn(self, number: int) -> list[Any]:
+        unit, started = self._adapt_connection.session.unit, monotonic()
+        self._reads += 1
+        self._alone = unit.operations == self._seen
+        try:
+            records = await super()._read_in_turn(number)
+        finally:
+            self._seen = unit.operations
         self._more = len(records) == number
         self._fast = monotonic() - started < _SLOW_SECONDS
-        return _tuples(records) if self._as_tuples else records
+        return records
 
     async def _next_batch(self, number: int) -> list[Any]:
         task, self._ahead = self._ahead, None
