@@ -169,6 +169,23 @@ def _bulk() -> Iterator[Benchmark]:
     yield Benchmark(copied, title, "time", lanes, _STANDARD[:2], rounds=3)
 
 
+def _stream() -> Benchmark:
+    """Compare `pgflight.stream` with the rows of the built-in dialect's `stream()`, one by one."""
+    ahead, partitions = "stream_ahead", f"{COMPILED} partitions"
+    lanes = (
+        Lane(BUILTIN, BUILTIN, "stream_rowwise"),
+        *(Lane(peer, peer, ahead) for peer in (COMPILED, PYTHON, ASYNCPG)),
+        Lane(partitions, COMPILED, "stream_partitions"),
+    )
+    comparisons = (
+        *_STANDARD[:2],
+        Comparison(ASYNCPG, ASYNCPG, COMPILED),
+        Comparison("partitions", partitions, COMPILED),
+    )
+    title = "20,000 rows by pgflight.stream, against stream()"
+    return Benchmark(ahead, title, "time", lanes, comparisons, rounds=9)
+
+
 def _caching() -> Benchmark:
     """Compare the statement cache, 100 entries against none, for each form and driver level."""
     lanes, comparisons = [], []
@@ -206,6 +223,7 @@ _ALL = (
         for number in (2, 100, 1_000, 10_000)
     ),
     *_bulk(),
+    _stream(),
     _caching(),
     _unit("unit_read", "connect + SELECT + close"),
     _unit(

@@ -13,7 +13,7 @@ from typing import Any
 import asyncpg
 from sqlalchemy.engine import URL
 
-from bench.e2e import schema
+from bench.e2e import schema, streams
 from bench.e2e.workload import Workload
 
 Finish = Callable[[list[asyncpg.Record]], Any]
@@ -102,6 +102,25 @@ class Insert(Raw):
         return [sorted(row[0] for row in result) if self._returning else [], *stored]
 
 
+class Stream(Raw):
+    """Reads a cursor row by row, in a transaction of its own, and keeps the last row."""
+
+    def __init__(self, url: URL, statement: str) -> None:
+        super().__init__(url)
+        self._statement = statement
+
+    async def open(self) -> None:
+        await super().open()
+        await self.connection.execute("ROLLBACK")
+
+    async def step(self) -> Any:
+        last = None
+        async with self.connection.transaction():
+            async for row in self.connection.cursor(self._statement, prefetch=streams.BATCH):
+                last = row
+        return [last]
+
+
 class Copy(Raw):
     """Copies dictionaries by `copy_records_to_table`, which takes tuples."""
 
@@ -152,6 +171,9 @@ def make(name: str, url: URL, schema_name: str) -> Workload | None:
     simple = ", ".join(schema.SIMPLE)
     no_json = ", ".join(schema.COLUMNS[:-1])
     small, big = f"{schema_name}.small", f"{schema_name}.big"
+    if name == "stream_ahead":
+        columns = ", ".join(streams.COLUMNS)
+        return Stream(url, f"SELECT {columns} FROM {big} WHERE id <= {streams.ROWS}")
     if name == "one_row":
         return Fetch(url, f"SELECT {simple} FROM {small} WHERE id = $1", _records, 500)
     queries: dict[str, tuple[str, Finish]] = {

@@ -1,6 +1,6 @@
 """What a worker knows of a workload: open, run a batch, look at a result, close.
 
-bench/peers/worker.py drives it; core.py, bulk.py, lists.py, orm.py, raw.py, units.py,
+bench/peers/worker.py drives it; core.py, bulk.py, lists.py, orm.py, streams.py, raw.py, units.py,
 raw_units.py and documents.py beside this file hold the workloads themselves.
 """
 

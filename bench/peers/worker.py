@@ -20,7 +20,7 @@ from typing import Any, TextIO
 from sqlalchemy.dialects import registry
 from sqlalchemy.engine import URL, make_url
 
-from bench.e2e import bulk, core, documents, lists, orm, raw, raw_units, units
+from bench.e2e import bulk, core, documents, lists, orm, raw, raw_units, streams, units
 from bench.e2e.workload import Workload
 from bench.peers import memory
 from bench.peers.spec import PEERS
@@ -177,7 +177,18 @@ class Worker:
     def _make(self, name: str, url: URL) -> Workload:
         made: Workload | None = documents.make(name, ours=self._peer.ours)
         by_hand = self._peer.driver is None
-        for room in (raw, raw_units) if by_hand else (core, bulk, lists, orm, units):
+        for room in (
+            (raw, raw_units)
+            if by_hand
+            else (
+                core,
+                bulk,
+                lists,
+                orm,
+                streams,
+                units,
+            )
+        ):
             made = made or room.make(name, url, self._schema)
         if made is None:
             raise LookupError(f"{self._peer.title} has no workload {name!r}")

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from ._warnings import PgflightWarning as PgflightWarning
 from .activation.registration import install, installed, uninstall
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
         Sequence,
     )
 
-    from sqlalchemy import ColumnElement, FromClause, SelectBase, TextClause
+    from sqlalchemy import ColumnElement, Executable, FromClause, SelectBase, TextClause
     from sqlalchemy.engine import Connection, Engine, Row
     from sqlalchemy.ext.asyncio import (
         AsyncConnection,
@@ -31,10 +31,12 @@ if TYPE_CHECKING:
         async_scoped_session,
     )
     from sqlalchemy.orm import Mapped, Mapper, Session, scoped_session
+    from sqlalchemy.sql.selectable import TypedReturnsRows
 
     from ._impl import Implementation
     from .copying.copy_out import AsyncCopyOut
     from .session.statistics import Statistics
+    from .streaming.stream import AsyncStream
 
     AsyncTarget = AsyncConnection | AsyncSession | async_scoped_session[Any]
     SyncTarget = Connection | Session | scoped_session[Any]
@@ -45,6 +47,8 @@ if TYPE_CHECKING:
     CopyColumns = Sequence[str | ColumnElement[Any] | Mapped[Any]]
     CopySource = CopyTable | SelectBase | TextClause
     CopyProgress = Callable[[int, int | None], object]
+    StreamParameters = Mapping[str, Any] | Sequence[Mapping[str, Any]]
+    Columns = TypeVar("Columns")
 
 __version__ = "0.1.0"
 
@@ -57,6 +61,7 @@ __all__ = [
     "install",
     "installed",
     "stats",
+    "stream",
     "uninstall",
 ]
 
@@ -235,3 +240,52 @@ def copy_out(
     from .copying import copy_out
 
     return copy_out.copy_out(target, subject, columns, format=format, header=header, batch=batch)
+
+
+@overload
+def stream(
+    target: AsyncTarget,
+    statement: TypedReturnsRows[Columns],
+    parameters: StreamParameters | None = ...,
+    *,
+    batch: int = ...,
+    max_bytes: int | None = ...,
+) -> AsyncStream[Row[Columns]]: ...
+
+
+@overload
+def stream(
+    target: AsyncTarget,
+    statement: Executable,
+    parameters: StreamParameters | None = ...,
+    *,
+    batch: int = ...,
+    max_bytes: int | None = ...,
+) -> AsyncStream[Any]: ...
+
+
+def stream(
+    target: AsyncTarget,
+    statement: Executable,
+    parameters: StreamParameters | None = None,
+    *,
+    batch: int = 1000,
+    max_bytes: int | None = None,
+) -> Any:
+    """Return an asynchronous iterator over the rows that ``target.stream(statement)`` would give.
+
+    Also over scalars, mappings or lists: call ``.scalars()``, ``.mappings()`` or ``.partitions()``
+    on it.  It is executed when the first row is asked for, with ``yield_per=batch`` and all that
+    this means for ORM collections; a ``yield_per`` of the statement or the connection takes the
+    place of ``batch``.  The next ``batch`` of rows is read while the program works on the last.
+    With ``max_bytes`` batches become as small as needed for about that many bytes of rows to be
+    held at a time.  Other statements may run in between.
+
+    ``aclose()``, or ``async with`` around the loop, ends it early and frees the connection.  Other
+    dialects than pgflight's are read in batches as well, but not ahead.  Raises ArgumentError for
+    a wrong ``batch`` or ``max_bytes``, TypeError for what is neither an AsyncConnection nor an
+    AsyncSession (scoped or not), and SQLAlchemy's errors while it is read.
+    """
+    from .streaming import stream as streaming
+
+    return streaming.stream(target, statement, parameters, batch=batch, max_bytes=max_bytes)

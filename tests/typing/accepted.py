@@ -5,13 +5,13 @@ Never imported: importing would install the dialect in the test process.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, Literal, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql.base import PGDialect
-from sqlalchemy.engine import Connection, Row, create_engine, make_url
+from sqlalchemy.engine import Connection, Row, RowMapping, create_engine, make_url
 from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.ext.asyncio import (
     AsyncConnection,
@@ -161,6 +161,26 @@ async def copies(
         assert_type([piece async for piece in pieces], list[bytes])
     reading: AsyncIterator[Row[Any]] = pgflight.copy_out(connection, sa.text("SELECT 1"))
     assert_type(await reading.__anext__(), Row[Any])
+
+
+async def streams(
+    connection: AsyncConnection,
+    session: AsyncSession,
+    scoped: async_scoped_session[AsyncSession],
+) -> None:
+    """Large results."""
+    async for row in pgflight.stream(connection, sa.select(users), batch=10):
+        print(row.id)
+    async for user in pgflight.stream(session, sa.select(User), max_bytes=10**6).scalars():
+        print(user.name)
+    query = sa.text("SELECT :n AS n")
+    async for part in pgflight.stream(scoped, query, {"n": 1}).mappings().partitions(5):
+        assert_type(part, Sequence[RowMapping])
+    async with pgflight.stream(connection, sa.select(users.c.id, users.c.name)) as rows:
+        number, name = await anext(rows)
+        print(number, name)
+    reading: AsyncIterator[Any] = pgflight.stream(connection, query)
+    await pgflight.copy_in(connection, users, reading)
 
 
 def copies_synchronously(connection: Connection, session: Session) -> None:

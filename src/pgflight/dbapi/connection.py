@@ -161,6 +161,8 @@ class AsyncAdapt_asyncpg_connection(
         session = self.session
         if session.turn.is_elsewhere() and self.left_elsewhere():
             self._handle_exception(session.turn.refusal())
+        if session.reads_ahead:
+            self._settle_reads(commit=True)
         unit = session.unit
         if unit.transaction is not None or unit.in_doubt is not None:
             # outside a greenlet the awaited end is tried, which raises MissingGreenlet
@@ -178,6 +180,8 @@ class AsyncAdapt_asyncpg_connection(
             return  # closed, which rolls back, too
         if session.copying_out is not None and self._can_wait():
             self.await_(session.copying_out.stop())
+        if session.reads_ahead:
+            self._settle_reads(commit=False)
         unit = session.unit
         if unit.transaction is not None or unit.in_doubt is not None:
             soon = unit.side_effect_free and self._can_wait()
@@ -193,6 +197,13 @@ class AsyncAdapt_asyncpg_connection(
         unit.ended_by_program = False
         if session.ends.status.status != driver.IDLE or unit.begin_failed:
             self._end_others(commit=False)
+
+    def _settle_reads(self, *, commit: bool) -> None:
+        """Wait for what streams are reading ahead, if the caller may wait."""
+        if self._can_wait():
+            session = self.session
+            bound = session.transactions.bounded_end(commit=commit)
+            self._wait_for(session.reads_ahead.settle(bound))
 
     def _end_others(self, *, commit: bool) -> None:
         """End a transaction that is not the session's, if the server is in one.

@@ -96,18 +96,19 @@ class AsyncAdapt_asyncpg_ss_cursor(
         raise NotImplementedError("a server-side cursor does not support executemany()")
 
     async def _read(self, number: int) -> list[Any]:
-        session = self._adapt_connection.session
-        bound = None if self._timeout is None else self._bound()
-        async with session.turn:
-            try:
-                if bound is None:
-                    records = await self._cursor.fetch(number)
-                else:
-                    records = await self._read_within(bound, number)
-            except Exception as error:
-                session.note_failure(error)
-                self._fail(error, None, ())
+        async with self._adapt_connection.session.turn:
+            records = await self._read_in_turn(number)
         return _tuples(records) if self._as_tuples else records
+
+    async def _read_in_turn(self, number: int) -> list[Any]:
+        try:
+            if self._timeout is None:
+                records: list[Any] = await self._cursor.fetch(number)
+                return records
+            return await self._read_within(self._bound(), number)
+        except Exception as error:
+            self._adapt_connection.session.note_failure(error)
+            self._fail(error, None, ())
 
     async def _read_within(self, bound: driver.TimeBound, number: int) -> list[Any]:
         bound.set()

@@ -76,6 +76,17 @@ class Characteristics:
     def autocommit(self, value: bool) -> None:
         self.isolation_level = AUTOCOMMIT if value else self._setting
 
+    def is_read_committed(self, default_touched: bool) -> bool:
+        """Tell whether a transaction is certain to see what others commit while it runs.
+
+        ``default_touched`` is that of :meth:`never_serializable`.
+        """
+        if self.isolation_level is not None:
+            return self.isolation_level in ("read_committed", "read_uncommitted")
+        if self.default_unknown or default_touched:
+            return False
+        return self.default_isolation() in ("READ COMMITTED", "READ UNCOMMITTED")
+
     def never_serializable(self, default_touched: bool) -> bool:
         """Tell whether a transaction that begins now is certain not to be SERIALIZABLE.
 

@@ -14,13 +14,14 @@ from typing import Any
 from .. import _impl, driver
 from ..options.engine_options import EngineOptions
 from .command_tags import CommandTags
-from .held_cursors import HeldCursors
 from .liveness import Liveness
 from .recovery.deadline import Deadline
 from .request import Begin, Request, interrupts
 from .statements.prepared_entry import Description, PreparedEntry
 from .statements.prepared_statements import PreparedStatements, SchemaGeneration
 from .statistics import Counters
+from .streams.held_cursors import HeldCursors
+from .streams.reads_ahead import ReadsAhead
 from .transaction_ends import TransactionEnds
 from .transactions import Transactions
 from .turn import Turn, running_loop
@@ -40,7 +41,7 @@ class Session:
 
     __slots__ = (
         "connection", "options", "turn", "unit", "counters", "statements", "transactions", "ends",
-        "liveness", "commands", "held_cursors", "copying_out", "watch", "login",
+        "liveness", "commands", "held_cursors", "reads_ahead", "copying_out", "watch", "login",
     )  # fmt: skip
 
     def __init__(self, connection: driver.Connection, options: EngineOptions) -> None:
@@ -54,6 +55,7 @@ class Session:
         size, names = options.prepared_statement_cache_size, options.prepared_statement_name_func
         self.statements = PreparedStatements(connection, size, names, route, self.watch)
         self.held_cursors = HeldCursors(connection)
+        self.reads_ahead = ReadsAhead()
         self.transactions = Transactions(
             connection, self.unit, self.statements, self.counters, self.held_cursors
         )

@@ -14,7 +14,6 @@ from asyncpg import exceptions as driver_errors
 
 from .. import driver
 from .characteristics import AUTOCOMMIT, Characteristics, ReadOnlyChoice
-from .held_cursors import HeldCursors
 from .recovery.deadline import Deadline
 from .recovery.doubt import ask_whether_begun, resolve
 from .recovery.lost_connection import USED
@@ -22,6 +21,7 @@ from .recovery.stale_statements import roll_back_stale
 from .request import interrupts
 from .statements.prepared_statements import PreparedStatements
 from .statistics import Counters
+from .streams.held_cursors import HeldCursors
 from .unit_of_work import UnitOfWork
 
 
