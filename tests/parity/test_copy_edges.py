@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import async_sessionmaker as sessionmaker
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 import pgflight
+from pgflight import driver
 from tests.fixtures.engines import Dialect
 from tests.fixtures.outcome import Both, Failure
 from tests.parity.scratch import apart, committed, own, scratch
@@ -261,6 +262,8 @@ def test_tables_of_one_name(pgflight_dialect: Dialect) -> None:
                 copy = partial(pgflight.copy_in, connection, table, [(value,)])
                 assert isinstance(await apart(connection, copy), Failure) is (type_ is sa.String)
             stored = (await connection.exec_driver_sql("SELECT * FROM copy_alike")).all()
-            assert [*stored] == [(1, None), (None, 3), (4, None), (5, None)]
+            # asyncpg's own method, at level public, quotes all names
+            fourth = (4, None) if driver.is_private() else (None, 4)
+            assert [*stored] == [(1, None), (None, 3), fourth, (5, None)]
 
     asyncio.run(work())

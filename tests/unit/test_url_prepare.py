@@ -221,7 +221,7 @@ def test_what_is_prepared_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert number_made() == 0
     assert number_made(password=Secret("one")) == 0
     assert number_made(password=Secret("two")) == 1
-    assert number_made(keepalives_idle=30) == 1
+    assert number_made(command_timeout=30) == 1
     assert number_made(server_settings={"jit": "off"}) == 3
     assert number_made(sslmode="disable") == 3
     assert number_made(load_balance_hosts="random", host="a,b") == 3
