@@ -148,6 +148,45 @@ def test_the_proof_is_each_connections_own(
     assert "not ready" not in pgbouncer.log()
 
 
+@tells
+def test_connections_that_serve_one_unit_seldom_ask(
+    pgflight_dialect: Dialect, pgbouncer: Pgbouncer
+) -> None:
+    """Behind a known pooler one in 32 does; once the pooler has gone, all are direct again."""
+    address = pgflight_dialect.server.address
+    port = pgbouncer.port
+
+    async def connect(*_args: Any, **options: Any) -> asyncpg.Connection:
+        options.update(host="127.0.0.1", port=port, password=address.password)
+        return await asyncpg.connect(**options)
+
+    async def work() -> None:
+        nonlocal port
+        engine = pgflight_dialect.engine(
+            connect_args={"async_creator_fn": connect}, poolclass=NullPool
+        )
+
+        async def leads() -> tuple[bool, bool]:
+            async with engine.connect() as connection:
+                raw: Any = (await connection.get_raw_connection()).dbapi_connection
+                route = raw.session.statements.route
+                asked = route.asks
+                assert await connection.scalar(sa.select(sa.literal(3) * 2)) == 6
+                return asked, route.pooled
+
+        assert await leads() == (False, True)  # the engine's own first question was the proof
+        found = [await leads() for _ in range(64)]
+        assert found.count((True, True)) == 2
+        assert found.count((False, True)) == 62
+        port = pgflight_dialect.server.port
+        found = [await leads() for _ in range(40)]
+        first = found.index((True, False))
+        assert found[:first] == [(False, True)] * first
+        assert found[first:] == [(True, False)] * (40 - first)
+
+    asyncio.run(work())
+
+
 async def selects(engine: AsyncEngine) -> None:
     await doubled(engine, 21)
 

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import async_sessionmaker as sessionmaker
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 import pgflight
+from pgflight import driver
 from tests.fixtures.engines import Dialect
 from tests.fixtures.outcome import Both, Failure
 from tests.parity.scratch import apart, committed, own, scratch
@@ -241,3 +242,28 @@ def test_a_statement_timeout(pgflight_dialect: Dialect, fee: bool) -> None:
             return getattr(stopped.value.orig, "pgcode", None), counted
 
     assert asyncio.run(run()) == ("57014", 0)
+
+
+def test_tables_of_one_name(pgflight_dialect: Dialect) -> None:
+    """The texts that are kept are those of the same names, quotes and types."""
+    unquoted = sa.sql.quoted_name("V", False)
+
+    async def work() -> None:
+        made = 'CREATE TEMP TABLE copy_alike (v int, "V" int)'
+        async with scratch(pgflight_dialect.engine(), None, made) as connection:
+            for name, type_, value in [
+                ("v", sa.Integer, 1),
+                ("v", sa.String, "2"),
+                ("V", sa.Integer, 3),
+                (unquoted, sa.Integer, 4),
+                ("v", sa.Integer, 5),
+            ]:
+                table = sa.Table("copy_alike", sa.MetaData(), sa.Column(name, type_))
+                copy = partial(pgflight.copy_in, connection, table, [(value,)])
+                assert isinstance(await apart(connection, copy), Failure) is (type_ is sa.String)
+            stored = (await connection.exec_driver_sql("SELECT * FROM copy_alike")).all()
+            # asyncpg's own method, at level public, quotes all names
+            fourth = (4, None) if driver.is_private() else (None, 4)
+            assert [*stored] == [(1, None), (None, 3), fourth, (5, None)]
+
+    asyncio.run(work())

@@ -22,10 +22,10 @@ from sqlalchemy.types import TypeDecorator
 from tests.fixtures.outcome import Both, Failure
 from tests.parity.scratch import apart, scratch
 
-SHAPES = [(1, 0, 0), (9, 0, 0), (10, 0, 1), (10, 1, 0), (60, 0, 0)]
+SHAPES = [(1, 0, 0), (9, 0, 0), (10, 0, 1), (10, 1, 0), (128, 0, 0)]
 """Length, whether it is NOT IN, and whether an element is NULL.
 
-All lengths from 2 to 9 are compared alike, and so are those from 10 on.
+All lengths from 2 to 9 are compared alike, and so are those from 10 to 127, and from 128 on.
 """
 UTC = dt.timezone.utc
 NAME = "n" * 63
@@ -73,6 +73,17 @@ REAL: dict[str, Sequence[str]] = {
     "daterange": ("[2024-01-01,2024-02-01)", "empty", "(,)"),
     "regclass": ("pg_class", "pg_type", "pg_proc"),
     "integer[]": ("{1}", "{}", "{1,2}"),
+    "pg_lsn": ("0/1", "16/B374D848", "0/0"),
+    "bpchar": ("a", "a  ", ""),
+    "timestamp(0)": ("2024-01-01", "2024-07-01 12:00", "infinity"),
+    "time(0)": ("00:00", "12:00", "24:00"),
+    "integer_of_in": ("1", "16777216", "16777217"),
+    "double_of_in": ("0.1", "NaN", "16777217"),
+    "name_of_in": ("a", "a  ", NAME),
+    "enum_of_in": ("red", "green", "red"),
+    "stamp_of_in": ("2024-01-01", "2024-07-01 12:00", "infinity"),
+    "uuid_of_in": (str(uuid.UUID(int=1)), str(uuid.UUID(int=2)), str(uuid.UUID(int=3))),
+    "jsonb_of_in": ("1", '"a"', "3"),
 }
 """Type of the column on the server -> what it holds."""
 
@@ -124,12 +135,52 @@ DECLARED: list[tuple[Any, Sequence[Any]]] = [
 ]
 """Type of the column in the Table, and values."""
 
+MISFITS: list[tuple[Any, Sequence[Any]]] = [
+    (sa.Integer(), [1, 2**31]),
+    (sa.Integer(), [1, 1.5]),
+    (sa.Integer(), [Decimal("1.5")]),
+    (sa.Integer(), [True]),
+    (sa.Integer(), ["1"]),
+    (sa.BigInteger(), [2**63 - 1, -(2**63)]),
+    (sa.BigInteger(), [2**63]),
+    (sa.SmallInteger(), [2**15]),
+    (sa.Numeric(), [Decimal("NaN")]),
+    (sa.Numeric(), [0.1]),
+    (sa.Float(), [Decimal("0.1")]),
+    (sa.Float(), [1e-50, 1e300, -0.0]),
+    (sa.Float(), [float("nan"), float("inf")]),
+    (sa.REAL(), [1e-40, float("nan")]),
+    (sa.REAL(), [1e-50]),
+    (sa.REAL(), [1e39]),
+    (sa.String(), ["red", "blue"]),
+    (sa.String(), ["2024-01-01"]),
+    (sa.String(), ["a", "\0"]),
+    (sa.Enum("red", "x", name="color_of_in", create_type=False), ["red", "x"]),
+    (sa.Date(), ["2024-01-01"]),
+    (sa.Date(), [dt.datetime(2024, 1, 1)]),
+    (sa.DateTime(), [dt.datetime(2024, 1, 1, tzinfo=UTC)]),
+    (sa.DateTime(timezone=True), [dt.datetime(2024, 1, 1)]),
+    (pg.TIMESTAMP(precision=0), [NOON.replace(microsecond=400000)]),
+    (pg.TIME(precision=0), [dt.time(12, microsecond=400000)]),
+    (pg.INTERVAL(fields="DAY"), [dt.timedelta(days=1, hours=4)]),
+    (sa.Uuid(as_uuid=False), [str(uuid.UUID(int=1))]),
+    (pg.OID(), [2**32]),
+]
+"""The same, of values at the limits of the type, or of another one; beside a few columns."""
+
 BEFORE = (
     "CREATE TYPE color_of_in AS ENUM ('red', 'green')",
     "CREATE DOMAIN real_of_in AS real",
     "CREATE DOMAIN numeric_of_in AS numeric",
     "CREATE DOMAIN text_of_in AS text",
     "CREATE DOMAIN char_of_in AS char(5)",
+    "CREATE DOMAIN integer_of_in AS integer",
+    "CREATE DOMAIN double_of_in AS double precision",
+    "CREATE DOMAIN name_of_in AS name",
+    "CREATE DOMAIN enum_of_in AS color_of_in",
+    "CREATE DOMAIN stamp_of_in AS timestamptz",
+    "CREATE DOMAIN uuid_of_in AS uuid",
+    "CREATE DOMAIN jsonb_of_in AS jsonb",
     "CREATE TEMP TABLE real_types (id int, "
     + ", ".join(f"c{number} {kind}" for number, kind in enumerate(REAL))
     + ")",
@@ -162,11 +213,11 @@ def listed(values: Sequence[Any], size: int, kind: Any, null: int) -> Any:
     return sa.bindparam(None, chosen, type_=kind, expanding=True)
 
 
-def asked(left: Any, kind: Any, values: Sequence[Any]) -> Any:
+def asked(left: Any, kind: Any, values: Sequence[Any], shapes: Any = SHAPES) -> Any:
     """Return a statement that shows, of each row, whether it is in lists of all shapes."""
     found = [
         (left.not_in if negated else left.in_)(listed(values, size, kind, null))
-        for size, negated, null in SHAPES
+        for size, negated, null in shapes
     ]
     return sa.select(ROWS.c.id, *(each.label(f"f{n}") for n, each in enumerate(found)))
 
@@ -188,6 +239,7 @@ FAMILIES: list[tuple[tuple[type[Any], ...], set[str]]] = [
         {
             "smallint", "integer", "bigint", "numeric", "numeric(12, 2)", "real",
             "double precision", "real_of_in", "numeric_of_in", "money", "oid", "xid", "text",
+            "integer_of_in", "double_of_in",
         },
     ),
     (
@@ -195,11 +247,15 @@ FAMILIES: list[tuple[tuple[type[Any], ...], set[str]]] = [
         {
             "text", "varchar(80)", "char(5)", "char(70)", "name", '"char"', "text_of_in",
             "char_of_in", "citext", "color_of_in", "regclass", "integer", "uuid", "inet",
+            "bpchar", "name_of_in", "enum_of_in", "pg_lsn", "date",
         },
     ),
     (
         (sa.Date, sa.DateTime, sa.Time, sa.Interval),
-        {"date", "timestamp", "timestamptz", "time", "timetz", "interval", "text"},
+        {
+            "date", "timestamp", "timestamptz", "time", "timetz", "interval", "text",
+            "timestamp(0)", "time(0)", "stamp_of_in",
+        },
     ),
 ]  # fmt: skip
 """Types in a Table, and types on the server that could be compared with them."""
@@ -211,12 +267,15 @@ def pairs() -> list[tuple[Any, Sequence[Any], int]]:
     """Return declared types, values and numbers of columns."""
     found: list[tuple[Any, Sequence[Any], int]] = []
     dialect: Any = pg.dialect
-    for kind, values in DECLARED:
+    for misfits, kind, values in (
+        *((False, *each) for each in DECLARED),
+        *((True, *each) for each in MISFITS),
+    ):
         family = [names for kinds, names in FAMILIES if isinstance(kind, kinds)]
         names = family[0] if family else {str(kind.dialect_impl(dialect())).lower(), "text"}
-        found += [
-            (kind, values, number) for number, real in enumerate(REAL) if ALL or real in names
-        ]
+        numbers = [number for number, real in enumerate(REAL) if ALL or real in names]
+        few = numbers[:: len(numbers) // 3 or 1] if misfits and not ALL else numbers
+        found += [(kind, values, number) for number in few]
     return found
 
 
@@ -228,9 +287,15 @@ def test_grid(both: Both, part: int) -> None:
         found: dict[str, Any] = {}
         async with scratch(engine, None, *before(both)) as connection:
             for kind, values, number in pairs()[part::3]:
-                statement = asked(sa.column(f"c{number}", kind), kind, values)
-                outcome = await apart(connection, partial(rows_of, connection, statement))
-                found[f"{kind!r} {values!r:.40} beside {list(REAL)[number]}"] = told(outcome)
+                left, name = sa.column(f"c{number}", kind), list(REAL)[number]
+                statement = asked(left, kind, values)
+                outcome = told(await apart(connection, partial(rows_of, connection, statement)))
+                found[f"{kind!r} {values!r:.40} beside {name}"] = outcome
+                # one list that fails hides what becomes of the others
+                for shape in (SHAPES[2], SHAPES[-1]) if isinstance(outcome, Failure) else ():
+                    statement = asked(left, kind, values, [shape])
+                    outcome = told(await apart(connection, partial(rows_of, connection, statement)))
+                    found[f"{kind!r} {values!r:.40} beside {name} {shape}"] = outcome
         return found
 
     found = both(body)

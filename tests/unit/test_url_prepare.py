@@ -11,6 +11,9 @@ import pytest
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+from pgflight.dbapi import module
+from pgflight.dialect import PGDialect_asyncpg
+from pgflight.options.kinds import Secret
 from pgflight.options.url import PreparedArguments, connect_arguments, prepare_connect_kwargs
 
 
@@ -182,3 +185,43 @@ def test_vendors_urls() -> None:
     assert azure.socket_options == {"keepalives": 1, "keepalives_idle": 30}
     heroku = prepared("sslmode=require&application_name=web.1").kwargs
     assert heroku["server_settings"] == {"application_name": "web.1"}
+
+
+def test_what_is_prepared_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For the same options; not for what files, chance or the program may change meanwhile."""
+    made: list[dict[str, Any]] = []
+
+    def prepare(given: dict[str, Any]) -> PreparedArguments:
+        made.append(given)
+        return prepare_connect_kwargs(given)
+
+    monkeypatch.setattr(module, "prepare_connect_kwargs", prepare)
+    dbapi = PGDialect_asyncpg.import_dbapi()
+    given = {
+        "host": "h",
+        "password": Secret("one"),
+        "statement_cache_size": 7,
+        "application_name": "name",
+        "pooler": "transaction",
+    }
+
+    def number_made(**more: Any) -> int:
+        made.clear()
+        for _ in range(3):
+            arguments, sockets, options = dbapi._prepared({**given, **more})
+            expected = prepare_connect_kwargs({**given, **more})
+            assert arguments.pop("password")() == expected.kwargs.pop("password")()
+            assert (options.pooler, expected.kwargs.pop("pooler")) == ("transaction",) * 2
+            assert (arguments, sockets) == expected
+            arguments["server_settings"]["application_name"] = "changed"
+            arguments["statement_cache_size"] = 8
+        return len(made)
+
+    assert number_made() == 1
+    assert number_made() == 0
+    assert number_made(password=Secret("one")) == 0
+    assert number_made(password=Secret("two")) == 1
+    assert number_made(command_timeout=30) == 1
+    assert number_made(server_settings={"jit": "off"}) == 3
+    assert number_made(sslmode="disable") == 3
+    assert number_made(load_balance_hosts="random", host="a,b") == 3

@@ -33,6 +33,11 @@ def is_postgresql(dialect: TableKnowing) -> bool:
     return dialect.name == "postgresql" and bool(getattr(dialect, "server_is_postgresql", False))
 
 
+def _known(dialect: TableKnowing, session: Session, proof: Proof) -> str | Plain | None:
+    """Return what the server said of the table, None if it was not asked."""
+    return dialect.known_tables.answer(proof, session.statements.schema.number)
+
+
 def known_refusal(dialect: TableKnowing, session: Session, proof: Proof) -> str | None:
     """Return why a statement would be refused, if that is known without asking."""
     transactions = session.transactions
@@ -46,8 +51,7 @@ def known_refusal(dialect: TableKnowing, session: Session, proof: Proof) -> str 
         # a refusal could not be told from rows that are all in conflict: the lock that keeps the
         # table as it is has gone by the time of another question
         return "ON CONFLICT in AUTOCOMMIT"
-    tables: KnownTables = dialect.known_tables
-    answer = tables.answer(proof, session.statements.schema.number)
+    answer = _known(dialect, session, proof)
     return answer if isinstance(answer, str) else None
 
 
@@ -56,8 +60,7 @@ def permitted(cursor: Any, session: Session, proof: Proof, dialect: TableKnowing
 
     Asks the server unless it has been asked before.
     """
-    tables: KnownTables = dialect.known_tables
-    answer = tables.answer(proof, session.statements.schema.number)
+    answer = _known(dialect, session, proof)
     return _ask(cursor, session, proof, dialect) if answer is None else answer
 
 

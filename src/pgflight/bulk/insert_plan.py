@@ -173,7 +173,7 @@ def _plan(
     chosen = [_take_in(item, compiled, translation, ordered, types) for item in items]
     proof = None
     if imv is None:
-        proof = proof_of(head, items, tail, compiled, upsert=keys is not None)
+        proof = proof_of(head, items, tail, compiled, keys)
     elif not ordered and any(supposed_type(item, compiled) for item in items):
         raise NoPlan("a type without a cast")
     places = sorted(types)

@@ -6,10 +6,11 @@ Used by :mod:`pgflight.bulk.insert_plan`.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from ..parameters.array_types import supposed_oid
 from ..parameters.contracts import Compiled
-from .row_equivalence import PER_ROW, NoPlan
+from .row_equivalence import PER_ROW, NoPlan, key_types
 from .table_proof import TARGET, Change, Proof, unquoted
 
 PARAMETER = re.compile(r"\$(\d+)")
@@ -26,6 +27,9 @@ _KNOWN_CASTS = frozenset(
     SMALLINT TEXT TIME TIMESTAMP UUID VARCHAR
     """.split()
 )
+
+
+_UPDATED = " DO UPDATE SET "
 
 
 def items_of(text: str) -> tuple[list[str], str]:
@@ -65,10 +69,13 @@ def check_expression(item: str) -> None:
             raise NoPlan(f"function {name} in VALUES")
 
 
-def proof_of(head: str, items: list[str], tail: str, compiled: Compiled, *, upsert: bool) -> Proof:
+def proof_of(
+    head: str, items: list[str], tail: str, compiled: Compiled, keys: Sequence[int] | None
+) -> Proof:
     """Return what has to be proven for an INSERT without RETURNING; raise NoPlan.
 
     ``head`` is its text in front of VALUES, ``items`` are the values, ``tail`` is what follows.
+    ``keys`` are the places of the parameters that must be different for DO UPDATE, if it has that.
     """
     target = TARGET.search(head)
     if target is None or "\\" in head:
@@ -76,16 +83,20 @@ def proof_of(head: str, items: list[str], tail: str, compiled: Compiled, *, upse
     columns, behind = items_of(target[2] + ")")
     if behind or len(columns) != len(items):
         raise NoPlan("an INSERT that begins in another way")
-    types = []
-    functions: set[str] = set()
+    types: list[tuple[str, Sequence[int]]] = []
+    functions = called_in(tail.partition(_UPDATED)[2], "SET") if keys else set()
     for column, item in zip(columns, items, strict=True):
         oid = supposed_type(item, compiled)
         if oid is not None:
-            types.append((unquoted(column), oid))
-        functions.update(_called_in(item))
+            types.append((unquoted(column), (oid,)))
+        match = PARAMETER.match(item)
+        if keys and match is not None and (place := int(match[1]) - 1) in keys:
+            kind = compiled.binds[compiled.positiontup[place]].type
+            types.append((unquoted(column), key_types(kind, compiled.dialect)))
+        functions.update(called_in(item))
     return Proof(
         target[1],
-        Change.UPSERT if upsert else Change.INSERT,
+        Change.INSERT if keys is None else Change.UPSERT,
         functions=functions,
         types=types,
         may_change_nothing=bool(tail.strip()),
@@ -101,15 +112,18 @@ def supposed_type(item: str, compiled: Compiled) -> int | None:
     return supposed_oid(kind, compiled.dialect)
 
 
-def _called_in(item: str) -> set[str]:
-    """Return the functions that an expression calls; raise NoPlan for other things of a program."""
+def called_in(item: str, place: str = "VALUES") -> set[str]:
+    """Return the functions that an expression calls; raise NoPlan for other things of a program.
+
+    ``place`` is what to call the part of the statement that it is in.
+    """
     if PARAMETER.match(item) and "(" not in item and not _SIGNS.search(item):
         return set()  # a parameter, with or without a cast that SQLAlchemy has written
     bare = _QUOTED.sub("''", item)
     for sign in _SIGNS.findall(bare):
         if sign not in _KNOWN_SIGNS:
-            raise NoPlan(f"operator {sign} in VALUES")
+            raise NoPlan(f"operator {sign} in {place}")
     for name in _CASTS.findall(bare):
         if name.upper() not in _KNOWN_CASTS:
-            raise NoPlan("a cast to a type of the database in VALUES")
+            raise NoPlan(f"a cast to a type of the database in {place}")
     return {name.lower() for cast, name in _CALLED.findall(bare) if not cast}

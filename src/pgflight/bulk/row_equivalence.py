@@ -56,6 +56,13 @@ _KEYS = driver.UUID_CLASSES | {int, date, type(None)}
 """Classes whose values are equal in Python if and only if they are equal on the server."""
 
 
+_KEY_OIDS: dict[Any, tuple[int, ...]] = {
+    sqltypes.Integer: (20, 21, 23),
+    sqltypes.Uuid: (2950,),
+    sqltypes.Date: (1082,),
+}
+
+
 class NoPlan(Exception):
     """The reason why a statement has no plan."""
 
@@ -78,6 +85,14 @@ def check_key(column: ColumnElement[Any], bound: object, dialect: Dialect) -> No
         raise NoPlan(f"a key of type {name}")
     if column.computed is not None or column.server_onupdate is not None:
         raise NoPlan("a key column that the server computes")
+
+
+def key_types(kind: object, dialect: Dialect) -> tuple[int, ...]:
+    """Return the oids of types that keep different keys of a type different, as the Table's does.
+
+    A ``real``, for one, makes one number of many.
+    """
+    return _KEY_OIDS[_key_family(kind, dialect)]
 
 
 def _key_family(kind: object, dialect: Dialect) -> type | None:

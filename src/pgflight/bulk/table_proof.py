@@ -15,10 +15,11 @@ own functions that read no table; domains.  Used by the plans of :mod:`pgflight.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import Enum
 
 from .. import driver
+from .statement_proof import found, of_statement, quoted
 
 _NAME = r'(?:"(?:[^"]|"")+"|[^\W\d][\w$]*)'
 NAME = rf"{_NAME}(?:\.{_NAME})*"
@@ -99,17 +100,12 @@ def _strange(expression: str) -> str:
     )
 
 
-def _found(what: str) -> str:
-    # not EXISTS (...), for which the planner would read a small catalog as a whole
-    return f"(SELECT true FROM pg_catalog.{what} LIMIT 1) IS NOT NULL"
-
-
 def _triggers(change: Change) -> str:
     events, functions = change.value
     allowed = ", ".join(map(str, functions))
     return (
         "c.relhastriggers AND "
-        + _found(
+        + found(
             f"pg_trigger AS t WHERE t.tgrelid = c.oid AND t.tgtype & {events} <> 0"
             f" AND t.tgenabled <> 'D' AND (t.tgfoid NOT IN ({allowed})"
             " OR t.tgconstrrelid = c.oid)"
@@ -117,19 +113,19 @@ def _triggers(change: Change) -> str:
     )  # fmt: skip
 
 
-_CHECKED = "c.relchecks > 0 AND " + _found(
+_CHECKED = "c.relchecks > 0 AND " + found(
     "pg_constraint AS k WHERE k.conrelid = c.oid AND k.contype = 'c' AND " + _strange("k.conbin")
 )
-_DEFAULTED = _found(
+_DEFAULTED = found(
     "pg_attrdef AS d WHERE d.adrelid = c.oid AND d.adbin::pg_catalog.text NOT LIKE ALL (ARRAY["
     + ", ".join(f"'{common}'" for common in _COMMON)
     + f"]) AND {_strange('d.adbin')}"
 )
-_INDEXED = _found(
+_INDEXED = found(
     "pg_index AS i WHERE i.indrelid = c.oid AND (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL)"
     f" AND ({_strange('i.indexprs')} OR {_strange('i.indpred')})"
 )
-_OF_DOMAIN = _found(
+_OF_DOMAIN = found(
     "pg_depend AS u JOIN pg_catalog.pg_type AS y ON y.oid = u.refobjid WHERE u.classid = 1259"
     " AND u.objid = c.oid AND u.refclassid = 1247 AND y.typtype = 'd'"
 )
@@ -214,23 +210,25 @@ class Proof:
         change: Change,
         *,
         functions: Iterable[str] = (),
-        types: Iterable[tuple[str, int]] = (),
+        types: Iterable[tuple[str, Sequence[int]]] = (),
+        changed: Iterable[str] = (),
         may_change_nothing: bool,
     ) -> None:
         """Write the proof for ``table``, a name in SQL that the statement has as well.
 
-        ``functions`` are the names that the statement calls without a schema, ``types`` names and
-        type oids that columns must have.
+        ``functions`` are the names that the statement calls without a schema, ``types`` names of
+        columns, and the type oids that each may have, ``changed`` the columns that no unique index
+        may have.
         """
-        name = _quoted(table)
+        name = quoted(table)
         self._table = f"'{name}'::pg_catalog.regclass"
-        of_statement = _of_statement(self._table, functions, types)
-        refusals = [*_refusals(change), *of_statement]
+        stated = of_statement(self._table, functions, types, changed)
+        refusals = [*_refusals(change), *stated]
         source = f"FROM pg_catalog.pg_class AS c WHERE c.oid = {self._table}"
         self._whole = f"(SELECT {_none_of(refusals)} {source})"
-        self._same = _none_of([(_OLD_SNAPSHOT, SNAPSHOT), *of_statement])
+        self._same = _none_of([(_OLD_SNAPSHOT, SNAPSHOT), *stated])
         reasons = " ".join(
-            f"WHEN {condition} THEN '{_quoted(reason)}'" for condition, reason in refusals
+            f"WHEN {condition} THEN '{quoted(reason)}'" for condition, reason in refusals
         )
         self.question = f"SELECT CASE {reasons} END, {_facts('c.oid')} {source}"
         self.key = table, change.name, self._same
@@ -258,33 +256,8 @@ class Proof:
         return f"({self._same} AND {new})"
 
 
-def _of_statement(
-    table: str, functions: Iterable[str], types: Iterable[tuple[str, int]]
-) -> list[tuple[str, str]]:
-    """Return what is refused because of what the statement says."""
-    refusals = []
-    for name, oid in types:
-        found = _found(
-            f"pg_attribute AS a WHERE a.attrelid = {table} AND a.attname = '{_quoted(name)}'"
-            f" AND a.atttypid <> {oid}"
-        )
-        refusals.append((found, "a column whose type is not the Table's"))
-    named = ",".join(sorted(functions))
-    if named:
-        found = _found(
-            f"pg_proc AS p WHERE p.proname = ANY ('{{{named}}}') AND p.pronamespace <> 11"
-            " AND p.prolang NOT IN (12, 13)"
-        )
-        refusals.append((found, "functions of the database in VALUES"))
-    return refusals
-
-
 def _none_of(refusals: list[tuple[str, str]]) -> str:
     return " AND ".join(f"NOT ({condition})" for condition, _ in refusals)
-
-
-def _quoted(name: str) -> str:
-    return name.replace("'", "''")
 
 
 def unquoted(name: str) -> str:

@@ -19,6 +19,7 @@ from ..compat import compiled_statements, statements
 from ..parameters.array_types import array_type, supposed_oid, why_not
 from ..parameters.contracts import Compiled
 from .insert_plan import ArrayChange, ArrayInsert, kept_plan
+from .insert_texts import called_in, items_of
 from .row_equivalence import NoPlan, check_expression, check_key, columns_compared, table_of
 from .table_proof import CHANGED, PROOF, Change, Proof
 
@@ -56,8 +57,9 @@ def _plan(compiled: Compiled, statement: str, translation: Mapping[Any, str] | N
             raise NoPlan(_MORE_THAN_KEYS)
         check_key(column, plain.binds[name].type, compiled.dialect)
         keys[name] = column
+    changed: set[str] = set()
     if compiled.isupdate:
-        _check_changes(compiled, simple, set(keys.values()))
+        changed = _check_changes(compiled, simple, set(keys.values()))
 
     names = compiled.positiontup
     types = {place: _array(compiled, name) for place, name in enumerate(names)}
@@ -71,7 +73,8 @@ def _plan(compiled: Compiled, statement: str, translation: Mapping[Any, str] | N
     if target is None or "\\" in target[1]:
         raise NoPlan(_MORE_THAN_KEYS)
     change = Change.DELETE if compiled.isdelete else Change.UPDATE
-    proof = Proof(target[1], change, may_change_nothing=True)
+    functions = _called(plain.string) if compiled.isupdate else set()
+    proof = Proof(target[1], change, functions=functions, changed=changed, may_change_nothing=True)
     return ArrayChange(f"{text} AND {PROOF}", types, len(names), distinct, proof)
 
 
@@ -141,8 +144,17 @@ def _key(term: Any, table: Table, plain: Any) -> tuple[Any, str]:
     raise NoPlan(_MORE_THAN_KEYS)
 
 
-def _check_changes(compiled: Compiled, simple: Any, keys: set[Any]) -> None:
-    """Raise unless each row is changed on its own, and by its own values only."""
+def _called(text: str) -> set[str]:
+    """Return the functions that the SET of an UPDATE calls; raise NoPlan for others."""
+    items, _ = items_of(text.partition(" SET ")[2].rpartition(" WHERE ")[0] + ")")
+    return {name for item in items for name in called_in(item.partition("=")[2].strip(), "SET")}
+
+
+def _check_changes(compiled: Compiled, simple: Any, keys: set[Any]) -> set[str]:
+    """Raise unless each row is changed on its own, and by its own values only.
+
+    Return the names of the changed columns, as the server may have them.
+    """
     if not keys:
         raise NoPlan(_MORE_THAN_KEYS)
     given = {*simple.values, *(compiled.column_keys or ())}
@@ -160,6 +172,10 @@ def _check_changes(compiled: Compiled, simple: Any, keys: set[Any]) -> None:
         default = column.onupdate
         if column.key not in given and getattr(default, "is_clause_element", False):
             check_expression(default.arg, simple.table)
+    names = {str(column.name) for column in changed}
+    if any("\\" in name for name in names):
+        raise NoPlan("a name with a backslash")
+    return names | {name.lower() for name in names}
 
 
 def _array(compiled: Compiled, name: str) -> str:

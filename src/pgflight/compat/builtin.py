@@ -84,15 +84,8 @@ _ELSE: dict[str, Any] = {
     "AsyncpgJSONPathType": pg_json.JSONPathType,
     "AsyncpgNumeric": sqltypes.Numeric,
     "AsyncpgFloat": sqltypes.Float,
-    # written so that the table of private names does not claim them: unlike those, a class that
-    # this SQLAlchemy lacks is replaced here, and no feature steps aside
-    **dict(
-        zip(
-            "_AsyncpgRange _AsyncpgMultiRange".split(),
-            (ranges.AbstractSingleRangeImpl, ranges.AbstractMultiRangeImpl),
-            strict=True,
-        )
-    ),
+    "_AsyncpgRange": ranges.AbstractSingleRangeImpl,
+    "_AsyncpgMultiRange": ranges.AbstractMultiRangeImpl,
 }
 """The classes that both lines have, and what replaces each."""
 _UNTIL_2_1: dict[str, Any] = {
@@ -100,6 +93,8 @@ _UNTIL_2_1: dict[str, Any] = {
     "AsyncpgJSONB": pg_json.JSONB,
     "AsyncAdaptFallback_asyncpg_connection": object,
 }
+REPLACED = frozenset({*_ELSE, *_UNTIL_2_1})
+"""The names of the built-in dialect's classes, each of which may be missing."""
 
 theirs: Any = SimpleNamespace(
     **{

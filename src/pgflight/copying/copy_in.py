@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Connection, Dialect
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_scoped_session
 from sqlalchemy.orm import Session, scoped_session
 
@@ -106,22 +107,49 @@ def _copy(
     feed.plan = plan = RowPlan(source, columns, first, dialect)
     feed.table = source.table.name
     feed.schema = connection.schema_for_object(source.table)
-    alike = sa.table(
-        source.table.name,
-        *(sa.column(column.name, column.type) for column in plan.columns),
-        schema=feed.schema,
-    )
-    quote: Any = dialect.identifier_preparer
-    name = quote.format_table(alike)
-    names = ", ".join(quote.quote(column.name) for column in plan.columns)
-    insert = sa.insert(alike).compile(
-        dialect=dialect, column_keys=[column.name for column in plan.columns]
-    )
-    job = CopyJob(
-        feed, f"COPY {name} ({names}) FROM STDIN", f"SELECT {names} FROM {name}", str(insert)
-    )
+    job = CopyJob(feed, *_texts(dialect, feed.schema, source.table.name, plan.columns))
     connection.exec_driver_sql(
         job.statement,
         execution_options={"stream_results": True, CURSOR_OPTION: cursor_factory(job)},
     )
     return feed.rows
+
+
+_MOST_KEPT = 100
+_Texts = tuple[str, str, str]
+_kept: WeakKeyDictionary[Dialect, dict[Any, tuple[_Texts, Any]]] = WeakKeyDictionary()
+"""The texts that each dialect has written: for a few rows they take as long as the COPY."""
+
+
+def _texts(
+    dialect: Dialect, schema: str | None, table: str, columns: Sequence[sa.Column[Any]]
+) -> _Texts:
+    """Return the COPY, the SELECT of its columns and the INSERT of their values."""
+    kept = _kept.setdefault(dialect, {})
+    names = (schema, table, *(column.name for column in columns))
+    # a name may say whether it is to be quoted; a program's type may be equal to another
+    quotes = (*(getattr(name, "quote", None) for name in names),)
+    types = [column.type for column in columns]
+    key = names, quotes, (*map(id, types),)
+    found = kept.get(key)
+    if found is None:
+        if len(kept) >= _MOST_KEPT:
+            kept.clear()
+        # with the types, so that no other one gets the place in memory of one of them
+        found = kept[key] = _written(dialect, schema, table, columns), types
+    return found[0]
+
+
+def _written(
+    dialect: Dialect, schema: str | None, table: str, columns: Sequence[sa.Column[Any]]
+) -> _Texts:
+    alike = sa.table(
+        table, *(sa.column(column.name, column.type) for column in columns), schema=schema
+    )
+    quote: Any = dialect.identifier_preparer
+    name = quote.format_table(alike)
+    listed = ", ".join(quote.quote(column.name) for column in columns)
+    insert = sa.insert(alike).compile(
+        dialect=dialect, column_keys=[column.name for column in columns]
+    )
+    return f"COPY {name} ({listed}) FROM STDIN", f"SELECT {listed} FROM {name}", str(insert)

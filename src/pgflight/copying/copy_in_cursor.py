@@ -120,6 +120,7 @@ class AsyncAdapt_asyncpg_copy_cursor(AsyncAdapt_asyncpg_cursor):
             feed.table,
             tuple(column.name for column in feed.plan.columns),
             described,
+            session.watch,
         )
         binary = await driver.has_binary_form(connection, target)
         if binary:

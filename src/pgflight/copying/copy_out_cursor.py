@@ -92,7 +92,8 @@ class AsyncAdapt_asyncpg_copy_out_cursor(AsyncAdapt_asyncpg_cursor):
             session.turn.reserve(None)
 
     async def _push(self) -> None:
-        await driver.copy_out(self._connection, self._query, self._options, self._take_piece)
+        watch = self._adapt_connection.session.watch
+        await driver.copy_out(self._connection, self._query, self._options, self._take_piece, watch)
 
     async def _take_piece(self, piece: bytes) -> None:
         # leave asyncpg only from here: cancelled while it waits for the server, it may lose

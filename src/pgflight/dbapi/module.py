@@ -5,8 +5,8 @@ Made once per dialect by ``PGDialect_asyncpg.import_dbapi()``.
 
 from __future__ import annotations
 
-from types import ModuleType
-from typing import Any
+from types import FunctionType, ModuleType
+from typing import Any, NamedTuple
 
 from sqlalchemy import exc, util
 
@@ -14,9 +14,10 @@ from .. import driver
 from ..compat.builtin import theirs
 from ..compat.versions import await_only, dbapi_module_base, in_greenlet
 from ..options.engine_options import EngineOptions
+from ..options.kinds import Secret
 from ..options.startup import RefusedSettings
 from ..options.table import with_secrets_hidden
-from ..options.url import prepare_connect_kwargs
+from ..options.url import READ_EACH_TIME, prepare_connect_kwargs
 from . import errors
 from .connection import AsyncAdapt_asyncpg_connection
 from .event_loop_thread import LoopThread
@@ -25,6 +26,43 @@ from .recovery.closing import Farewells
 from .recovery.kept_connections import KeptConnections
 from .recovery.writable_servers import WritableServers
 from .synchronous import AsyncAdaptFallback_asyncpg_connection
+
+
+class _Prepared(NamedTuple):
+    """What a connection is made with."""
+
+    arguments: dict[str, Any]
+    socket_options: dict[str, int]
+    options: EngineOptions
+
+
+_CONSTANT = frozenset({str, int, float, bool, type(None), FunctionType, Secret})
+"""Types whose objects do not change."""
+
+
+class _Last:
+    """The arguments of the last connection, and what they came to."""
+
+    __slots__ = ("_given", "prepared", "may_change")
+
+    def __init__(self, given: dict[str, Any], prepared: _Prepared) -> None:
+        self._given = given
+        self.prepared = prepared
+        self.may_change = not _CONSTANT.issuperset(map(type, given.values())) or not (
+            READ_EACH_TIME.isdisjoint(given)
+        )
+
+    def serves(self, given: dict[str, Any]) -> bool:
+        """Tell whether ``given`` are the same arguments: passwords equal, others the same."""
+        known = self._given
+        return len(known) == len(given) and all(
+            value is known.get(name, _MISSING)
+            or (type(value) is Secret and value == known.get(name))
+            for name, value in given.items()
+        )
+
+
+_MISSING = object()
 
 
 class AsyncAdapt_asyncpg_dbapi(theirs.AsyncAdapt_asyncpg_dbapi, dbapi_module_base):  # type: ignore[misc]
@@ -90,6 +128,7 @@ class AsyncAdapt_asyncpg_dbapi(theirs.AsyncAdapt_asyncpg_dbapi, dbapi_module_bas
         self.farewells = Farewells()
         self.kept = KeptConnections()
         self.writable_servers = WritableServers()
+        self._last: _Last | None = None
 
     @property
     def exceptions_module(self) -> ModuleType:
@@ -105,14 +144,7 @@ class AsyncAdapt_asyncpg_dbapi(theirs.AsyncAdapt_asyncpg_dbapi, dbapi_module_bas
         """
         # a tracer that collects local variables, such as Sentry's, is shown no password
         kwargs = with_secrets_hidden(kwargs)
-        arguments, socket_options = prepare_connect_kwargs(kwargs)
-        try:
-            driver.check_socket_options(socket_options)
-        except ValueError as error:
-            raise exc.ArgumentError(str(error)) from None
-        options = EngineOptions.taken_from(arguments)
-        if options.pooler == "transaction":
-            arguments.setdefault("statement_cache_size", 0)  # nor may asyncpg keep its own
+        arguments, socket_options, options = self._prepared(kwargs)
         login = Login(self, options.async_creator_fn, args, arguments, socket_options)
 
         connection: AsyncAdapt_asyncpg_connection
@@ -126,6 +158,29 @@ class AsyncAdapt_asyncpg_dbapi(theirs.AsyncAdapt_asyncpg_dbapi, dbapi_module_bas
             connection = await_only(made)
         login.tell(connection.session)
         return connection
+
+    def _prepared(self, kwargs: dict[str, Any]) -> _Prepared:
+        """Return what a connection is made with; the caller may change the arguments.
+
+        Worked out once for the same objects: with NullPool each unit of work makes a connection.
+        """
+        last = self._last
+        if last is None or not last.serves(kwargs):
+            arguments, socket_options = prepare_connect_kwargs(kwargs)
+            try:
+                driver.check_socket_options(socket_options)
+            except ValueError as error:
+                raise exc.ArgumentError(str(error)) from None
+            options = EngineOptions.taken_from(arguments)
+            if options.pooler == "transaction":
+                arguments.setdefault("statement_cache_size", 0)  # nor may asyncpg keep its own
+            last = _Last(kwargs, _Prepared(arguments, socket_options, options))
+            if not last.may_change:
+                self._last = last
+        arguments = dict(last.prepared.arguments)
+        if "server_settings" in arguments:
+            arguments["server_settings"] = dict(arguments["server_settings"])
+        return last.prepared._replace(arguments=arguments)
 
     def use_builtin_errors(self) -> None:
         """Have SQLAlchemy's own classes stand for errors, since a built-in adapter raises them.

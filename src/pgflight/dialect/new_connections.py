@@ -118,6 +118,7 @@ class ConnectingDialect(PatchedDialect, InListDialect):
             if adapt is not None:
                 adapt()
         else:
+            self._known.short_lived = self.closes_at_once
             session.join_engine(
                 self._schema, self._known, self._default_isolation, self._given_options
             )

@@ -113,10 +113,12 @@ class Watched:
             if self._was_stock and self._mark.__flags__ & VALID:
                 return True
             renew(self._mark)  # before looking: what is assigned meanwhile is noticed next time
-        self._was_stock = all(
-            attributes.get(name, MISSING) is stock for attributes, name, stock in self._probes
-        )
-        return self._was_stock
+        self._was_stock = False
+        for attributes, name, stock in self._probes:
+            if attributes.get(name, MISSING) is not stock:
+                return False
+        self._was_stock = True
+        return True
 
     def synchronize(self) -> Iterator[str]:
         """Put patches onto our class, and take back old ones; yield the names without effect."""

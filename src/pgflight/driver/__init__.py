@@ -79,6 +79,7 @@ from .sockets import FINDS_DEAD_PEERS as FINDS_DEAD_PEERS
 from .sockets import abandon as abandon
 from .sockets import apply_socket_options as apply_socket_options
 from .sockets import check_socket_options as check_socket_options
+from .sockets import closes_in_time as closes_in_time
 from .sockets import drop as drop
 from .sockets import pending_input as pending_input
 from .sockets import ping as ping

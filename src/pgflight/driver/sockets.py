@@ -7,7 +7,7 @@ import select
 import socket
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import asyncpg
@@ -44,11 +44,13 @@ def apply_socket_options(connection: Connection, options: Mapping[str, int]) -> 
     sock = None if transport is None else transport.get_extra_info("socket")
     if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
         return
-    for level, option, value in _socket_calls(options):
+    for level, option, value in _socket_calls(tuple(options.items())):
         sock.setsockopt(level, option, value)
 
 
-def _socket_calls(options: Mapping[str, int]) -> list[tuple[int, int, int]]:
+@lru_cache(maxsize=32)
+def _socket_calls(given: tuple[tuple[str, int], ...]) -> list[tuple[int, int, int]]:
+    options = dict(given)
     if not options.get("keepalives", 1):
         calls = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 0)]
     else:
@@ -122,6 +124,18 @@ def drop(connection: Connection) -> None:
     connection.terminate()
     if transport is not None:
         transport.abort()  # asyncpg before 0.32 leaves it open after close() has been called
+
+
+_CLOSE = asyncpg.Connection.close
+_CLOSE_IS_BOUNDED = tuple(map(int, asyncpg.__version__.split(".")[:2])) >= (0, 32)
+
+
+def closes_in_time(connection: Connection) -> bool:
+    """Tell whether the connection's ``close(timeout=...)`` never takes longer than it is given.
+
+    asyncpg before 0.32 first waits, without a bound, for a cancellation to be answered.
+    """
+    return _CLOSE_IS_BOUNDED and getattr(type(connection), "close", None) is _CLOSE
 
 
 _left_to_parents: list[Connection] = []

@@ -48,16 +48,20 @@ class Option:
 
     def coerce(self, value: object, place: str) -> Any:
         """Return ``value`` converted; raise ArgumentError naming it, ``place`` and the fix."""
-        shown = f"{self.name}={'...' if self.secret else value!r} {place}"
         try:
             return self.kind.convert(value)
         except Refusal as refusal:
+            shown = self._shown(value, place)
             raise ArgumentError(f"{shown} is not supported: {refusal}") from None
         except (TypeError, ValueError):
+            shown = self._shown(value, place)
             example = f", for example {self.name}={self.kind.example}" if self.kind.example else ""
             raise ArgumentError(
                 f"{shown} is not valid; it takes {self.kind.expects}{example}"
             ) from None
+
+    def _shown(self, value: object, place: str) -> str:
+        return f"{self.name}={'...' if self.secret else value!r} {place}"
 
 
 _UTF8 = {"utf8": "UTF8", "utf-8": "UTF8", "unicode": "UTF8", "auto": "UTF8"}
@@ -238,15 +242,18 @@ OPTIONS: dict[str, Option] = {option.name: option for option in _table()}
 """Every option by its name."""
 
 
+_SECRETS = frozenset(name for name, option in OPTIONS.items() if option.secret)
+
+
 def is_secret(name: str) -> bool:
     """Tell whether the value of an option is not to be shown."""
-    return name in OPTIONS and OPTIONS[name].secret
+    return name in _SECRETS
 
 
 def with_secrets_hidden(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Return connect options whose passwords are :class:`~pgflight.options.kinds.Secret`."""
     return {
-        name: kinds.Secret(value) if type(value) is str and is_secret(name) else value
+        name: kinds.Secret(value) if name in _SECRETS and type(value) is str else value
         for name, value in arguments.items()
     }
 

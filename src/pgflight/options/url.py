@@ -163,9 +163,8 @@ def prepare_connect_kwargs(kwargs: Mapping[str, Any]) -> PreparedArguments:
     settings = _settings(arguments)
     tls = tls_arguments(_of(arguments, Target.TLS), unix=unix, dsn="dsn" in arguments)
     sockets = _of(arguments, Target.SOCKET)
-    for name in list(arguments):
-        if not _is_passed_on(name):
-            del arguments[name]
+    for name in arguments.keys() & _KEPT_BACK:
+        del arguments[name]
     arguments.update(tls)
     if settings:
         arguments["server_settings"] = settings
@@ -251,18 +250,22 @@ def _settings(arguments: Mapping[str, Any]) -> dict[str, str]:
     return server_settings(_of(arguments, Target.SETTING))
 
 
+# worked out once: with NullPool each unit of work looks at the options of a connection
+_NAMES = {
+    target: frozenset(name for name, option in OPTIONS.items() if option.target is target)
+    for target in Target
+}
+_KEPT_BACK = (
+    frozenset(OPTIONS) - _NAMES[Target.ARGUMENT] - _NAMES[Target.DIALECT] - {"host", "port"}
+)
+"""Options that asyncpg.connect does not get under their own names."""
+_READ_EACH_TIME = _NAMES[Target.TLS] | {"service", "servicefile", "load_balance_hosts"}
+READ_EACH_TIME = _READ_EACH_TIME | {
+    name for name, option in OPTIONS.items() if option.alias_of in _READ_EACH_TIME
+}
+"""Options that may come to something else for the next connection: files, and chance."""
+
+
 def _of(arguments: Mapping[str, Any], target: Target) -> dict[str, Any]:
-    return {
-        name: value
-        for name, value in arguments.items()
-        if name in OPTIONS and OPTIONS[name].target is target
-    }
-
-
-def _is_passed_on(name: str) -> bool:
-    option = OPTIONS.get(name)
-    return (
-        option is None
-        or option.target in (Target.ARGUMENT, Target.DIALECT)
-        or name in ("host", "port")
-    )
+    names = _NAMES[target]
+    return {name: value for name, value in arguments.items() if name in names}

@@ -34,6 +34,16 @@ class Farewells:
         last = self._unanswered
         silent = last is not None and 0 <= loop.time() - last < SILENT_FOR_SECONDS
         bound = 0.0 if silent else float(GRACEFUL_CLOSE_SECONDS)
+        if driver.closes_in_time(connection):
+            # without a task of its own, which takes longer than the farewell itself
+            try:
+                await connection.close(timeout=bound or _MARGIN)
+            except asyncio.TimeoutError:
+                self._unanswered = loop.time()
+                raise
+            if not silent:
+                self._unanswered = None
+            return
         closing = asyncio.ensure_future(connection.close(timeout=GRACEFUL_CLOSE_SECONDS))
         try:
             # its own timeout is not enough: asyncpg before 0.32 first waits for a cancellation

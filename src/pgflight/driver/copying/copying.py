@@ -36,6 +36,8 @@ class CopyTarget(NamedTuple):
     columns: tuple[str, ...]
     described: Statement
     """asyncpg's prepared statement that selects the columns."""
+    watch: Watch | None = None
+    """Who watches the connection, if that is known."""
 
 
 def copies_privately(connection: Connection) -> bool:
@@ -44,14 +46,18 @@ def copies_privately(connection: Connection) -> bool:
     return hasattr(protocol, "copy_in")  # false for a closed connection and for another driver's
 
 
-def _goes_past_methods(connection: Connection) -> bool:
+def _goes_past_methods(connection: Connection, watch: Watch | None) -> bool:
     """Tell whether to use the protocol directly, because nobody watches asyncpg's own methods."""
-    return copies_privately(connection) and Watch(connection).by(COPIES) is None
+    if not copies_privately(connection):
+        return False
+    if watch is None or not watch.is_of(connection):  # another object may stand in its place
+        watch = Watch(connection)
+    return watch.by(COPIES) is None
 
 
 async def has_binary_form(connection: Connection, target: CopyTarget) -> bool:
     """Tell whether each column has a codec that encodes to PostgreSQL's binary form."""
-    if _goes_past_methods(connection):
+    if _goes_past_methods(connection, target.watch):
         settings = connection._protocol.get_settings()
         return all(
             settings.get_data_codec(attribute.type.oid, _BINARY) is not None
@@ -98,7 +104,7 @@ async def copy_records(
 
     Passes on what a codec raises for a value that it cannot encode.
     """
-    if _goes_past_methods(connection):
+    if _goes_past_methods(connection, target.watch):
         statement = f"{target.statement} (FORMAT binary)"
         state = target.described._state
         copying = connection._protocol.copy_in(statement, None, None, records, state, _NO_TIMEOUT)
@@ -119,7 +125,7 @@ async def copy_text(
     connection: Connection, target: CopyTarget, chunks: AsyncIterator[bytes]
 ) -> None:
     """Send lines of COPY's text form."""
-    if _goes_past_methods(connection):
+    if _goes_past_methods(connection, target.watch):
         copying = connection._protocol.copy_in(
             target.statement, chunks, None, None, None, _NO_TIMEOUT
         )
@@ -202,15 +208,20 @@ def command_timeout(connection: Connection) -> float | None:
 
 
 async def copy_out(
-    connection: Connection, query: str, options: str, sink: Callable[[bytes], Awaitable[None]]
+    connection: Connection,
+    query: str,
+    options: str,
+    sink: Callable[[bytes], Awaitable[None]],
+    watch: Watch | None = None,
 ) -> None:
     """Hand the output of a COPY of ``query`` to ``sink``, piece by piece.
 
-    ``options`` is ``csv``, ``text`` or ``binary``, followed by `` header`` if wanted.
+    ``options`` is ``csv``, ``text`` or ``binary``, followed by `` header`` if wanted; ``watch``
+    knows who watches the connection.
     """
     check_text(query)
     kind, _, header = options.partition(" ")
-    if _goes_past_methods(connection):
+    if _goes_past_methods(connection, watch):
         more = ", HEADER" if header else ""
         statement = f"COPY ({query}) TO STDOUT (FORMAT {kind}{more})"
         await _told_of_loss(connection, connection._protocol.copy_out(statement, sink, _NO_TIMEOUT))

@@ -22,6 +22,9 @@ _log = logging.getLogger("pgflight")
 _NOTHING_FITS = -1
 """As asyncpg's max_cacheable_statement_size: its own statements get no name and are not kept."""
 
+ONE_ASKS_OF = 32
+"""How many connections that each serve one unit of work are made for one that asks."""
+
 _FOREIGN_STATEMENT = frozenset(("26000", "42P05", "08P01"))
 """SQLSTATEs of a name that the session does not know, knows already, or knows with another text."""
 
@@ -29,18 +32,40 @@ _FOREIGN_STATEMENT = frozenset(("26000", "42P05", "08P01"))
 class Known:
     """What the connections of one engine have found out for each other."""
 
-    __slots__ = ("pooler", "answers")
+    __slots__ = ("pooler", "answers", "short_lived", "_has_said", "_unasked")
 
     def __init__(self) -> None:
         self.pooler = False
         """Whether one of them leads to a pooler: the next are treated alike until proven direct."""
         self.answers = True
         """Whether the servers know the question."""
+        self.short_lived = False
+        """Whether each serves one unit of work."""
+        self._has_said = False
+        self._unasked = 0
+
+    def is_worth_asking(self) -> bool:
+        """Tell whether a new connection is to find out what it leads to.
+
+        What is done behind a pooler is right on a direct connection as well, only slower.  So a
+        connection that is closed after its unit of work is taken for a pooler's as the last one
+        was, and only one in 32 asks, so that the engine notices when the pooler has gone.
+        """
+        if not (self.pooler and self.short_lived):
+            return True
+        self._unasked = (self._unasked + 1) % ONE_ASKS_OF
+        return not self._unasked
+
+    def found_direct(self) -> None:
+        """Note that a connection leads to the server itself."""
+        if self.short_lived:
+            self.pooler = False  # or hardly any of the next would ask
 
     def found_pooler(self) -> None:
         """Note that a connection leads to a pooler; say so once."""
-        if not self.pooler:
-            self.pooler = True
+        self.pooler = True
+        if not self._has_said:
+            self._has_said = True
             _log.info(
                 "a connection pooler is between this engine and the server: statements go without"
                 " names, and nothing is sent before a transaction's end is answered."
@@ -67,6 +92,7 @@ class Route:
         "receiver",
         "_connection",
         "_config",
+        "_config_of_pooler",
         "_pipeline",
         "_tells",
     )
@@ -82,6 +108,7 @@ class Route:
             and self.receiver is not None
         )
         self._config = connection._config if self._tells else None
+        self._config_of_pooler: ConnectionConfig | None = None
         self._pipeline: Pipeline | None = None
         self.known = Known()
         self.wanted = "auto"
@@ -103,7 +130,8 @@ class Route:
         self.wanted, self._pipeline = wanted, pipeline
         self.direct = wanted == "none"
         self.pooled = wanted == "transaction" or (wanted == "auto" and known.pooler)
-        self.asks = wanted == "auto" and self._tells and pipeline is not None and known.answers
+        can_ask = wanted == "auto" and self._tells and pipeline is not None and known.answers
+        self.asks = can_ask and known.is_worth_asking()
         self._set_driver()
         if pipeline is not None:
             pipeline.direct = self.direct
@@ -136,7 +164,9 @@ class Route:
         if config is None:
             return
         if self.keeps_nothing:
-            connection._config = _with_largest(config, _NOTHING_FITS)
+            if self._config_of_pooler is None:
+                self._config_of_pooler = _with_largest(config, _NOTHING_FITS)
+            connection._config = self._config_of_pooler
             # off would mean that asyncpg parses unnamed statements twice
             connection._stmt_cache_enabled = True
         else:
@@ -189,6 +219,7 @@ class Route:
         self.asks = False
         if process == own():
             self.direct, self.pooled = True, False
+            self.known.found_direct()
         else:
             self.found_pooler()
         self._set_driver()

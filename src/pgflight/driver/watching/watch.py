@@ -204,6 +204,10 @@ class Watch:
         self.odd = own is not None or self.other is not None
         """Whether methods of the connection may be replaced on the object itself."""
 
+    def is_of(self, connection: object) -> bool:
+        """Tell whether this is the watch of ``connection``."""
+        return self._connection is connection
+
     def by(self, kinds: int = CALLS | LOGGED) -> str | None:
         """Return who watches the connection, None if nobody does.
 
