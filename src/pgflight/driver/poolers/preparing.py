@@ -11,6 +11,8 @@ from typing import Any
 
 from ..contracts import Connection
 from ..execution import check_text, name_of
+from ..introspection.introducer import Introducer
+from ..introspection.introduction import Introduction
 from ..known_types import register_array_types
 from ..sender import Closing, take_dropped
 from ..watching import CALLS, Watch
@@ -43,6 +45,8 @@ class Preparer:
         "_name_func",
         "_dropped",
         "_heard",
+        "introducer",
+        "described_at_once",
         "prepares",
     )
 
@@ -61,6 +65,9 @@ class Preparer:
         self._name_func = name_func
         self._dropped: set[Any] = set()  # their Close goes with the next Parse
         self._heard: Listening | None = None
+        self.introducer = Introducer(connection, route, watch)
+        self.described_at_once = False
+        """Whether asyncpg is known to have asked for no types since the last description."""
         self.prepares = 0
         """How many statements the server has prepared."""
 
@@ -85,10 +92,12 @@ class Preparer:
 
     async def prepare_unnamed(self, operation: str) -> Any:
         """Return asyncpg's statement for ``operation``, valid until the next one is prepared."""
+        check_text(operation)
         return await self._send(operation, "")
 
     async def _ask(self, operation: str) -> Any:
         """Have the server prepare a statement, under a name where its session keeps it."""
+        check_text(operation)
         self._heard = None
         route = self.route
         if route.asks:
@@ -132,12 +141,17 @@ class Preparer:
 
     async def _ask_and_listen(self, operation: str) -> Any:
         """Prepare a statement without a name; note how the server describes it."""
-        heard = self.route.listen()
-        statement = await self._send(operation, "")
-        if heard is not None:
+        introduction = self._introduce(operation)
+        heard = introduction or self.route.listen()
+        statement = await self._send(operation, "", introduction)
+        if heard is not None and introduction is None:
             heard.remove()
         self._heard = heard
         return statement
+
+    def _introduce(self, operation: str) -> Introduction | None:
+        """See to it that asyncpg knows the types that a statement turns out to name."""
+        return self.introducer.begin(operation, is_query=_QUERY.match(operation) is not None)
 
     def _described(
         self, statement: Any, operation: str, *, side_effect_free: bool
@@ -153,20 +167,43 @@ class Preparer:
             return None
         return DescribedStatement(self._connection, sender, receiver, statement, operation, heard)
 
-    async def _send(self, operation: str, name: str | None) -> Any:
+    async def _send(
+        self, operation: str, name: str | None, introduction: Introduction | None = None
+    ) -> Any:
         """Have the server prepare a statement and close those that are no longer needed."""
-        connection = self._connection
-        check_text(operation)
         if name:
             check_text(name)
         self.route.note_parse()
-        take_dropped(connection, self._dropped, self._watch)
-        if "[]" in operation and self._watch.by() is None:
-            register_array_types(connection)
-        if self._dropped and self._sender is not None:
-            with Closing(connection, self._sender, self._dropped):
-                statement = await connection.prepare(operation, name=name)
+        take_dropped(self._connection, self._dropped, self._watch)
+        introduction = introduction or self._introduce(operation)
+        if introduction is not None:
+            statement = await self._introduced(operation, name, introduction)
         else:
-            statement = await connection.prepare(operation, name=name)
+            if "[]" in operation and self._watch.by() is None:
+                register_array_types(self._connection)
+            statement = await self._parse(operation, name)
+            self.described_at_once = False
         self.prepares += 1
         return statement
+
+    async def _introduced(
+        self, operation: str, name: str | None, introduction: Introduction
+    ) -> Any:
+        """Have a statement prepared while its types are introduced to asyncpg."""
+        succeeded = False
+        try:
+            statement = await self._parse(operation, name)
+            succeeded = True
+        finally:
+            if introduction.asks:  # not sent, or not answered yet
+                self.route.unsent()
+            self.introducer.end(operation, introduction, succeeded=succeeded)
+        self.described_at_once = not introduction.missing
+        return statement
+
+    async def _parse(self, operation: str, name: str | None) -> Any:
+        connection = self._connection
+        if self._dropped and self._sender is not None:
+            with Closing(connection, self._sender, self._dropped):
+                return await connection.prepare(operation, name=name)
+        return await connection.prepare(operation, name=name)

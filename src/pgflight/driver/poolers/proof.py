@@ -24,6 +24,11 @@ _UNKNOWN = (b"\0C42", b"\0C0A", b"\0C3F")
 _NUMBER_AT = 11  # in a row of one value: kind, length, number of values, length of the value
 
 
+def is_refusal(error: bytes) -> bool:
+    """Tell whether an ErrorResponse says that the server cannot answer a question."""
+    return any(code in error for code in _UNKNOWN)
+
+
 class Proof(Screen):
     """Takes the answer to :data:`QUESTION` out of what the server sends."""
 
@@ -46,7 +51,7 @@ class Proof(Screen):
         if kind == b"E" or kind == b"Z":
             self.remove()
             # before the answer to BEGIN the error is BEGIN's, and the question was not executed
-            if not self._begins and any(code in whole for code in _UNKNOWN):
+            if not self._begins and is_refusal(whole):
                 self._answered(None)
             return True
         if self._begins:

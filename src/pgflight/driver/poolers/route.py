@@ -12,6 +12,7 @@ import os
 from ..capability import can_tell_poolers, pipelines
 from ..contracts import Connection, ConnectionConfig, Statement
 from ..execution import receiver_of
+from ..introspection.met_types import MetTypes
 from ..pipeline import Pipeline
 from ..sender import close_message, open_sender
 from .described import Listening
@@ -29,13 +30,15 @@ _FOREIGN_STATEMENT = frozenset(("26000", "42P05", "08P01"))
 class Known:
     """What the connections of one engine have found out for each other."""
 
-    __slots__ = ("pooler", "answers")
+    __slots__ = ("pooler", "answers", "types")
 
     def __init__(self) -> None:
         self.pooler = False
         """Whether one of them leads to a pooler: the next are treated alike until proven direct."""
         self.answers = True
         """Whether the servers know the question."""
+        self.types = MetTypes()
+        """Which types their statements name."""
 
     def found_pooler(self) -> None:
         """Note that a connection leads to a pooler; say so once."""
@@ -153,22 +156,44 @@ class Route:
 
         That message must be Parse, or belong to an ``executemany()``.
         """
-        pipeline, sender, receiver = self._pipeline, self.sender, self.receiver
-        if pipeline is None or sender is None or receiver is None:
+        receiver = self.receiver
+        if receiver is None or (begins := self.put_in_front(QUESTION)) is None:
             return False
+        Proof(receiver, begins, self._proven).install()
+        return True
+
+    @property
+    def can_ask(self) -> bool:
+        """Whether a question can be put in front of asyncpg's next message, and its answer seen."""
+        return self._tells and self._pipeline is not None
+
+    def begins_now(self) -> bool:
+        """Tell whether asyncpg's next message is the first of a transaction."""
+        pipeline = self._pipeline
+        if pipeline is None:
+            return False
+        return pipeline.begin_under_way or not pipeline.in_transaction()
+
+    def put_in_front(self, question: bytes) -> int | None:
+        """Put messages in front of asyncpg's next one; return how many answers precede theirs.
+
+        These are answers to BEGIN and to the settings that follow it.  None if it is not possible.
+        """
+        pipeline, sender = self._pipeline, self.sender
+        if pipeline is None or sender is None:
+            return None
         begins = pipeline.begin_under_way
         if not (sender.can_hold_back or begins or pipeline.is_idle()):
-            return False
-        Proof(receiver, begins and 1 + len(self.settings), self._proven).install()
-        sender.put(QUESTION)
-        return True
+            return None
+        sender.put(question)
+        return 1 + len(self.settings) if begins else 0
 
     def unsent(self) -> None:
         """Take the question back if asyncpg has refused what it was to travel with."""
         sender, receiver, pipeline = self.sender, self.receiver, self._pipeline
         if sender is None or not sender.has_unsent:
             return
-        if receiver is not None and receiver.screen is not None:
+        while receiver is not None and receiver.screen is not None:
             receiver.screen.remove()
         if pipeline is None or not pipeline.begin_under_way:
             sender.drop_unsent()  # else the session drops it together with BEGIN

@@ -1,0 +1,96 @@
+"""Asking what types are in front of the statement that names them, as far as one can guess.
+
+One :class:`Introducer` per connection, used by :mod:`pgflight.driver.poolers.preparing`.
+"""
+
+from __future__ import annotations
+
+from ..capability import can_tell_types
+from ..contracts import Connection, Settings
+from ..poolers.proof import Proof
+from ..poolers.route import Route
+from ..watching import Watch
+from .introduction import Introduction
+from .question import question_messages
+
+MOST_IN_VAIN = 10
+"""How often a connection asks in front of statements that are new to its engine and turn out to
+name none of the types."""
+
+
+class Introducer:
+    """Introduces the types of statements to asyncpg as one connection has them prepared."""
+
+    __slots__ = ("looked_up", "saved", "_connection", "_route", "_watch", "_in_vain")
+
+    def __init__(self, connection: Connection, route: Route, watch: Watch) -> None:
+        self._connection = connection
+        self._route = route
+        self._watch = watch
+        self._in_vain = 0
+        self.looked_up = 0
+        """How many statements named types that asyncpg had to ask for."""
+        self.saved = 0
+        """How many named types that asyncpg would have asked for."""
+
+    def begin(self, operation: str, *, is_query: bool) -> Introduction | None:
+        """Introduce the types of what asyncpg prepares next, until :meth:`end`.
+
+        None if that is not possible, or asyncpg's questions have to be seen.  The question is sent
+        in front of a query only.
+        """
+        route, connection = self._route, self._connection
+        receiver = route.receiver
+        if (
+            receiver is None
+            or not route.can_ask
+            or not can_tell_types()
+            or connection.is_closed()
+            or self._watch.by() is not None
+        ):
+            return None
+        screen = receiver.screen
+        if screen is not None and not isinstance(screen, Proof):
+            return None
+        settings: Settings = connection._protocol.get_settings()
+        introduction = Introduction(receiver, settings)
+        types = self._guessed(operation, settings) if is_query else ()
+        if types:
+            version: tuple[int, ...] = connection.get_server_version()
+            begins = route.put_in_front(question_messages(types, version))
+            if begins is not None:
+                # behind a proof, which takes its own answer and those to BEGIN
+                introduction.expect(0 if screen is not None else begins, self._refused)
+        introduction.install_behind(screen)
+        return introduction
+
+    def _guessed(self, operation: str, settings: Settings) -> tuple[int, ...]:
+        """Return the types that asyncpg does not know and that a statement may name."""
+        met = self._route.known.types
+        if not met.answers:
+            return ()
+        types = met.needed(operation)
+        if types is None:
+            # where nothing but this statement could suffer if the server refused to answer
+            if self._in_vain >= MOST_IN_VAIN or not self._route.begins_now():
+                return ()
+            types = met.latest()
+        return tuple(each for each in types if settings.get_data_codec(each) is None)
+
+    def _refused(self) -> None:
+        self._route.known.types.answers = False
+        self._route.refused = True
+
+    def end(self, operation: str, introduction: Introduction, *, succeeded: bool) -> None:
+        """Take note of what the introduction has brought."""
+        asked = bool(introduction._rows)
+        introduction.finish()
+        if not succeeded or not introduction.named:
+            return
+        if introduction.missing:
+            self.looked_up += 1
+        elif introduction.told:
+            self.saved += 1
+        if asked and not introduction.told:
+            self._in_vain += 1
+        self._route.known.types.learn(operation, introduction.named, introduction.lacking)

@@ -1,0 +1,157 @@
+"""Telling asyncpg, while a statement is being prepared, what the types are that it names.
+
+The description of the statement is seen before asyncpg sees it.  What asyncpg knows by then, which
+includes every codec that the program has set, stays as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..._contracts import Receiver
+from ..contracts import Settings
+from ..poolers.described import Listening
+from ..poolers.proof import is_refusal
+from .built_in import BUILT_IN, TypeRow, parts_of
+from .question import read_type, types_of_columns, values_of
+
+_COLUMNS = 14
+"""Of asyncpg's own question; the first is the type's number."""
+
+
+class Introduction(Listening):
+    """Sees the answer to the question and the description, and what asyncpg asks after these.
+
+    ``begins`` answers precede that to the question, which is awaited if ``asks``; ``refused`` is
+    called if the server does not answer it.
+    """
+
+    __slots__ = (
+        "asks",
+        "named",
+        "told",
+        "missing",
+        "lacking",
+        "_settings",
+        "_begins",
+        "_refused",
+        "_rows",
+        "_described",
+        "_finished",
+    )
+
+    def __init__(self, receiver: Receiver, settings: Settings) -> None:
+        super().__init__(receiver)
+        self._settings = settings
+        self._begins = 0
+        self._refused: Callable[[], None] | None = None
+        self._rows: dict[int, TypeRow] = {}
+        self._described = self._finished = False
+        self.asks = False
+        """Whether the answer to the question has still to come."""
+        self.named: frozenset[int] = frozenset()
+        """The types of the statement's parameters and columns."""
+        self.told: set[int] = set()
+        """The types that asyncpg has been told of."""
+        self.missing: frozenset[int] = frozenset()
+        """Those of the statement that asyncpg asks for itself."""
+        self.lacking: set[int] = set()
+        """All types that were not known, those that ``missing`` consists of included."""
+
+    def expect(self, begins: int, refused: Callable[[], None]) -> None:
+        """Expect the answer to the question, behind ``begins`` others."""
+        self.asks, self._begins, self._refused = True, begins, refused
+
+    def finish(self) -> None:
+        """See nothing more, once the question is answered."""
+        self._finished = True
+        if not self.asks and not self._part:
+            self.remove()
+
+    def __call__(self, data: bytes) -> bytes:
+        """Return what asyncpg gets of ``data``."""
+        if self._finished and not self.asks:
+            data, self._part = self._part + data, b""
+            self.remove()
+        return super().__call__(data)
+
+    def passes(self, kind: bytes, whole: bytes) -> bool:
+        """Tell whether asyncpg gets a message, which it does but for the question's answer."""
+        if self.asks:
+            return self._answers(kind, whole)
+        if self._described:
+            if kind == b"D":
+                self._overhear(whole)
+        elif kind == b"t":
+            self.parameters = whole
+        elif kind in b"TnE":
+            self.columns = whole
+            if kind == b"E":
+                self.remove()
+            else:
+                self._introduce()
+        return True
+
+    def _answers(self, kind: bytes, whole: bytes) -> bool:
+        if kind == b"E" or kind == b"Z":
+            self.asks = False
+            self.remove()
+            if self._refused is not None and not self._begins and is_refusal(whole):
+                self._refused()
+            return True
+        if self._begins:
+            self._begins -= kind == b"C"
+            return True
+        if kind == b"D":
+            self._read(whole)
+        elif kind == b"C":
+            self.asks = False
+            if self._finished:
+                self.remove()
+        return False
+
+    def _read(self, whole: bytes) -> None:
+        try:
+            row = read_type(whole, self._decode)
+        except ValueError:
+            return  # asyncpg asks for the type itself
+        self._rows[row["oid"]] = row
+
+    def _decode(self, name: bytes) -> str:
+        return str(self._settings.get_text_codec().decode(name)[0])
+
+    def _introduce(self) -> None:
+        """Tell asyncpg of the types that the description names and that it does not know."""
+        self._described = True
+        columns = types_of_columns(self.columns) if self.columns[:1] == b"T" else ()
+        self.named = frozenset((*self.types(), *columns))
+        self.missing = frozenset(each for each in self.named if not self._tell(each, ()))
+        if not self.missing:
+            self.remove()
+
+    def _tell(self, number: int, within: tuple[int, ...]) -> bool:
+        """Tell asyncpg of a type and of what it consists of; tell whether it knows the type."""
+        settings = self._settings
+        if settings.get_data_codec(number) is not None:
+            return True
+        row = BUILT_IN.get(number) or self._rows.get(number)
+        if row is None or number in within:
+            self.lacking.add(number)
+            return False
+        if not all([self._tell(part, (*within, number)) for part in parts_of(row)]):
+            return False
+        try:
+            settings.register_data_types([row])
+        except Exception:
+            # asyncpg does not support it, and says so when it has asked; or expects another form
+            return False
+        self.told.add(number)
+        return settings.get_data_codec(number) is not None
+
+    def _overhear(self, row: bytes) -> None:
+        """Note a type that asyncpg has asked for."""
+        number, *others = values_of(row)
+        if number is not None and len(number) == 4 and len(others) == _COLUMNS - 1:
+            each = int.from_bytes(number, "big")
+            if self._settings.get_data_codec(each) is None:
+                self.lacking.add(each)
