@@ -20,6 +20,7 @@ from .contracts import Connection
 from .error_texts import shown
 from .introspection.built_in import ARRAY_ROWS
 
+
 def register_array_types(connection: Connection) -> bool:
     """Register the arrays of built-in types with asyncpg; return whether that was possible.
 

@@ -200,11 +200,8 @@ class Session:
             await self.statements.synchronize()
             if self.counters.by_hand:
                 self.counters.ran()
-            pooled = self.statements.prove_with(operation)
-            try:
+            with self.statements.left_to_asyncpg(operation) as pooled:
                 return await driver.executemany(self.connection, operation, parameter_sets, pooled)
-            finally:
-                self.statements.route.unsent()
 
         return int(await self.run(Request(operation, send, Begin.WITH_MANY)))
 

@@ -53,28 +53,28 @@ class Introducer:
         if screen is not None and not isinstance(screen, Proof):
             return None
         settings: Settings = connection._protocol.get_settings()
-        introduction = Introduction(receiver, settings)
+        # a proof sees its own answer and those to BEGIN
+        introduction = Introduction(receiver, settings, route.begins if screen is None else 0)
         types = self._guessed(operation, settings) if is_query else ()
         if types:
             version: tuple[int, ...] = connection.get_server_version()
-            begins = route.put_in_front(question_messages(types, version))
-            if begins is not None:
-                # behind a proof, which takes its own answer and those to BEGIN
-                introduction.expect(0 if screen is not None else begins, self._refused)
+            if route.put_in_front(question_messages(types, version)):
+                introduction.expect(self._refused)
         introduction.install_behind(screen)
         return introduction
 
     def _guessed(self, operation: str, settings: Settings) -> tuple[int, ...]:
         """Return the types that asyncpg does not know and that a statement may name."""
         met = self._route.known.types
-        if not met.answers:
+        if met.answers is False:
             return ()
         types = met.needed(operation)
-        if types is None:
-            # where nothing but this statement could suffer if the server refused to answer
-            if self._in_vain >= MOST_IN_VAIN or not self._route.begins_now():
+        if types is None or met.answers is None:
+            # in the middle of a transaction, the program would suffer if the server refused
+            if not self._route.begins_now():
                 return ()
-            types = met.latest()
+        if types is None:
+            types = met.latest() if self._in_vain < MOST_IN_VAIN else ()
         return tuple(each for each in types if settings.get_data_codec(each) is None)
 
     def _refused(self) -> None:
@@ -83,14 +83,15 @@ class Introducer:
 
     def end(self, operation: str, introduction: Introduction, *, succeeded: bool) -> None:
         """Take note of what the introduction has brought."""
-        asked = bool(introduction._rows)
         introduction.finish()
         if not succeeded or not introduction.named:
             return
+        met = self._route.known.types
+        if introduction.answered:
+            met.answers = True
+            self._in_vain += not introduction.told
         if introduction.missing:
             self.looked_up += 1
         elif introduction.told:
             self.saved += 1
-        if asked and not introduction.told:
-            self._in_vain += 1
-        self._route.known.types.learn(operation, introduction.named, introduction.lacking)
+        met.learn(operation, introduction.named, introduction.lacking)

@@ -22,12 +22,12 @@ _COLUMNS = 14
 class Introduction(Listening):
     """Sees the answer to the question and the description, and what asyncpg asks after these.
 
-    ``begins`` answers precede that to the question, which is awaited if ``asks``; ``refused`` is
-    called if the server does not answer it.
+    ``begins`` answers precede those, to BEGIN and settings.
     """
 
     __slots__ = (
         "asks",
+        "answered",
         "named",
         "told",
         "missing",
@@ -40,15 +40,17 @@ class Introduction(Listening):
         "_finished",
     )
 
-    def __init__(self, receiver: Receiver, settings: Settings) -> None:
+    def __init__(self, receiver: Receiver, settings: Settings, begins: int) -> None:
         super().__init__(receiver)
         self._settings = settings
-        self._begins = 0
+        self._begins = begins
         self._refused: Callable[[], None] | None = None
         self._rows: dict[int, TypeRow] = {}
         self._described = self._finished = False
         self.asks = False
         """Whether the answer to the question has still to come."""
+        self.answered = False
+        """Whether it has come."""
         self.named: frozenset[int] = frozenset()
         """The types of the statement's parameters and columns."""
         self.told: set[int] = set()
@@ -58,13 +60,14 @@ class Introduction(Listening):
         self.lacking: set[int] = set()
         """All types that were not known, those that ``missing`` consists of included."""
 
-    def expect(self, begins: int, refused: Callable[[], None]) -> None:
-        """Expect the answer to the question, behind ``begins`` others."""
-        self.asks, self._begins, self._refused = True, begins, refused
+    def expect(self, refused: Callable[[], None]) -> None:
+        """Expect the answer to the question; call ``refused`` if the server does not know it."""
+        self.asks, self._refused = True, refused
 
     def finish(self) -> None:
         """See nothing more, once the question is answered."""
         self._finished = True
+        self._rows = {}
         if not self.asks and not self._part:
             self.remove()
 
@@ -84,6 +87,10 @@ class Introduction(Listening):
                 self._overhear(whole)
         elif kind == b"t":
             self.parameters = whole
+        elif self._begins:
+            self._begins -= kind == b"C"
+        elif kind == b"2":
+            self.remove()  # asyncpg executes a statement that it has prepared before
         elif kind in b"TnE":
             self.columns = whole
             if kind == b"E":
@@ -96,18 +103,22 @@ class Introduction(Listening):
         if kind == b"E" or kind == b"Z":
             self.asks = False
             self.remove()
+            # before the answer to BEGIN the error is BEGIN's
             if self._refused is not None and not self._begins and is_refusal(whole):
                 self._refused()
             return True
-        if self._begins:
-            self._begins -= kind == b"C"
-            return True
         if kind == b"D":
             self._read(whole)
-        elif kind == b"C":
-            self.asks = False
-            if self._finished:
-                self.remove()
+            return False
+        if kind != b"C":
+            return True
+        # not counted: BEGIN may have been answered already, though the session does not know
+        if not whole.startswith(b"SELECT", 5):
+            self._begins = max(self._begins - 1, 0)
+            return True
+        self.asks, self.answered = False, True
+        if self._finished:
+            self.remove()
         return False
 
     def _read(self, whole: bytes) -> None:
@@ -118,7 +129,8 @@ class Introduction(Listening):
         self._rows[row["oid"]] = row
 
     def _decode(self, name: bytes) -> str:
-        return str(self._settings.get_text_codec().decode(name)[0])
+        settings = self._settings
+        return str(settings.get_text_codec().decode(name)[0])
 
     def _introduce(self) -> None:
         """Tell asyncpg of the types that the description names and that it does not know."""
@@ -138,7 +150,8 @@ class Introduction(Listening):
         if row is None or number in within:
             self.lacking.add(number)
             return False
-        if not all([self._tell(part, (*within, number)) for part in parts_of(row)]):
+        known = [self._tell(part, (*within, number)) for part in parts_of(row)]
+        if not all(known):  # each of them is to be noted
             return False
         try:
             settings.register_data_types([row])

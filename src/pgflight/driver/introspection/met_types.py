@@ -25,8 +25,8 @@ class MetTypes:
     __slots__ = ("answers", "_parts", "_named")
 
     def __init__(self) -> None:
-        self.answers = True
-        """Whether the servers answer the question."""
+        self.answers: bool | None = None
+        """Whether the servers answer the question; None before the first answer."""
         self._parts: dict[int, tuple[int, ...]] = {}
         self._named: dict[int, tuple[int, ...]] = {}  # by the hash of the statement's text
 
@@ -50,7 +50,11 @@ class MetTypes:
     def learn(self, operation: str, named: Iterable[int], lacking: Iterable[int]) -> None:
         """Note the types that a statement names, and those that asyncpg had to ask for."""
         parts, unknown = self._parts, tuple(lacking)
-        own = [each for each in named if each >= FIRST_OF_THE_CLUSTER or each in unknown]
+        own = [
+            each
+            for each in named
+            if each >= FIRST_OF_THE_CLUSTER or each in parts or each in unknown
+        ]
         for each in own:
             if each not in parts or unknown:
                 found = dict.fromkeys((*parts.get(each, ()), *unknown))

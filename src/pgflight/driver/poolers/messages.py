@@ -17,13 +17,14 @@ _ASYNCHRONOUS = b"NSA"  # NoticeResponse, ParameterStatus, NotificationResponse:
 class Screen(ABC):
     """Sees the server's messages one by one, until it is done with them."""
 
-    __slots__ = ("_receiver", "_part", "_done", "_next")
+    __slots__ = ("_receiver", "_part", "_done", "following")
 
     def __init__(self, receiver: Receiver) -> None:
         self._receiver = receiver
         self._part = b""
         self._done = False
-        self._next: Screen | None = None
+        self.following: Screen | None = None
+        """The screen that sees what comes once this one is done."""
 
     def install(self) -> None:
         """See what comes from now on, in place of any other screen."""
@@ -34,13 +35,13 @@ class Screen(ABC):
         if other is None:
             self.install()
         else:
-            other._next = self
+            other.following = self
 
     def remove(self) -> None:
         """See nothing any more."""
         self._done = True
         if self._receiver.screen is self:
-            self._receiver.screen = self._next
+            self._receiver.screen = self.following
 
     @abstractmethod
     def passes(self, kind: bytes, whole: bytes) -> bool:
@@ -62,8 +63,8 @@ class Screen(ABC):
                 passed.append(whole)
             at = end
         rest = data[at:]
-        if self._done and self._next is not None:
-            rest = self._next(rest)
+        if self._done and self.following is not None:
+            rest = self.following(rest)
         passed.append(rest)
         return b"".join(passed)
 

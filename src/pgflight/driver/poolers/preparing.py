@@ -6,7 +6,8 @@ A base of the session's prepared statements.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from ..contracts import Connection
@@ -79,16 +80,25 @@ class Preparer:
         route = self.route
         return route.asks and _QUERY.match(operation) is not None and route.ask()
 
-    def prove_with(self, operation: str) -> bool:
-        """Have it proven in front of what asyncpg sends for ``operation`` itself, if it is unknown.
+    @contextmanager
+    def left_to_asyncpg(self, operation: str) -> Iterator[bool]:
+        """Put our questions in front of what asyncpg sends for ``operation`` within the block.
 
-        Tells whether a pooler is known already.  If asyncpg fails, call ``route.unsent()``.
+        Gives whether a pooler is known already.
         """
         route = self.route
         if route.asks:
             self.prove(operation)
         route.note_parse()
-        return route.pooled
+        introduction = self._introduce(operation)
+        succeeded = False
+        try:
+            yield route.pooled
+            succeeded = True
+        finally:
+            route.unsent()
+            if introduction is not None:
+                self.introducer.end(operation, introduction, succeeded=succeeded)
 
     async def prepare_unnamed(self, operation: str) -> Any:
         """Return asyncpg's statement for ``operation``, valid until the next one is prepared."""

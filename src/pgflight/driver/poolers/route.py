@@ -156,8 +156,8 @@ class Route:
 
         That message must be Parse, or belong to an ``executemany()``.
         """
-        receiver = self.receiver
-        if receiver is None or (begins := self.put_in_front(QUESTION)) is None:
+        receiver, begins = self.receiver, self.begins
+        if receiver is None or not self.put_in_front(QUESTION):
             return False
         Proof(receiver, begins, self._proven).install()
         return True
@@ -174,19 +174,21 @@ class Route:
             return False
         return pipeline.begin_under_way or not pipeline.in_transaction()
 
-    def put_in_front(self, question: bytes) -> int | None:
-        """Put messages in front of asyncpg's next one; return how many answers precede theirs.
+    @property
+    def begins(self) -> int:
+        """How many answers, to BEGIN and settings, precede that to asyncpg's next message."""
+        pipeline = self._pipeline
+        return 1 + len(self.settings) if pipeline is not None and pipeline.begin_under_way else 0
 
-        These are answers to BEGIN and to the settings that follow it.  None if it is not possible.
-        """
+    def put_in_front(self, question: bytes) -> bool:
+        """Put messages in front of asyncpg's next one; tell whether that is possible."""
         pipeline, sender = self._pipeline, self.sender
         if pipeline is None or sender is None:
-            return None
-        begins = pipeline.begin_under_way
-        if not (sender.can_hold_back or begins or pipeline.is_idle()):
-            return None
+            return False
+        if not (sender.can_hold_back or pipeline.begin_under_way or pipeline.is_idle()):
+            return False
         sender.put(question)
-        return 1 + len(self.settings) if begins else 0
+        return True
 
     def unsent(self) -> None:
         """Take the question back if asyncpg has refused what it was to travel with."""

@@ -239,11 +239,7 @@ class PreparedStatements(driver.Preparer):
         if touches_isolation(operation):
             self.touched_isolation = True
         in_transaction = self.in_transaction or self._connection.is_in_transaction
-        if (
-            not self.described_at_once
-            and not driver.name_of(statement)
-            and not in_transaction()
-        ):
+        if not self.described_at_once and not driver.name_of(statement) and not in_transaction():
             # asyncpg looks up unknown types between description and execution, which ends the
             # implicit transaction whose locks keep the description valid: describe again
             types = [attribute.type for attribute in statement.get_attributes()]
