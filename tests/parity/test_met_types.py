@@ -7,13 +7,14 @@ the types in between.
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import asyncpg
 import pytest
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
 import pgflight
@@ -23,6 +24,8 @@ from pgflight.driver.introspection.built_in import BUILT_IN
 from pgflight.driver.introspection.question import question_text
 from tests.fixtures.engines import Dialect
 from tests.fixtures.outcome import Both
+from tests.fixtures.pgbouncer import Pgbouncer
+from tests.fixtures.proxy import Proxy
 from tests.fixtures.server import Server
 from tests.fixtures.waits import Waits
 
@@ -61,6 +64,7 @@ async def altered(server: Server, *statements: str, database: str | None = None)
         await connection.close()
 
 
+LEVELS: list[dict[str, Any]] = [{}, {"isolation_level": "AUTOCOMMIT"}]
 Statement = tuple[str, dict[str, Any]]
 NO_TYPES: Statement = "SELECT 1", {}
 BUILT: dict[str, Statement] = {
@@ -445,10 +449,9 @@ def test_a_server_that_does_not_know_the_question(
         return question_text(numbers, version).replace("pg_type", "pg_tope")
 
     monkeypatch.setattr("pgflight.driver.introspection.question.question_text", wrong)
-    levels: list[dict[str, Any]] = [{}, {"isolation_level": "AUTOCOMMIT"}]
 
     async def work() -> None:
-        for options in levels:
+        for options in LEVELS:
             engine = pgflight_dialect.engine(poolclass=NullPool, **options)
             assert await first(engine, OWN["enum"]) == ("ok",)
             if not options:
@@ -560,3 +563,70 @@ def test_the_question_tells_what_asyncpg_s_own_does(server: Server, types: None)
             await connection.close()
 
     asyncio.run(work())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="uvloop does not run there")
+def test_uvloop_whose_transports_take_no_attribute(
+    types: None, pgflight_dialect: Dialect, proxy: Proxy
+) -> None:
+    import uvloop
+
+    trips: list[int] = []
+    insert = sa.text("INSERT INTO met.rows (mood) VALUES (:x)")
+
+    async def work() -> None:
+        url = pgflight_dialect.url(host=proxy.host, port=proxy.port)
+        for options in LEVELS:
+            engine = create_async_engine(url, poolclass=NullPool, **options)
+            for number in range(4):
+                async with engine.connect() as connection:
+                    with proxy.counting() as counted:
+                        row = (await connection.execute(sa.text(OWN["nested"][0]))).one()
+                    trips.append(counted.count)
+                    assert shown(row[0])[1] == ("moods", ["ok"])
+                    text = f"SELECT CAST(:x AS met.pair), {number}"
+                    row = (await connection.execute(sa.text(text), {"x": (1, 2)})).one()
+                    assert shown(row[0]) == [("x", 1), ("y", 2)]
+                    await connection.execute(insert, [{"x": "ok"}, {"x": "sad"}])
+            assert pgflight.stats(engine).type_lookups <= 2
+
+    loop = uvloop.new_event_loop()
+    try:
+        loop.run_until_complete(asyncio.wait_for(work(), 60))
+    finally:
+        loop.close()
+    if driver.is_private():
+        assert max(trips[1:4]) < trips[0]
+        assert max(trips[5:]) < trips[4]
+
+
+def test_through_a_pooler(
+    types: None, pgflight_dialect: Dialect, pgbouncer: Pgbouncer, server: Server
+) -> None:
+    """Each statement goes to any server session, and sees the types as they are then."""
+
+    async def work() -> None:
+        text = "SELECT CAST('(1,2)' AS met.pair), CAST('{ok}' AS met.mood[])"
+        statement: Statement = (text, {})
+        for options in LEVELS:
+            await altered(server, "ALTER TYPE met.pair RENAME ATTRIBUTE x TO z")
+            engine = pgflight_dialect.engine(pgbouncer.url(), poolclass=NullPool, **options)
+            for _ in range(2):
+                for _ in range(3):
+                    pair, moods = await first(engine, statement)
+                    assert (shown(pair), moods) == ([("z", 1), ("y", 2)], ["ok"])
+                found = await asyncio.gather(*(first(engine, statement) for _ in range(10)))
+                assert {shown_text(row) for row in found} == {shown_text((pair, moods))}
+            await altered(server, "ALTER TYPE met.pair RENAME ATTRIBUTE z TO x")
+            for _ in range(3):
+                pair, _ = await first(engine, statement)
+                assert shown(pair) == [("x", 1), ("y", 2)]
+            if driver.is_private():
+                assert pgflight.stats(engine).type_lookups <= 3
+
+    asyncio.run(work())
+
+
+def shown_text(value: Any) -> str:
+    """Return what can be a member of a set."""
+    return repr(shown(value))

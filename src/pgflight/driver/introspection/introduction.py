@@ -87,16 +87,16 @@ class Introduction(Listening):
                 self._overhear(whole)
         elif kind == b"t":
             self.parameters = whole
-        elif self._begins:
-            self._begins -= kind == b"C"
-        elif kind == b"2":
-            self.remove()  # asyncpg executes a statement that it has prepared before
         elif kind in b"TnE":
             self.columns = whole
             if kind == b"E":
                 self.remove()
             else:
                 self._introduce()
+        elif self._begins:
+            self._begins -= kind == b"C"
+        elif kind == b"2":
+            self.remove()  # asyncpg executes a statement that it has prepared before
         return True
 
     def _answers(self, kind: bytes, whole: bytes) -> bool:
