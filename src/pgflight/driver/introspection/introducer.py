@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ..capability import can_tell_types
 from ..contracts import Connection, Settings
-from ..poolers.proof import Proof
+from ..poolers.proof import Proof, is_query
 from ..poolers.route import Route
 from ..watching import Watch
 from .introduction import Introduction
@@ -33,11 +33,10 @@ class Introducer:
         self.saved = 0
         """How many named types that asyncpg would have asked for."""
 
-    def begin(self, operation: str, *, is_query: bool) -> Introduction | None:
+    def begin(self, operation: str) -> Introduction | None:
         """Introduce the types of what asyncpg prepares next, until :meth:`end`.
 
-        None if that is not possible, or asyncpg's questions have to be seen.  The question is sent
-        in front of a query only.
+        None if that is not possible, or asyncpg's questions have to be seen.
         """
         route, connection = self._route, self._connection
         receiver = route.receiver
@@ -55,7 +54,7 @@ class Introducer:
         settings: Settings = connection._protocol.get_settings()
         # a proof sees its own answer and those to BEGIN
         introduction = Introduction(receiver, settings, route.begins if screen is None else 0)
-        types = self._guessed(operation, settings) if is_query else ()
+        types = self._guessed(operation, settings) if route.known.types.any else ()
         if types:
             version: tuple[int, ...] = connection.get_server_version()
             if route.put_in_front(question_messages(types, version)):
@@ -66,7 +65,7 @@ class Introducer:
     def _guessed(self, operation: str, settings: Settings) -> tuple[int, ...]:
         """Return the types that asyncpg does not know and that a statement may name."""
         met = self._route.known.types
-        if met.answers is False:
+        if met.answers is False or not is_query(operation):
             return ()
         types = met.needed(operation)
         if types is None or met.answers is None:

@@ -10,11 +10,12 @@ from collections.abc import Callable
 
 from ..._contracts import Receiver
 from ..contracts import Settings
-from ..poolers.described import Listening
+from ..poolers.described import BEGUN, PARSED, Listening
 from ..poolers.proof import is_refusal
 from .built_in import BUILT_IN, TypeRow, parts_of
-from .question import read_type, types_of_columns, values_of
+from .question import read_type, types_of_columns, types_of_parameters, values_of
 
+_DESCRIBED = PARSED + b"t"
 _COLUMNS = 14
 """Of asyncpg's own question; the first is the type's number."""
 
@@ -51,11 +52,11 @@ class Introduction(Listening):
         """Whether the answer to the question has still to come."""
         self.answered = False
         """Whether it has come."""
-        self.named: frozenset[int] = frozenset()
+        self.named: set[int] = set()
         """The types of the statement's parameters and columns."""
         self.told: set[int] = set()
         """The types that asyncpg has been told of."""
-        self.missing: frozenset[int] = frozenset()
+        self.missing: set[int] = set()
         """Those of the statement that asyncpg asks for itself."""
         self.lacking: set[int] = set()
         """All types that were not known, those that ``missing`` consists of included."""
@@ -73,9 +74,22 @@ class Introduction(Listening):
 
     def __call__(self, data: bytes) -> bytes:
         """Return what asyncpg gets of ``data``."""
-        if self._finished and not self.asks:
+        if self.asks:
+            return super().__call__(data)
+        if self._finished:
             data, self._part = self._part + data, b""
             self.remove()
+        elif not (self._part or self._described):
+            # nearly always all of it, and nothing else: not looked at message by message
+            start = len(BEGUN) if data.startswith(BEGUN) else 0
+            if data.startswith(_DESCRIBED, start):
+                start += len(PARSED)
+                middle = start + 1 + int.from_bytes(data[start + 1 : start + 5], "big")
+                size = 1 + int.from_bytes(data[middle + 1 : middle + 5], "big")
+                if middle + size == len(data) and size >= 5 and data[middle] in b"Tn":
+                    self.parameters, self.columns = data[start:middle], data[middle:]
+                    self._introduce()
+                    return data
         return super().__call__(data)
 
     def passes(self, kind: bytes, whole: bytes) -> bool:
@@ -135,9 +149,13 @@ class Introduction(Listening):
     def _introduce(self) -> None:
         """Tell asyncpg of the types that the description names and that it does not know."""
         self._described = True
-        columns = types_of_columns(self.columns) if self.columns[:1] == b"T" else ()
-        self.named = frozenset((*self.types(), *columns))
-        self.missing = frozenset(each for each in self.named if not self._tell(each, ()))
+        self.named = named = set(types_of_parameters(self.parameters))
+        if self.columns[:1] == b"T":
+            named.update(types_of_columns(self.columns))
+        find = self._settings.get_data_codec
+        for each in named:
+            if find(each) is None and not self._tell(each, ()):
+                self.missing.add(each)
         if not self.missing:
             self.remove()
 

@@ -6,7 +6,7 @@ are is not remembered, and asyncpg asks for those that were not guessed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 FIRST_OF_THE_CLUSTER = 10000
 """Types with smaller numbers are the same on every server (``FirstGenbkiObjectId``)."""
@@ -30,10 +30,13 @@ class MetTypes:
         self._parts: dict[int, tuple[int, ...]] = {}
         self._named: dict[int, tuple[int, ...]] = {}  # by the hash of the statement's text
 
+    @property
+    def any(self) -> bool:
+        """Whether there are any."""
+        return bool(self._parts)
+
     def needed(self, operation: str) -> tuple[int, ...] | None:
         """Return the types that a statement needs, None if it is new to the engine."""
-        if not self._parts:
-            return ()
         named = self._named.get(hash(operation))
         return None if named is None else self._with_parts(named)
 
@@ -47,9 +50,11 @@ class MetTypes:
             found.update(dict.fromkeys((each, *self._parts.get(each, ()))))
         return tuple(found)
 
-    def learn(self, operation: str, named: Iterable[int], lacking: Iterable[int]) -> None:
+    def learn(self, operation: str, named: Collection[int], lacking: Collection[int]) -> None:
         """Note the types that a statement names, and those that asyncpg had to ask for."""
         parts, unknown = self._parts, tuple(lacking)
+        if not (parts or unknown) and max(named, default=0) < FIRST_OF_THE_CLUSTER:
+            return
         own = [
             each
             for each in named

@@ -7,10 +7,13 @@ types that those consist of, too, for which it needs a recursion that takes far 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from struct import Struct, unpack_from
 
 from ..sender import message
 from .built_in import TypeRow, type_row
 
+_count = Struct("!H").unpack_from
+_oid = Struct("!I").unpack_from
 _MULTIRANGES_SINCE = (14, 0)
 _BINARY = bytes(2) + bytes(4) + b"\0\1\0\1"
 """Bind of the unnamed portal and statement, without parameters; all results in binary."""
@@ -94,10 +97,17 @@ def _elements(array: bytes) -> Iterator[bytes]:
         at += size
 
 
-def types_of_columns(description: bytes) -> Iterator[int]:
-    """Yield the types of a RowDescription's columns."""
+def types_of_parameters(description: bytes) -> tuple[int, ...]:
+    """Return the types of a ParameterDescription."""
+    return unpack_from(f"!{(len(description) - 7) // 4}I", description, 7)
+
+
+def types_of_columns(description: bytes) -> list[int]:
+    """Return the types of a RowDescription's columns."""
+    types = []
     at = 7
-    for _ in range(int.from_bytes(description[5:7], "big")):
+    for _ in range(_count(description, 5)[0]):
         at = description.index(0, at) + 7  # behind the name: table and number of the column
-        yield int.from_bytes(description[at : at + 4], "big")
+        types.append(_oid(description, at)[0])
         at += 12
+    return types

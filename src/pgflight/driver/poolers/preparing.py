@@ -5,7 +5,6 @@ A base of the session's prepared statements.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,18 +17,8 @@ from ..known_types import register_array_types
 from ..sender import Closing, take_dropped
 from ..watching import CALLS, Watch
 from .described import DescribedStatement, Listening, describes_in_flight
+from .proof import is_query
 from .route import Route, unique_name
-
-_QUERY = re.compile(
-    r"(?:\s|--[^\n]*\n|/\*(?:[^*]|\*(?!/))*\*/|\()*"
-    r"(?:SELECT|INSERT|UPDATE|DELETE|MERGE|VALUES|TABLE|WITH|DECLARE)\b",
-    re.IGNORECASE,
-)
-"""The beginning of a statement that takes a snapshot as it begins, as the question in front does.
-
-Unlike SET TRANSACTION and LOCK, which may have to precede the first query of a transaction, and
-VACUUM or CREATE DATABASE, which have to be alone.
-"""
 
 
 class Preparer:
@@ -78,7 +67,7 @@ class Preparer:
         Tells whether the question has been put there, which takes a query.
         """
         route = self.route
-        return route.asks and _QUERY.match(operation) is not None and route.ask()
+        return route.asks and is_query(operation) and route.ask()
 
     @contextmanager
     def left_to_asyncpg(self, operation: str) -> Iterator[bool]:
@@ -90,7 +79,7 @@ class Preparer:
         if route.asks:
             self.prove(operation)
         route.note_parse()
-        introduction = self._introduce(operation)
+        introduction = self.introducer.begin(operation)
         succeeded = False
         try:
             yield route.pooled
@@ -151,17 +140,13 @@ class Preparer:
 
     async def _ask_and_listen(self, operation: str) -> Any:
         """Prepare a statement without a name; note how the server describes it."""
-        introduction = self._introduce(operation)
+        introduction = self.introducer.begin(operation)
         heard = introduction or self.route.listen()
         statement = await self._send(operation, "", introduction)
         if heard is not None and introduction is None:
             heard.remove()
         self._heard = heard
         return statement
-
-    def _introduce(self, operation: str) -> Introduction | None:
-        """See to it that asyncpg knows the types that a statement turns out to name."""
-        return self.introducer.begin(operation, is_query=_QUERY.match(operation) is not None)
 
     def _described(
         self, statement: Any, operation: str, *, side_effect_free: bool
@@ -185,7 +170,7 @@ class Preparer:
             check_text(name)
         self.route.note_parse()
         take_dropped(self._connection, self._dropped, self._watch)
-        introduction = introduction or self._introduce(operation)
+        introduction = introduction or self.introducer.begin(operation)
         if introduction is not None:
             statement = await self._introduced(operation, name, introduction)
         else:
