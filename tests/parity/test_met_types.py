@@ -21,7 +21,7 @@ import pgflight
 from pgflight import driver
 from pgflight.driver.introspection import introducer
 from pgflight.driver.introspection.built_in import BUILT_IN
-from pgflight.driver.introspection.question import question_text
+from pgflight.driver.introspection.question import ALL_KINDS, question_text
 from tests.fixtures.engines import Dialect
 from tests.fixtures.outcome import Both
 from tests.fixtures.pgbouncer import Pgbouncer
@@ -444,9 +444,9 @@ def test_a_server_that_does_not_know_the_question(
     """The first statement runs again without; in the middle of a unit none is at risk."""
     asked: list[str] = []
 
-    def wrong(numbers: Any, version: Any) -> str:
+    def wrong(*arguments: Any) -> str:
         asked.append("asked")
-        return question_text(numbers, version).replace("pg_type", "pg_tope")
+        return question_text(*arguments).replace("pg_type", "pg_tope")
 
     monkeypatch.setattr("pgflight.driver.introspection.question.question_text", wrong)
 
@@ -535,7 +535,7 @@ def test_the_question_tells_what_asyncpg_s_own_does(server: Server, types: None)
             numbers = [row[0] for row in await connection.fetch("SELECT oid FROM pg_type")]
             version = connection.get_server_version()
             own, _ = await connection._introspect_types(numbers, None)
-            ours = await connection.fetch(question_text(numbers, version))
+            ours = await connection.fetch(question_text(numbers, version, ALL_KINDS))
             assert len(ours) == len(numbers)
             names = _COMPARED
             told = {

@@ -9,7 +9,7 @@ import pytest
 
 from pgflight.driver.introspection.introduction import Introduction
 from pgflight.driver.introspection.met_types import MOST_GUESSED, MOST_TEXTS, MOST_TYPES, MetTypes
-from pgflight.driver.introspection.question import question_text, read_type, values_of
+from pgflight.driver.introspection.question import ALL_KINDS, question_text, read_type, values_of
 from pgflight.driver.poolers.messages import Screen
 from pgflight.driver.poolers.proof import Proof
 from pgflight.driver.sender import message
@@ -119,6 +119,7 @@ def test_types_are_told_before_the_description_arrives(impl: Impl, begins: int) 
         assert not introduction.missing
         assert introduction.named == {23, 25, ENUM, PAIRS}
         assert introduction.answered
+        assert introduction.kinds == {b"b", b"c", b"e"}
         assert (receiver.screen, refused) == (None, [])
 
 
@@ -155,7 +156,7 @@ def test_a_begin_that_was_answered_before_is_not_waited_for(impl: Impl) -> None:
 
 
 def test_what_asyncpg_asks_for_is_noted(impl: Impl) -> None:
-    own = [number(UNKNOWN), *[None] * 13]
+    own = [number(UNKNOWN), b"own", b"new", b"c", *[None] * 10]
     others = [row(number(1), None), row(number(23), *[None] * 13), row(*[b"12345678"] * 14)]
     asked = PARSED + b"".join(others) + row(*own) + DONE
     for parts in pieces(DESCRIBED + asked):
@@ -163,6 +164,7 @@ def test_what_asyncpg_asks_for_is_noted(impl: Impl) -> None:
         assert got == DESCRIBED + asked
         assert introduction.missing == {ENUM, PAIRS}
         assert introduction.lacking == {ENUM, PAIRS, UNKNOWN}
+        assert introduction.kinds == {b"c"}
         introduction.finish()
         assert receiver.screen is None
 
@@ -263,9 +265,12 @@ def test_rows_are_read() -> None:
 
 
 def test_the_question_suits_the_server() -> None:
-    assert "rngmultitypid" in question_text([1], (14, 0))
-    assert "rngmultitypid" not in question_text([1], (13, 9))
-    assert "'{1,22}'" in question_text([1, 22], (17, 2))
+    assert "rngmultitypid" in question_text([1], (14, 0), ALL_KINDS)
+    assert "rngmultitypid" not in question_text([1], (13, 9), ALL_KINDS)
+    assert "'{1,22}'" in question_text([1, 22], (17, 2), set())
+    for kind, table in ((b"c", "pg_attribute"), (b"r", "rngtypid"), (b"m", "rngmultitypid")):
+        assert table in question_text([1], (15, 0), {kind})
+        assert table not in question_text([1], (15, 0), ALL_KINDS - {kind})
 
 
 def test_what_an_engine_remembers() -> None:

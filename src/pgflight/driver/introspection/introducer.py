@@ -57,7 +57,8 @@ class Introducer:
         types = self._guessed(operation, settings) if route.known.types.any else ()
         if types:
             version: tuple[int, ...] = connection.get_server_version()
-            if route.put_in_front(question_messages(types, version)):
+            kinds = route.known.types.kinds
+            if route.put_in_front(question_messages(types, version, kinds)):
                 introduction.expect(self._refused)
         introduction.install_behind(screen)
         return introduction
@@ -93,4 +94,6 @@ class Introducer:
             self.looked_up += 1
         elif introduction.told:
             self.saved += 1
+        if not introduction.kinds <= met.kinds:
+            met.kinds |= introduction.kinds
         met.learn(operation, introduction.named, introduction.lacking)

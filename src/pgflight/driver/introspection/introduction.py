@@ -18,6 +18,8 @@ from .question import read_type, types_of_columns, types_of_parameters, values_o
 _DESCRIBED = PARSED + b"t"
 _COLUMNS = 14
 """Of asyncpg's own question; the first is the type's number."""
+_KIND = 2
+"""Behind that: schema, name, kind."""
 
 
 class Introduction(Listening):
@@ -33,6 +35,7 @@ class Introduction(Listening):
         "told",
         "missing",
         "lacking",
+        "kinds",
         "_settings",
         "_begins",
         "_refused",
@@ -60,6 +63,8 @@ class Introduction(Listening):
         """Those of the statement that asyncpg asks for itself."""
         self.lacking: set[int] = set()
         """All types that were not known, those that ``missing`` consists of included."""
+        self.kinds: set[bytes] = set()
+        """The kinds of types that the server has described."""
 
     def expect(self, refused: Callable[[], None]) -> None:
         """Expect the answer to the question; call ``refused`` if the server does not know it."""
@@ -141,6 +146,7 @@ class Introduction(Listening):
         except ValueError:
             return  # asyncpg asks for the type itself
         self._rows[row["oid"]] = row
+        self.kinds.add(row["kind"])
 
     def _decode(self, name: bytes) -> str:
         settings = self._settings
@@ -186,3 +192,4 @@ class Introduction(Listening):
             each = int.from_bytes(number, "big")
             if self._settings.get_data_codec(each) is None:
                 self.lacking.add(each)
+                self.kinds.add(others[_KIND] or b"")

@@ -22,11 +22,13 @@ class MetTypes:
     Filled up, it begins anew: that takes no lock.
     """
 
-    __slots__ = ("answers", "_parts", "_named")
+    __slots__ = ("answers", "kinds", "_parts", "_named")
 
     def __init__(self) -> None:
         self.answers: bool | None = None
         """Whether the servers answer the question; None before the first answer."""
+        self.kinds: frozenset[bytes] = frozenset()
+        """The kinds of the types met."""
         self._parts: dict[int, tuple[int, ...]] = {}
         self._named: dict[int, tuple[int, ...]] = {}  # by the hash of the statement's text
 

@@ -6,7 +6,7 @@ types that those consist of, too, for which it needs a recursion that takes far 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Set
 from struct import Struct, unpack_from
 
 from ..sender import message
@@ -19,33 +19,42 @@ _BINARY = bytes(2) + bytes(4) + b"\0\1\0\1"
 """Bind of the unnamed portal and statement, without parameters; all results in binary."""
 
 _ATTRIBUTES = """\
- CASE t.typtype WHEN 'c' THEN ARRAY(SELECT a.{0} FROM pg_catalog.pg_attribute a\
+CASE t.typtype WHEN 'c' THEN ARRAY(SELECT a.{0} FROM pg_catalog.pg_attribute a\
  WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum) END"""
 _RANGE = """\
-(SELECT r.rngsubtype FROM pg_catalog.pg_range r WHERE r.{0} = t.oid)"""
+CASE t.typtype WHEN '{0}' THEN (SELECT r.rngsubtype FROM pg_catalog.pg_range r\
+ WHERE r.{1} = t.oid) ELSE {2} END"""
 _TEXT = """\
 SELECT t.oid, n.nspname, t.typname, t.typtype, t.typbasetype, t.typelem, e.typdelim,\
- CASE t.typtype WHEN 'r' THEN {range}{multirange} END,{types},{names}\
+ {0}, {1}, {2}\
  FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace\
  LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem AND t.typlen = -1\
- WHERE t.oid = ANY ('{{{numbers}}}'::pg_catalog.oid[])"""
+ WHERE t.oid = ANY ('{{{3}}}'::pg_catalog.oid[])"""
+
+ALL_KINDS = frozenset((b"c", b"r", b"m"))
+"""Kinds of types that the question has parts for, which take half of the time to plan it."""
 
 
-def question_text(types: Iterable[int], version: tuple[int, ...]) -> str:
-    """Return the question about ``types`` for a server of that version."""
-    multirange = f" WHEN 'm' THEN {_RANGE.format('rngmultitypid')}"
-    return _TEXT.format(
-        range=_RANGE.format("rngtypid"),
-        multirange=multirange if version[:2] >= _MULTIRANGES_SINCE else "",
-        types=_ATTRIBUTES.format("atttypid"),
-        names=_ATTRIBUTES.format("attname::pg_catalog.text"),
-        numbers=",".join(map(str, types)),
-    )
+def question_text(types: Iterable[int], version: tuple[int, ...], kinds: Set[bytes]) -> str:
+    """Return the question about ``types`` for a server of that version.
+
+    ``kinds`` are those that may be among them.  A type of another kind is described in part, and
+    asyncpg does not accept that.
+    """
+    element, attributes = "NULL::pg_catalog.oid", ("NULL", "NULL")
+    if b"r" in kinds:
+        element = _RANGE.format("r", "rngtypid", element)
+    if b"m" in kinds and version[:2] >= _MULTIRANGES_SINCE:
+        element = _RANGE.format("m", "rngmultitypid", element)
+    if b"c" in kinds:
+        names = "attname::pg_catalog.text"
+        attributes = _ATTRIBUTES.format("atttypid"), _ATTRIBUTES.format(names)
+    return _TEXT.format(element, *attributes, ",".join(map(str, types)))
 
 
-def question_messages(types: Iterable[int], version: tuple[int, ...]) -> bytes:
+def question_messages(types: Iterable[int], version: tuple[int, ...], kinds: Set[bytes]) -> bytes:
     """Return unnamed Parse, Bind and Execute of the question."""
-    text = question_text(types, version).encode()
+    text = question_text(types, version, kinds).encode()
     return (
         message(b"P", b"\0" + text + b"\0\0\0") + message(b"B", _BINARY) + message(b"E", bytes(5))
     )
