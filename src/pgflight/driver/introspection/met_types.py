@@ -54,7 +54,7 @@ class MetTypes:
 
     def learn(self, operation: str, named: Collection[int], lacking: Collection[int]) -> None:
         """Note the types that a statement names, and those that asyncpg had to ask for."""
-        parts, unknown = self._parts, tuple(lacking)
+        parts, unknown = self._parts, tuple(filter(None, lacking))
         if not (parts or unknown) and max(named, default=0) < FIRST_OF_THE_CLUSTER:
             return
         own = [
