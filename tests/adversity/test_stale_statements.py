@@ -228,6 +228,29 @@ def test_later_in_the_unit_it_is_raised(both: Both) -> None:
     assert both(body)[1] == ["1", "2"]
 
 
+@pytest.mark.skipif(not driver.can_pipeline(), reason="level public cannot describe in a flight")
+@pytest.mark.parametrize("what", sorted(OF_OTHERS))
+def test_later_in_the_unit_it_is_healed_if_asked_for(pgflight_dialect: Dialect, what: str) -> None:
+    """What has run before is kept."""
+
+    async def work() -> None:
+        async with made(pgflight_dialect) as (_, others):
+            engine = pgflight_dialect.engine(connect_args={"heal": "savepoint"})
+            async with engine.connect() as connection:
+                for use in USES:
+                    await use(connection)
+                await connection.commit()
+                await connection.execute(sa.text("CREATE TEMPORARY TABLE kept (n integer)"))
+                await others(*OF_OTHERS[what])
+                for use in USES:
+                    await use(connection)
+                assert await connection.scalar(sa.text("SELECT count(*) FROM kept")) == 0
+                await connection.rollback()
+            await engine.dispose()
+
+    asyncio.run(work())
+
+
 def test_an_error_inside_of_a_function_is_raised(pgflight_dialect: Dialect) -> None:
     """It may come after the function has done something; a sequence tells that it ran once."""
 

@@ -33,7 +33,7 @@ async def by_request(session: Session, operation: str, parameters: Sequence[Any]
         session.unit.operations += 1
         count = _impl.rows.rowcount(reply[1])
         if count < 0:
-            session.note_command(reply[1], operation)
+            session.commands.note(reply[1], operation)
         return entry.description, reply[0], count
 
     answer: Answer = await session.run(Request(operation, send, notes_side_effects=True))

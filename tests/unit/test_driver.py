@@ -71,7 +71,7 @@ print(*driver.stepped_aside().values())
         (
             "del asyncpg.connect_utils._ClientConfiguration",
             "private",
-            "['COPY', 'pipeline', 'poolers'] 2",
+            "['COPY', 'pipeline', 'poolers', 'time bounds'] 2",
         ),
         (
             "del asyncpg.connection.Connection._drop_local_statement_cache",

@@ -8,7 +8,13 @@ from typing import Any
 import pytest
 
 from pgflight.driver.introspection.introduction import Introduction
-from pgflight.driver.introspection.met_types import MOST_GUESSED, MOST_TEXTS, MOST_TYPES, MetTypes
+from pgflight.driver.introspection.met_types import (
+    MOST_GUESSED,
+    MOST_OF_A_TEXT,
+    MOST_TEXTS,
+    MOST_TYPES,
+    MetTypes,
+)
 from pgflight.driver.introspection.question import ALL_KINDS, question_text, read_type, values_of
 from pgflight.driver.poolers.messages import Screen
 from pgflight.driver.poolers.proof import Proof
@@ -285,7 +291,9 @@ def test_what_an_engine_remembers() -> None:
     met.learn("SELECT vector", {1013}, {1013})
     met.learn("SELECT vector", {1013}, ())
     assert met.needed("SELECT vector") == (1013,)
-    assert set(met.latest()) == {PAIR, ENUM, 1013}
+    met.learn("SELECT pair", {UNKNOWN}, {UNKNOWN})  # in another schema
+    assert set(met.needed("SELECT pair") or ()) == {PAIR, ENUM, UNKNOWN}
+    assert set(met.latest()) == {PAIR, ENUM, UNKNOWN, 1013}
 
 
 def test_an_engine_remembers_no_more_than_it_needs() -> None:
@@ -293,6 +301,8 @@ def test_an_engine_remembers_no_more_than_it_needs() -> None:
     for n in range(3 * MOST_TYPES):
         met.learn(f"SELECT {n}", {20000 + n}, {20000 + n})
         assert met.needed(f"SELECT {n}") == (20000 + n,)
+        met.learn("SELECT any", {20000 + n}, ())
+        assert len(met.needed("SELECT any") or ()) <= MOST_OF_A_TEXT
         assert len(met._parts) <= MOST_TYPES
         assert len(met._named) <= MOST_TEXTS
     for n in range(3 * MOST_TEXTS):

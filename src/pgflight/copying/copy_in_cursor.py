@@ -18,6 +18,7 @@ from .. import driver
 from ..compat.connections import dbapi_connection
 from ..dbapi import errors
 from ..dbapi.cursor import AsyncAdapt_asyncpg_cursor
+from ..dbapi.timeouts import timed_out
 from ..parameters.contracts import Context
 from ..session.request import Begin, Request, interrupts
 from . import text_format
@@ -66,8 +67,10 @@ class AsyncAdapt_asyncpg_copy_cursor(AsyncAdapt_asyncpg_cursor):
         try:
             adapted.await_(adapted.session.run(Request(operation, self._send, Begin.AWAITED)))
         except Exception as error:
-            if error is feed.failure or interrupts(error) or isinstance(error, exc.SQLAlchemyError):
+            if error is feed.failure or isinstance(error, exc.SQLAlchemyError):
                 raise
+            if interrupts(error):
+                raise timed_out(adapted, error, operation) from error
             self._handle_exception(error)
         self._rowcount = feed.rows
 

@@ -82,7 +82,7 @@ class ConnectionNames:
         session.expose()  # the caller executes it
         entry = await session.prepared(operation)
         if is_ddl(operation.lstrip()[:6].rstrip().upper(), operation):
-            session.note_schema_change()
+            session.commands.note_schema_change()
         return entry.statement, entry.statement.get_attributes()
 
     async def _start_transaction(self) -> None:

@@ -21,6 +21,7 @@ from .builtin_names import ConnectionNames
 from .cursor import AsyncAdapt_asyncpg_cursor
 from .recovery.closing import Farewells
 from .server_side_cursor import AsyncAdapt_asyncpg_ss_cursor
+from .timeouts import commit_timed_out
 
 _DEFAULTS = EngineOptions()
 _FAREWELLS = Farewells()
@@ -216,6 +217,8 @@ class AsyncAdapt_asyncpg_connection(
         try:
             return self.await_(awaitable)
         except Exception as error:
+            if lost and isinstance(error, asyncio.TimeoutError):
+                raise commit_timed_out(self, error) from error
             self._handle_exception(error, lost)
 
     # the end of the connection

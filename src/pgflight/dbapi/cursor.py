@@ -7,6 +7,7 @@ built-in dialect.
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
@@ -17,6 +18,7 @@ from ..session.session import Session
 from ..session.statements.prepared_entry import DescriptionColumn
 from .builtin_names import CursorNames
 from .recovery.lost_connections import goes_on
+from .timeouts import timed_out
 
 _tuples = _impl.rows.tuples
 
@@ -24,12 +26,13 @@ _tuples = _impl.rows.tuples
 _DESCRIPTION = ("_description", "description")
 _ROWCOUNT = ("_rowcount", "rowcount")
 _ARRAYSIZE = ("_arraysize", "arraysize")
+_UNUSED = ("_cursor",)  # by a buffered cursor
 _SPARE = ("_invalidate_schema_cache_asof",)  # ours looks at the schema's generation
 require_slots(
     "AsyncAdapt_asyncpg_cursor",
     ("_adapt_connection",),
     ("_connection",),
-    ("_cursor",),
+    _UNUSED,
     ("_rows",),
     _DESCRIPTION,
     _ROWCOUNT,
@@ -81,12 +84,13 @@ class AsyncAdapt_asyncpg_cursor(CursorNames, theirs.AsyncAdapt_asyncpg_cursor): 
     _description = slot(_builtin, *_DESCRIPTION)
     _rowcount = slot(_builtin, *_ROWCOUNT)
     _as_tuples = slot(_builtin, *_SPARE)
+    _timeout: Any = slot(_builtin, *_UNUSED)  # seconds that the program allows, None for no choice
     arraysize = slot(_builtin, *_ARRAYSIZE)
 
     def __init__(self, adapt_connection: Connection) -> None:
         self._adapt_connection = adapt_connection
         self._connection = adapt_connection.session.connection
-        self._cursor = None
+        self._timeout = None
         self._rows = []
         self._description = None
         self._rowcount = -1
@@ -124,20 +128,40 @@ class AsyncAdapt_asyncpg_cursor(CursorNames, theirs.AsyncAdapt_asyncpg_cursor): 
         """Run one statement with positional parameters."""
         adapted = self._adapt_connection
         try:
-            answer = adapted.await_(adapted.session.execute(operation, parameters or ()))
+            if self._timeout is None:
+                answer = adapted.await_(adapted.session.execute(operation, parameters or ()))
+            else:
+                bound = self._bound()
+                execution = adapted.session.execute(operation, parameters or (), bound=bound)
+                answer = adapted.await_(bound.kept_by(execution))
         except Exception as error:
             if goes_on(self, operation, error):
                 self.execute(operation, parameters)
                 return
-            self._handle_exception(driver.refusal(error, [parameters or ()]))
+            self._fail(error, operation, parameters or ())
         self._description, self._rows, self._rowcount = answer
+
+    def _bound(self) -> driver.TimeBound:
+        return driver.TimeBound(self._adapt_connection.session.connection, self._timeout)
+
+    def _fail(
+        self, error: Exception, operation: str | None, parameters: Any, *, many: bool = False
+    ) -> NoReturn:
+        """Raise the error to raise for one of asyncpg's, of an operation with these parameters."""
+        if isinstance(error, asyncio.TimeoutError):
+            adapted, seconds = self._adapt_connection, self._timeout
+            raise timed_out(
+                adapted, error, operation, parameters, seconds=seconds, many=many
+            ) from error
+        sets = parameters if many else [parameters]
+        self._handle_exception(driver.refusal(error, sets, many=many))
 
     async def _prepare_and_execute(self, operation: str, parameters: Sequence[Any]) -> None:
         # for programs and patches that call it; execute() saves this coroutine
         try:
             answer = await self._adapt_connection.session.execute(operation, parameters or ())
         except Exception as error:
-            self._handle_exception(driver.refusal(error, [parameters or ()]))
+            self._fail(error, operation, parameters or ())
         self._description, self._rows, self._rowcount = answer
 
     def executemany(self, operation: str, seq_of_parameters: Sequence[Sequence[Any]]) -> None:
@@ -146,13 +170,15 @@ class AsyncAdapt_asyncpg_cursor(CursorNames, theirs.AsyncAdapt_asyncpg_cursor): 
         self._description = None
         self._rowcount = -1
         seq_of_parameters = _repeatable(seq_of_parameters)
+        bound = None if self._timeout is None else self._bound()
         try:
-            changed = adapted.await_(adapted.session.execute_many(operation, seq_of_parameters))
+            execution = adapted.session.execute_many(operation, seq_of_parameters, bound)
+            changed = adapted.await_(execution if bound is None else bound.kept_by(execution))
         except Exception as error:
             if goes_on(self, operation, error):
                 self.executemany(operation, seq_of_parameters)
                 return
-            self._handle_exception(driver.refusal(error, seq_of_parameters, many=True))
+            self._fail(error, operation, seq_of_parameters, many=True)
         self._rowcount = changed
 
     async def _executemany(
@@ -166,7 +192,7 @@ class AsyncAdapt_asyncpg_cursor(CursorNames, theirs.AsyncAdapt_asyncpg_cursor): 
         try:
             self._rowcount = await session.execute_many(operation, seq_of_parameters)
         except Exception as error:
-            self._handle_exception(driver.refusal(error, seq_of_parameters, many=True))
+            self._fail(error, operation, seq_of_parameters, many=True)
 
     def setinputsizes(self, *inputsizes: Any) -> NoReturn:
         """Raise NotImplementedError: parameter types are rendered into the statement as casts."""

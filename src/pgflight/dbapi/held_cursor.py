@@ -158,7 +158,7 @@ async def open_portal(
             return held
     entry = await session.prepared(operation)
     records, status = await driver.fetch(entry.statement, entry.checked(parameters), session.watch)
-    session.note_command(status, operation)
+    session.commands.note(status, operation)
     return BufferedRows(records, entry.description)
 
 

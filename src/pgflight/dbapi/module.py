@@ -86,6 +86,7 @@ class AsyncAdapt_asyncpg_dbapi(theirs.AsyncAdapt_asyncpg_dbapi, dbapi_module_bas
         self.loop_thread = LoopThread()
         self.refused_settings = RefusedSettings()
         self.has_warned_of_loops = False
+        self.hide_parameters = True  # until the engine says otherwise
         self.farewells = Farewells()
         self.kept = KeptConnections()
         self.writable_servers = WritableServers()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
 from typing import Any, NoReturn
 
 from .. import _impl, driver
-from ..compat.builtin import require_base, theirs
+from ..compat.builtin import require_base, slot, theirs
 from ..session.request import Begin, Request
 from .cursor import AsyncAdapt_asyncpg_cursor
 from .held_cursor import open_portal
@@ -15,6 +15,7 @@ from .recovery.lost_connections import goes_on
 
 _tuples = _impl.rows.tuples
 require_base("AsyncAdapt_asyncpg_ss_cursor", theirs.AsyncAdapt_asyncpg_cursor)
+_UNUSED = ("_rowbuffer",)
 
 
 class AsyncAdapt_asyncpg_ss_cursor(
@@ -36,27 +37,43 @@ class AsyncAdapt_asyncpg_ss_cursor(
     ROWS_PER_BATCH = 1000
     """Rows fetched at once by :meth:`fetchall`."""
 
+    # the slot that serves for a buffered cursor is in use; without another there is no bound
+    _timeout = slot(theirs.AsyncAdapt_asyncpg_ss_cursor, *_UNUSED) or property(
+        lambda cursor: None, lambda cursor, seconds: None
+    )
+
+    def __init__(self, adapt_connection: Any) -> None:
+        super().__init__(adapt_connection)
+        self._cursor = None
+
     def execute(self, operation: str, parameters: Sequence[Any] | None = None) -> None:
         """Run one statement; its rows are sent when they are fetched."""
         adapted = self._adapt_connection
         try:
-            portal = adapted.await_(adapted.session.run(self._request(operation, parameters)))
+            portal = adapted.await_(self._open(operation, parameters))
         except Exception as error:
             if goes_on(self, operation, error):
                 self.execute(operation, parameters)
                 return
-            self._handle_exception(driver.refusal(error, [parameters or ()]))
+            self._fail(error, operation, parameters or ())
         self._read_from(portal)
 
     async def _prepare_and_execute(self, operation: str, parameters: Any) -> None:
-        session = self._adapt_connection.session
         try:
-            portal = await session.run(self._request(operation, parameters))
+            portal = await self._open(operation, parameters)
         except Exception as error:
-            self._handle_exception(driver.refusal(error, [parameters or ()]))
+            self._fail(error, operation, parameters or ())
         self._read_from(portal)
 
-    def _request(self, operation: str, parameters: Sequence[Any] | None) -> Request:
+    def _open(self, operation: str, parameters: Sequence[Any] | None) -> Awaitable[Any]:
+        session = self._adapt_connection.session
+        bound = None if self._timeout is None else self._bound()
+        opening = session.run(self._request(operation, parameters, bound))
+        return opening if bound is None else bound.kept_by(opening)
+
+    def _request(
+        self, operation: str, parameters: Sequence[Any] | None, bound: driver.TimeBound | None
+    ) -> Request:
         adapted = self._adapt_connection
         # asyncpg's own cursor has to know of the transaction before it sends anything
         watched = adapted.session.watch.by(driver.CALLS) is not None
@@ -65,6 +82,7 @@ class AsyncAdapt_asyncpg_ss_cursor(
             lambda: open_portal(adapted, operation, parameters or (), self.ROWS_AHEAD),
             Begin.AWAITED if watched else Begin.IN_FRONT,
             notes_side_effects=True,
+            bound=bound,
         )
 
     def _read_from(self, portal: Any) -> None:
@@ -79,13 +97,25 @@ class AsyncAdapt_asyncpg_ss_cursor(
 
     async def _read(self, number: int) -> list[Any]:
         session = self._adapt_connection.session
+        bound = None if self._timeout is None else self._bound()
         async with session.turn:
             try:
-                records = await self._cursor.fetch(number)
+                if bound is None:
+                    records = await self._cursor.fetch(number)
+                else:
+                    records = await self._read_within(bound, number)
             except Exception as error:
                 session.note_failure(error)
-                self._handle_exception(error)
+                self._fail(error, None, ())
         return _tuples(records) if self._as_tuples else records
+
+    async def _read_within(self, bound: driver.TimeBound, number: int) -> list[Any]:
+        bound.set()
+        try:
+            records: list[Any] = await bound.kept_by(self._cursor.fetch(number))
+            return records
+        finally:
+            bound.lift()
 
     def _fetch(self, number: int) -> list[Any]:
         if self._cursor is None:

@@ -206,6 +206,9 @@ class PGDialect_asyncpg(
         """Have the pool replace connections that were closed while not in use."""
         event.listen(engine, "checkout", refuse_lost)
         listen_to_dispose(engine, forget_kept)
+        dbapi: Any = engine.dialect.dbapi
+        if hasattr(dbapi, "hide_parameters"):
+            dbapi.hide_parameters = engine.hide_parameters
         if isinstance(engine.pool, sqlalchemy_pool.NullPool):
             engine.dialect.closes_at_once = True
         look = getattr(engine.dialect, "look_for_patches", None)

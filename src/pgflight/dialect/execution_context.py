@@ -5,7 +5,10 @@ Made by SQLAlchemy's engine for each execution, by way of ``PGDialect_asyncpg.ex
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
+
+from sqlalchemy import exc
 
 from .. import _impl
 from ..bulk.array_changes import BulkParameters
@@ -19,6 +22,8 @@ from .result import PgflightCursorResult
 _OWN_ROWS = _impl.results.OWN_ROWS
 CURSOR_OPTION = "pgflight_cursor"
 """Execution option of pgflight's own: makes the cursor of a streaming execution."""
+TIMEOUT_OPTIONS = ("timeout", "asyncpg_timeout")
+"""Execution options of how long one statement may take, in seconds; the first one given counts."""
 _STREAMING = frozenset({"preserve_rowcount", "stream_results", "yield_per"})
 
 
@@ -30,6 +35,8 @@ class PGExecutionContext_asyncpg(BulkParameters, theirs.PGExecutionContext_async
         cursor: Any = self.cursor
         if cursor.__class__ is AsyncAdapt_asyncpg_cursor or is_ours(cursor):
             cursor._as_tuples = _OWN_ROWS
+            if self.execution_options:
+                cursor._timeout = _timeout(self.execution_options)
         else:
             super().pre_exec()  # type: ignore[no-untyped-call]
 
@@ -66,7 +73,7 @@ class PGExecutionContext_asyncpg(BulkParameters, theirs.PGExecutionContext_async
         if self.isddl:
             cursor: Any = self.cursor
             if is_ours(cursor):
-                cursor._adapt_connection.session.note_schema_change()
+                cursor._adapt_connection.session.commands.note_schema_change()
 
     def create_server_side_cursor(self) -> Any:
         """Return a cursor whose rows stay on the server, or the one that a COPY has asked for."""
@@ -74,6 +81,24 @@ class PGExecutionContext_asyncpg(BulkParameters, theirs.PGExecutionContext_async
         if make is not None:
             return make(self)
         return connections.dbapi_connection(self).cursor(server_side=True)
+
+
+def _timeout(options: Mapping[str, Any]) -> float | None:
+    """Return the seconds that execution options allow a statement, None where they say nothing.
+
+    Raises ArgumentError for what is not a positive number.
+    """
+    for name in TIMEOUT_OPTIONS:
+        seconds = options.get(name)
+        if seconds is None:
+            continue
+        if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not seconds > 0:
+            raise exc.ArgumentError(
+                f"execution option {name}={seconds!r}: give it the seconds that the statement may"
+                " take, a number greater than 0, or None for the connection's command_timeout"
+            )
+        return float(seconds)
+    return None
 
 
 def is_ours(cursor: Any) -> bool:

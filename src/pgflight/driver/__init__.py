@@ -8,7 +8,6 @@ chooses the level.
 
 from __future__ import annotations
 
-from .awaited_ends import end as end
 from .capability import LEVELS as LEVELS
 from .capability import Capabilities as Capabilities
 from .capability import Capability as Capability
@@ -29,6 +28,7 @@ from .copying.copying import copy_records as copy_records
 from .copying.copying import copy_text as copy_text
 from .copying.copying import custom_codec_format as custom_codec_format
 from .copying.copying import has_binary_form as has_binary_form
+from .ends.awaited_ends import end as end
 from .error_texts import count_elements_from as count_elements_from
 from .error_texts import refusal as refusal
 from .error_texts import refused_value as refused_value
@@ -82,6 +82,7 @@ from .sockets import check_socket_options as check_socket_options
 from .sockets import drop as drop
 from .sockets import pending_input as pending_input
 from .sockets import ping as ping
+from .time_bounds import TimeBound as TimeBound
 from .watching import CALLS as CALLS
 from .watching import COPIES as COPIES
 from .watching import LOGGED as LOGGED

@@ -62,6 +62,12 @@ PIPELINE_NAMES: Names = (
 )
 """Pairs that the pipeline needs; if one is missing, only the pipeline is off."""
 
+BOUND_NAMES: Names = (
+    ("Connection", "_config"),
+    ("ConnectionConfig", "command_timeout"),
+)
+"""Pairs that bounding one statement needs; if one is missing, its task is cancelled instead."""
+
 COPY_NAMES: Names = (
     ("Connection", "_config"),
     ("Connection", "_protocol"),
@@ -186,6 +192,7 @@ def _choose_group(chosen: Capabilities, missing: tuple[str, ...]) -> Capability:
 
 _chosen = _choose(os.environ.get("PGFLIGHT_DRIVER") or "auto", _missing_names(PRIVATE_NAMES))
 _pipeline = _choose_group(_chosen, _missing_names(PIPELINE_NAMES))
+_bounds = _choose_group(_chosen, _missing_names(BOUND_NAMES))
 _copy = _choose_group(_chosen, _missing_names(COPY_NAMES))
 _types = _choose_group(_chosen, _missing_names(TYPE_NAMES))
 _poolers = _choose_group(_chosen, _missing_names(POOLER_NAMES))
@@ -211,6 +218,11 @@ def can_pipeline() -> bool:
     return _pipeline.possible
 
 
+def can_bound() -> bool:
+    """Tell whether asyncpg can be given another bound on the time of its operations."""
+    return _bounds.possible
+
+
 def can_copy() -> bool:
     """Tell whether COPY may use more than asyncpg's documented methods."""
     return _copy.possible and is_private()
@@ -228,7 +240,13 @@ def can_tell_poolers() -> bool:
 
 def stepped_aside() -> dict[str, str]:
     """Return the features that step aside though the level is ``private``, with the reasons."""
-    groups = {"pipeline": _pipeline, "COPY": _copy, "types": _types, "poolers": _poolers}
+    groups = {
+        "pipeline": _pipeline,
+        "time bounds": _bounds,
+        "COPY": _copy,
+        "types": _types,
+        "poolers": _poolers,
+    }
     found = {name: group.reason for name, group in groups.items() if not group.possible}
     return found if is_private() else {}
 

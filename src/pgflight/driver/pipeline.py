@@ -2,7 +2,7 @@
 
 One :class:`Pipeline` per connection, used by the session.  asyncpg's own view of the connection
 (``is_in_transaction()``, ``transaction()`` as a savepoint) stays as it would be if everything had
-been waited for.  How transactions end: :mod:`pgflight.driver.deferred_ends`.
+been waited for.  How transactions end: :mod:`pgflight.driver.ends.deferred_ends`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from asyncpg import transaction as transactions
 from .._contracts import Receiver
 from .capability import can_pipeline, is_private, pipelines
 from .contracts import Connection, Transaction
-from .deferred_ends import DeferredEnds, TransactionState
+from .ends.deferred_ends import DeferredEnds, TransactionState
 from .execution import receiver_of
 from .given_answers import complete_unsent
 from .sender import Sender, message

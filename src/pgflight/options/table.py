@@ -189,6 +189,8 @@ def _table() -> Iterator[Option]:
                  "seconds in which a ROLLBACK or a ping has to be answered", "pgflight")
     yield option("commit_timeout", kinds.LIFETIME, to.DIALECT,
                  "seconds in which a COMMIT has to be", "pgflight")
+    yield option("heal", choice("first", "savepoint"), to.DIALECT,
+                 "which statements of a unit of work somebody's DDL cannot fail", "pgflight")
     yield option("in_array_threshold", kinds.THRESHOLD, to.ENGINE,
                  "number of elements from which an IN list is one array", "pgflight")
     yield option("array_insert", kinds.FLAG, to.DIALECT,

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from .. import driver
+
 
 class Begin(Enum):
     """How to begin a transaction if a request finds none open."""
@@ -33,6 +35,8 @@ class Request:
     begin: Begin = Begin.IN_FRONT
     notes_side_effects: bool = False
     """Whether ``send`` tells the unit of work itself, statement by statement."""
+    bound: driver.TimeBound | None = None
+    """The time that the program allows for all of it, None for the connection's own bound."""
 
 
 def interrupts(error: BaseException) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 
 from .. import _impl, driver
 from ..options.engine_options import EngineOptions
-from ..sqltext.commands import drops_statements, is_ddl
+from .command_tags import CommandTags
 from .held_cursors import HeldCursors
 from .liveness import Liveness
 from .recovery.deadline import Deadline
@@ -40,7 +40,7 @@ class Session:
 
     __slots__ = (
         "connection", "options", "turn", "unit", "counters", "statements", "transactions", "ends",
-        "liveness", "held_cursors", "copying_out", "watch", "login",
+        "liveness", "commands", "held_cursors", "copying_out", "watch", "login",
     )  # fmt: skip
 
     def __init__(self, connection: driver.Connection, options: EngineOptions) -> None:
@@ -60,6 +60,7 @@ class Session:
         self.ends = TransactionEnds(
             connection, self.transactions, self.unit, self.statements, self.counters
         )
+        self.commands = CommandTags(self.unit, self.statements, self.transactions, self.ends)
         self.liveness = Liveness(connection, self.transactions, self.unit, self.counters)
         self.copying_out: Any = None  # the COPY TO whose output is being read
         self.login: Any = None  # what it logged in with, if asyncpg alone did that
@@ -74,6 +75,7 @@ class Session:
     def use_options(self, options: EngineOptions) -> None:
         """Apply ``options`` from now on; the size of the statement cache stays as it is."""
         self.options = options
+        self.statements.describes_all = options.heal == "savepoint"
         self.transactions.bounds = options.reset_timeout, options.commit_timeout
         self.transactions.save_waits(options.pipeline, options.pooler, self.watch)
 
@@ -100,7 +102,10 @@ class Session:
         async with self.turn:
             unit, transactions = self.unit, self.transactions
             first = unit.transaction is None or self.ends.has_ended()
+            bound = request.bound
             try:
+                if bound is not None:
+                    bound.set()
                 if request.begin is Begin.AWAITED:
                     await transactions.begin_awaited()
                 elif not first:
@@ -124,9 +129,18 @@ class Session:
             except BaseException:
                 transactions.interrupted()
                 raise
+            finally:
+                if bound is not None:
+                    bound.lift()
         return await self.run(request)
 
-    async def execute(self, operation: str, parameters: object, alone: bool = False) -> Answer:
+    async def execute(
+        self,
+        operation: str,
+        parameters: object,
+        alone: bool = False,
+        bound: driver.TimeBound | None = None,
+    ) -> Answer:
         """Execute one statement and return all its rows; ``alone``: without a BEGIN of ours.
 
         The same as :meth:`run`, in line, which saves two coroutines, four calls of the turn and
@@ -141,6 +155,8 @@ class Session:
         entry = None
         first = renewed = False
         try:
+            if bound is not None:
+                bound.set()
             if unit.transaction is None or (
                 (self.ends.status.status != driver.IN_TRANSACTION or unit.driver_exposed)
                 and self.ends.has_ended()
@@ -165,7 +181,7 @@ class Session:
                 self.transactions.first_answered()
             count = _rowcount(reply[1])
             if count < 0:
-                self.note_command(reply[1], operation)
+                self.commands.note(reply[1], operation)
             return entry.description, reply[0], count
         except Exception as error:
             unit.side_effect_free = False
@@ -180,11 +196,13 @@ class Session:
             self.transactions.interrupted()
             raise
         finally:
+            if bound is not None:
+                bound.lift()
             if turn.waiting:
                 turn.release()
             else:
                 turn.taken = False
-        return await self.execute(operation, parameters, alone)
+        return await self.execute(operation, parameters, alone, bound)
 
     async def prepared(self, operation: str) -> PreparedEntry:
         """Return the prepared statement for ``operation``, and note its side effects."""
@@ -193,41 +211,21 @@ class Session:
             self.unit.side_effect_free = False
         return entry
 
-    async def execute_many(self, operation: str, parameter_sets: object) -> int:
+    async def execute_many(
+        self, operation: str, parameter_sets: object, bound: driver.TimeBound | None = None
+    ) -> int:
         """Execute one statement once per parameter set, atomically; return the row count or -1."""
 
         async def send() -> int:
             await self.statements.synchronize()
             if self.counters.by_hand:
                 self.counters.ran()
+            if self.statements.has_moving_names():
+                self.statements.forget_asyncpgs()
             with self.statements.left_to_asyncpg(operation) as pooled:
                 return await driver.executemany(self.connection, operation, parameter_sets, pooled)
 
-        return int(await self.run(Request(operation, send, Begin.WITH_MANY)))
-
-    def note_command(self, status: str | bytes | None, operation: str) -> None:
-        """Act on a command whose tag carries no row count."""
-        if isinstance(status, bytes):
-            status = status.decode()
-        pipeline = self.transactions.pipeline
-        if status == "LISTEN" and pipeline is not None:
-            pipeline.listening = True
-        self.ends.note_command(status)
-        if is_ddl(status, operation):
-            self.note_schema_change()
-        elif drops_statements(status):
-            self.statements.clear()
-        else:
-            self.transactions.read_only.note(status, operation)
-            if status == "ROLLBACK" and self.unit.schema_changed:
-                # to a savepoint: statements prepared since then may be stale
-                self.statements.schema.advance()
-
-    def note_schema_change(self) -> None:
-        """Invalidate the engine's statements now, and again when the open transaction ends."""
-        self.statements.schema.advance()
-        if self.unit.transaction is not None or self.ends.begun_by_program:
-            self.unit.schema_changed = True
+        return int(await self.run(Request(operation, send, Begin.WITH_MANY, bound=bound)))
 
     def note_operations(self, number: int) -> None:
         """Count operations that another object made in the turn, such as fetches of a portal."""

@@ -10,6 +10,13 @@ _ENDS = r"COMMIT|END|ABORT|ROLLBACK|RELEASE|PREPARE\s+TRANSACTION"
 # ... and in one it refuses these, whatever their options
 _NEVER_IN_BLOCK = r"VACUUM|DISCARD\s+ALL|ALTER\s+SYSTEM|(?:CREATE|DROP)\s+(?:DATABASE|TABLESPACE)"
 _ALONE = re.compile(rf"[\s;]*(?:{_ENDS}|{_NEVER_IN_BLOCK})\b", re.IGNORECASE)
+_MOVES_PATH = re.compile(
+    r"\bsearch_path\b|\bset_config\b"
+    r"|\bset\s+(?:session\s+|local\s+)?(?:role|schema|session\s+authorization|authorization)\b"
+    r"|\breset\s+(?:role|all|session\s+authorization)\b|\bdiscard\s+all\b",
+    re.IGNORECASE,
+)
+_RESETS = re.compile(r"[\s;]*(?:reset|discard)\b", re.IGNORECASE)
 _REPLACING = re.compile(r"\bor\s+replace\b", re.IGNORECASE)
 
 
@@ -31,6 +38,20 @@ def runs_alone(operation: str) -> bool:
     listed here gets its BEGIN, and is executed again without it if the server refuses it in one.
     """
     return _ALONE.match(operation) is not None
+
+
+def may_move_search_path(operation: str) -> bool:
+    """Tell whether unqualified names may mean other tables behind a statement, by its text.
+
+    The role counts, too: the search path may name its schema. What a function does in its body is
+    not seen.
+    """
+    return _MOVES_PATH.search(operation) is not None
+
+
+def resets(operation: str) -> bool:
+    """Tell whether a statement puts settings back to what the session began with."""
+    return _RESETS.match(operation) is not None
 
 
 def drops_statements(status: str | None) -> bool:

@@ -12,6 +12,7 @@ FIRST_OF_THE_CLUSTER = 10000
 """Types with smaller numbers are the same on every server (``FirstGenbkiObjectId``)."""
 MOST_TYPES = 500
 MOST_TEXTS = 2000
+MOST_OF_A_TEXT = 16
 MOST_GUESSED = 64
 """How many types are asked for in front of a statement that is new to the engine."""
 
@@ -73,4 +74,7 @@ class MetTypes:
             return
         if len(self._named) >= MOST_TEXTS:
             self._named.clear()
-        self._named[hash(operation)] = tuple(own)
+        text = hash(operation)
+        # what it named before, too: names mean other types under another search_path
+        before = self._named.get(text, ())
+        self._named[text] = tuple(dict.fromkeys((*own, *before)))[:MOST_OF_A_TEXT]

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from ..capability import can_tell_types
 from ..contracts import Connection
 from ..execution import check_text, name_of
 from ..introspection.introducer import Introducer
@@ -109,10 +110,19 @@ class Preparer:
         """Tell whether a statement only returns rows, by a plan that is best for its values."""
         return False
 
+    def has_moving_names(self) -> bool:
+        """Tell whether the same text may mean other tables in the next execution."""
+        return False
+
+    def forget_asyncpgs(self) -> None:
+        """Have asyncpg prepare anew what it has prepared for itself."""
+        if can_tell_types() and self._sender is not None:
+            self._connection._drop_local_statement_cache()
+
     def describes_each_time(self, operation: str) -> bool:
         """Tell whether a statement goes without a name, though its session would keep one."""
         return (
-            self.is_query_planned_for_values(operation)
+            (self.has_moving_names() or self.is_query_planned_for_values(operation))
             and self._sender is not None
             and self.route.receiver is not None
             and self._watch.by(CALLS) is None
@@ -157,7 +167,7 @@ class Preparer:
             return None
         if self._watch.by(CALLS) is not None:
             return None
-        own, free = not self.route.pooled, side_effect_free
+        own, free = not (self.route.pooled or self.has_moving_names()), side_effect_free
         if not describes_in_flight(sender, statement, heard, own=own, side_effect_free=free):
             return None
         return DescribedStatement(self._connection, sender, receiver, statement, operation, heard)

@@ -7,6 +7,7 @@ execution: another process may have changed those types in between, and nothing 
 
 from __future__ import annotations
 
+import weakref
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -14,10 +15,12 @@ from typing import Any
 from asyncpg import exceptions as driver_errors
 
 from ... import _impl, driver
+from ...sqltext.commands import may_move_search_path
 from ...sqltext.long_lists import EXECUTIONS_PLANNED, has_long_list
 from ...sqltext.side_effects import is_side_effect_free, touches_isolation
 from ..statistics import NOTHING, Statistics
 from .prepared_entry import PreparedEntry
+from .search_path import SearchPath
 
 MOST_DROPPED = 100
 """How many statements dropped from asyncpg's own cache may wait for our next Parse."""
@@ -69,6 +72,8 @@ class PreparedStatements(driver.Preparer):
         "cache",
         "renewals",
         "touched_isolation",
+        "search_path",
+        "describes_all",
         "__weakref__",
     )
 
@@ -95,10 +100,17 @@ class PreparedStatements(driver.Preparer):
         """How many cached statements were prepared again because the schema had changed."""
         self.touched_isolation = False
         """Whether the session's default isolation level may have changed since it began."""
+        self.search_path = SearchPath()
+        self.describes_all = False
+        """Whether no statement is kept, so that nobody's DDL can make one stale."""
 
     def is_query_planned_for_values(self, operation: str) -> bool:
         """Tell whether a statement has a long IN list and, by its text, no side effects."""
         return has_long_list(operation) and is_side_effect_free(operation)
+
+    def has_moving_names(self) -> bool:
+        """Tell whether a text may mean other columns in its next execution: none is kept."""
+        return self.search_path.moves or self.describes_all
 
     def totals(self) -> Statistics:
         """Return this connection's numbers; an entry found stale counts as a miss."""
@@ -208,6 +220,7 @@ class PreparedStatements(driver.Preparer):
             if has_long_list(operation):
                 entry.expire_after(EXECUTIONS_PLANNED)
             self.cache.put(operation, entry)
+            self._watch_search_path(entry, operation)
             # before asyncpg spends a round trip on closing each evicted statement
             driver.take_dropped(self._connection, self._dropped, self._watch)
         return entry
@@ -223,7 +236,28 @@ class PreparedStatements(driver.Preparer):
             kept.execute_by(described)
             kept.in_flight = True
             described.renewed = kept.renew
+            self._watch_search_path(kept, operation)
             self.cache.put(operation, kept)
+
+    def _watch_search_path(self, entry: PreparedEntry, operation: str) -> None:
+        """Have it noted, whenever the statement is executed, that names may mean other tables."""
+        if not may_move_search_path(operation):
+            return
+        execute, statements = entry.execute, weakref.ref(self)
+
+        def note_and_execute(values: Any) -> Any:
+            mine = statements()
+            if mine is not None:
+                mine.note_search_path(operation, values)
+            return execute(values)
+
+        entry.execute = note_and_execute
+
+    def note_search_path(self, operation: str, values: Any) -> None:
+        """Note a statement that may set the search path or the role."""
+        in_transaction = self.in_transaction or self._connection.is_in_transaction
+        if self.search_path.note(operation, values, in_transaction=in_transaction()):
+            self._epoch += 1
 
     def _entry(self, statement: Any, epoch: int, operation: str) -> PreparedEntry:
         return PreparedEntry(statement, epoch, operation, self._connection, self._watch)

@@ -7,7 +7,7 @@ from typing import Any
 
 from asyncpg import exceptions as driver_errors
 
-from .copying.copying import command_timeout
+from ..copying.copying import command_timeout
 
 
 async def end(connection: Any, transaction: Any, *, commit: bool) -> None:

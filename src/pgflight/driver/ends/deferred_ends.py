@@ -15,14 +15,14 @@ from typing import Any
 import asyncpg
 from asyncpg import exceptions as driver_errors
 
-from .._contracts import Receiver
+from ..._contracts import Receiver
+from ..capability import OWNERS
+from ..contracts import Connection, ProtocolOfAsyncpg, StatementState, Transaction
+from ..given_answers import complete
+from ..sender import Sender
+from ..sockets import is_idle
+from ..watching import CLASSES, PROTOCOL, TRANSACTION, VALID, State, Watch
 from .awaited_ends import end, raise_if_given_up
-from .capability import OWNERS
-from .contracts import Connection, ProtocolOfAsyncpg, StatementState, Transaction
-from .given_answers import complete
-from .sender import Sender
-from .sockets import is_idle
-from .watching import CLASSES, PROTOCOL, TRANSACTION, VALID, State, Watch
 
 _log = logging.getLogger("pgflight")
 
