@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from pgflight import driver
 from pgflight.driver import known_types
+from pgflight.driver.introspection import built_in
 from tests.fixtures.engines import Dialect
 from tests.fixtures.outcome import Both
 from tests.fixtures.proxy import Proxy
@@ -35,7 +36,7 @@ def test_numbers(pgflight_dialect: Dialect) -> None:
                 )
             )
             types = {row[0]: tuple(row) for row in found}
-        for name, (element, array) in known_types._ARRAYS.items():
+        for name, (element, array) in built_in.ARRAYS.items():
             assert types[name] == (name, element, array, f"_{name}", ",", "b")
 
     asyncio.run(work())
@@ -46,7 +47,7 @@ def _run(cursor: Any, text: str, connection: Any) -> None:
 
 
 @private
-@pytest.mark.parametrize("name", [*known_types._ARRAYS])
+@pytest.mark.parametrize("name", [*built_in.ARRAYS])
 def test_first_use_is_like_any_other(pgflight_dialect: Dialect, proxy: Proxy, name: str) -> None:
     async def work() -> None:
         engine = pgflight_dialect.engine(via=proxy)

@@ -66,9 +66,9 @@ from .pipeline import forget_transaction as forget_transaction
 from .pipeline import has_listeners as has_listeners
 from .pipeline import has_transaction as has_transaction
 from .pipeline import open_pipeline as open_pipeline
+from .poolers.known import Known as Known
 from .poolers.preparing import Preparer as Preparer
 from .poolers.proof import PROCESS as PROCESS
-from .poolers.route import Known as Known
 from .poolers.route import Route as Route
 from .portals import open_portal as open_portal
 from .sender import Closing as Closing

@@ -87,6 +87,8 @@ TYPE_NAMES: Names = (
     ("Connection", "_drop_local_statement_cache"),
     ("Connection", "_protocol"),
     ("ConnectionSettings", "add_python_codec"),
+    ("ConnectionSettings", "get_data_codec"),
+    ("ConnectionSettings", "get_text_codec"),
     ("ConnectionSettings", "register_data_types"),
     ("Protocol", "get_settings"),
 )

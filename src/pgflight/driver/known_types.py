@@ -18,67 +18,20 @@ from asyncpg import exceptions as driver_errors
 from .capability import OWNERS, can_tell_types
 from .contracts import Connection
 from .error_texts import shown
-
-_ARRAYS = {
-    "bool": (16, 1000),
-    "bytea": (17, 1001),
-    "int8": (20, 1016),
-    "int2": (21, 1005),
-    "int4": (23, 1007),
-    "text": (25, 1009),
-    "oid": (26, 1028),
-    "json": (114, 199),
-    "cidr": (650, 651),
-    "float4": (700, 1021),
-    "float8": (701, 1022),
-    "macaddr8": (774, 775),
-    "macaddr": (829, 1040),
-    "inet": (869, 1041),
-    "bpchar": (1042, 1014),
-    "varchar": (1043, 1015),
-    "date": (1082, 1182),
-    "time": (1083, 1183),
-    "timestamp": (1114, 1115),
-    "timestamptz": (1184, 1185),
-    "interval": (1186, 1187),
-    "timetz": (1266, 1270),
-    "numeric": (1700, 1231),
-    "uuid": (2950, 2951),
-    "jsonb": (3802, 3807),
-}
-"""The numbers of each type and of its array type, as in the server's catalog sources."""
-
-_RECORDS = [
-    {
-        "oid": array,
-        "ns": "pg_catalog",
-        "name": f"_{name}",
-        "kind": b"b",
-        "basetype": None,
-        "basetype_name": None,
-        "elemtype": element,
-        "elemtype_name": name,
-        "elemdelim": b",",
-        "range_subtype": None,
-        "range_subtype_name": None,
-        "attrtypoids": None,
-        "attrnames": None,
-        "depth": 0,
-    }
-    for name, (element, array) in _ARRAYS.items()
-]
+from .introspection.built_in import ARRAY_ROWS
 
 
 def register_array_types(connection: Connection) -> bool:
     """Register the arrays of built-in types with asyncpg; return whether that was possible.
 
-    Called before a statement with arrays is prepared.  Types already registered stay as they are.
-    Arrays use the codec of their elements, even if the program has set it.
+    Called before a statement with arrays is prepared whose description cannot be seen before
+    asyncpg sees it.  Types already registered stay as they are.  Arrays use the codec of their
+    elements, even if the program has set it.
     """
     if not can_tell_types():
         return False
     try:
-        connection._protocol.get_settings().register_data_types(_RECORDS)
+        connection._protocol.get_settings().register_data_types(ARRAY_ROWS)
     except (AttributeError, KeyError, TypeError):
         return False  # this asyncpg expects another form: it will ask the server
     return True

@@ -222,13 +222,10 @@ class Session:
             await self.statements.synchronize()
             if self.counters.by_hand:
                 self.counters.ran()
-            pooled = self.statements.prove_with(operation)
             if self.statements.has_moving_names():
                 self.statements.forget_asyncpgs()
-            try:
+            with self.statements.left_to_asyncpg(operation) as pooled:
                 return await driver.executemany(self.connection, operation, parameter_sets, pooled)
-            finally:
-                self.statements.route.unsent()
 
         return int(await self.run(Request(operation, send, Begin.WITH_MANY, bound=bound)))
 

@@ -74,6 +74,11 @@ class Statistics(NamedTuple):
     again, by what was wrong."""
     connections_kept: int = 0
     """Connections whose statement was cancelled or took too long and that the pool has again."""
+    type_lookups: int = 0
+    """Statements with types that asyncpg has looked up on the server, in several round trips each:
+    those that the engine had not met.  Counted at the driver level ``private``, like the next."""
+    type_lookups_saved: int = 0
+    """Statements with types that it would have looked up, of which it was told what they are."""
 
 
 NOTHING = Statistics(0, 0, 0, 0, 0)

@@ -30,8 +30,8 @@ _FIRST_TYPE_OF_THE_CLUSTER = 10000
 """Types with smaller numbers are the same on every server (``FirstGenbkiObjectId``)."""
 
 _BINARY = 1
-_PARSED = b"1\0\0\0\x04"
-_BEGUN = _PARSED + b"2\0\0\0\x04C\0\0\0\nBEGIN\0"
+PARSED = b"1\0\0\0\x04"
+BEGUN = PARSED + b"2\0\0\0\x04C\0\0\0\nBEGIN\0"
 
 
 class Listening(Screen):
@@ -72,14 +72,14 @@ class _Comparing(Screen):
         super().__init__(receiver)
         self._parameters = parameters
         self._columns = columns
-        self._expected = _PARSED + parameters + columns
+        self._expected = PARSED + parameters + columns
         self.differs = False
         self.rows: list[bytes] = []
         """What asyncpg did not get: the rows, and the end of the answer once more."""
 
     def __call__(self, data: bytes) -> bytes:
         if not self._part and not self._done:
-            start = len(_BEGUN) if data.startswith(_BEGUN) else 0
+            start = len(BEGUN) if data.startswith(BEGUN) else 0
             if data.startswith(self._expected, start):
                 self.remove()
                 return data

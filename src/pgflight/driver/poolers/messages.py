@@ -17,22 +17,31 @@ _ASYNCHRONOUS = b"NSA"  # NoticeResponse, ParameterStatus, NotificationResponse:
 class Screen(ABC):
     """Sees the server's messages one by one, until it is done with them."""
 
-    __slots__ = ("_receiver", "_part", "_done")
+    __slots__ = ("_receiver", "_part", "_done", "following")
 
     def __init__(self, receiver: Receiver) -> None:
         self._receiver = receiver
         self._part = b""
         self._done = False
+        self.following: Screen | None = None
+        """The screen that sees what comes once this one is done."""
 
     def install(self) -> None:
         """See what comes from now on, in place of any other screen."""
         self._receiver.screen = self
 
+    def install_behind(self, other: Screen | None) -> None:
+        """See what comes once ``other`` is done."""
+        if other is None:
+            self.install()
+        else:
+            other.following = self
+
     def remove(self) -> None:
         """See nothing any more."""
         self._done = True
         if self._receiver.screen is self:
-            self._receiver.screen = None
+            self._receiver.screen = self.following
 
     @abstractmethod
     def passes(self, kind: bytes, whole: bytes) -> bool:
@@ -53,7 +62,10 @@ class Screen(ABC):
             if kind in _ASYNCHRONOUS or self.passes(kind, whole):
                 passed.append(whole)
             at = end
-        passed.append(data[at:])
+        rest = data[at:]
+        if self._done and self.following is not None:
+            rest = self.following(rest)
+        passed.append(rest)
         return b"".join(passed)
 
 

@@ -5,29 +5,21 @@ A base of the session's prepared statements.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from ..capability import can_tell_types
 from ..contracts import Connection
 from ..execution import check_text, name_of
+from ..introspection.introducer import Introducer
+from ..introspection.introduction import Introduction
 from ..known_types import register_array_types
 from ..sender import Closing, take_dropped
 from ..watching import CALLS, Watch
 from .described import DescribedStatement, Listening, describes_in_flight
+from .proof import is_query
 from .route import Route, unique_name
-
-_QUERY = re.compile(
-    r"(?:\s|--[^\n]*\n|/\*(?:[^*]|\*(?!/))*\*/|\()*"
-    r"(?:SELECT|INSERT|UPDATE|DELETE|MERGE|VALUES|TABLE|WITH|DECLARE)\b",
-    re.IGNORECASE,
-)
-"""The beginning of a statement that takes a snapshot as it begins, as the question in front does.
-
-Unlike SET TRANSACTION and LOCK, which may have to precede the first query of a transaction, and
-VACUUM or CREATE DATABASE, which have to be alone.
-"""
 
 
 class Preparer:
@@ -44,6 +36,8 @@ class Preparer:
         "_name_func",
         "_dropped",
         "_heard",
+        "introducer",
+        "described_at_once",
         "prepares",
     )
 
@@ -62,6 +56,9 @@ class Preparer:
         self._name_func = name_func
         self._dropped: set[Any] = set()  # their Close goes with the next Parse
         self._heard: Listening | None = None
+        self.introducer = Introducer(connection, route, watch)
+        self.described_at_once = False
+        """Whether asyncpg is known to have asked for no types since the last description."""
         self.prepares = 0
         """How many statements the server has prepared."""
 
@@ -71,25 +68,36 @@ class Preparer:
         Tells whether the question has been put there, which takes a query.
         """
         route = self.route
-        return route.asks and _QUERY.match(operation) is not None and route.ask()
+        return route.asks and is_query(operation) and route.ask()
 
-    def prove_with(self, operation: str) -> bool:
-        """Have it proven in front of what asyncpg sends for ``operation`` itself, if it is unknown.
+    @contextmanager
+    def left_to_asyncpg(self, operation: str) -> Iterator[bool]:
+        """Put our questions in front of what asyncpg sends for ``operation`` within the block.
 
-        Tells whether a pooler is known already.  If asyncpg fails, call ``route.unsent()``.
+        Gives whether a pooler is known already.
         """
         route = self.route
         if route.asks:
             self.prove(operation)
         route.note_parse()
-        return route.pooled
+        introduction = self.introducer.begin(operation)
+        succeeded = False
+        try:
+            yield route.pooled
+            succeeded = True
+        finally:
+            route.unsent()
+            if introduction is not None:
+                self.introducer.end(operation, introduction, succeeded=succeeded)
 
     async def prepare_unnamed(self, operation: str) -> Any:
         """Return asyncpg's statement for ``operation``, valid until the next one is prepared."""
+        check_text(operation)
         return await self._send(operation, "")
 
     async def _ask(self, operation: str) -> Any:
         """Have the server prepare a statement, under a name where its session keeps it."""
+        check_text(operation)
         self._heard = None
         route = self.route
         if route.asks:
@@ -142,9 +150,10 @@ class Preparer:
 
     async def _ask_and_listen(self, operation: str) -> Any:
         """Prepare a statement without a name; note how the server describes it."""
-        heard = self.route.listen()
-        statement = await self._send(operation, "")
-        if heard is not None:
+        introduction = self.introducer.begin(operation)
+        heard = introduction or self.route.listen()
+        statement = await self._send(operation, "", introduction)
+        if heard is not None and introduction is None:
             heard.remove()
         self._heard = heard
         return statement
@@ -163,20 +172,43 @@ class Preparer:
             return None
         return DescribedStatement(self._connection, sender, receiver, statement, operation, heard)
 
-    async def _send(self, operation: str, name: str | None) -> Any:
+    async def _send(
+        self, operation: str, name: str | None, introduction: Introduction | None = None
+    ) -> Any:
         """Have the server prepare a statement and close those that are no longer needed."""
-        connection = self._connection
-        check_text(operation)
         if name:
             check_text(name)
         self.route.note_parse()
-        take_dropped(connection, self._dropped, self._watch)
-        if "[]" in operation and self._watch.by() is None:
-            register_array_types(connection)
-        if self._dropped and self._sender is not None:
-            with Closing(connection, self._sender, self._dropped):
-                statement = await connection.prepare(operation, name=name)
+        take_dropped(self._connection, self._dropped, self._watch)
+        introduction = introduction or self.introducer.begin(operation)
+        if introduction is not None:
+            statement = await self._introduced(operation, name, introduction)
         else:
-            statement = await connection.prepare(operation, name=name)
+            if "[]" in operation and self._watch.by() is None:
+                register_array_types(self._connection)
+            statement = await self._parse(operation, name)
+            self.described_at_once = False
         self.prepares += 1
         return statement
+
+    async def _introduced(
+        self, operation: str, name: str | None, introduction: Introduction
+    ) -> Any:
+        """Have a statement prepared while its types are introduced to asyncpg."""
+        succeeded = False
+        try:
+            statement = await self._parse(operation, name)
+            succeeded = True
+        finally:
+            if introduction.asks:  # not sent, or not answered yet
+                self.route.unsent()
+            self.introducer.end(operation, introduction, succeeded=succeeded)
+        self.described_at_once = not introduction.missing
+        return statement
+
+    async def _parse(self, operation: str, name: str | None) -> Any:
+        connection = self._connection
+        if self._dropped and self._sender is not None:
+            with Closing(connection, self._sender, self._dropped):
+                return await connection.prepare(operation, name=name)
+        return await connection.prepare(operation, name=name)

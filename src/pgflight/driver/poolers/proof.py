@@ -7,6 +7,7 @@ front of a statement, as BEGIN does, so that nobody waits for it; asyncpg does n
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from ..._contracts import Receiver
@@ -22,6 +23,28 @@ QUESTION = statement_messages(f"SELECT {PROCESS}")
 _UNKNOWN = (b"\0C42", b"\0C0A", b"\0C3F")
 """In an ErrorResponse: the server does not have the function (or the schema) at all."""
 _NUMBER_AT = 11  # in a row of one value: kind, length, number of values, length of the value
+
+
+_QUERY = re.compile(
+    r"(?:\s|--[^\n]*\n|/\*(?:[^*]|\*(?!/))*\*/|\()*"
+    r"(?:SELECT|INSERT|UPDATE|DELETE|MERGE|VALUES|TABLE|WITH|DECLARE)\b",
+    re.IGNORECASE,
+)
+"""The beginning of a statement that takes a snapshot as it begins, as the question in front does.
+
+Unlike SET TRANSACTION and LOCK, which may have to precede the first query of a transaction, and
+VACUUM or CREATE DATABASE, which have to be alone.
+"""
+
+
+def is_query(operation: str) -> bool:
+    """Tell whether a question may be put in front of a statement."""
+    return _QUERY.match(operation) is not None
+
+
+def is_refusal(error: bytes) -> bool:
+    """Tell whether an ErrorResponse says that the server cannot answer a question."""
+    return any(code in error for code in _UNKNOWN)
 
 
 class Proof(Screen):
@@ -46,7 +69,7 @@ class Proof(Screen):
         if kind == b"E" or kind == b"Z":
             self.remove()
             # before the answer to BEGIN the error is BEGIN's, and the question was not executed
-            if not self._begins and any(code in whole for code in _UNKNOWN):
+            if not self._begins and is_refusal(whole):
                 self._answered(None)
             return True
         if self._begins:

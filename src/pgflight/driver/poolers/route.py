@@ -6,7 +6,6 @@ that needs a server session of its own asks here, and is taken only where that i
 
 from __future__ import annotations
 
-import logging
 import os
 
 from ..capability import can_tell_poolers, pipelines
@@ -15,63 +14,14 @@ from ..execution import receiver_of
 from ..pipeline import Pipeline
 from ..sender import close_message, open_sender
 from .described import Listening
+from .known import Known
 from .proof import QUESTION, Proof
-
-_log = logging.getLogger("pgflight")
 
 _NOTHING_FITS = -1
 """As asyncpg's max_cacheable_statement_size: its own statements get no name and are not kept."""
 
-ONE_ASKS_OF = 32
-"""How many connections that each serve one unit of work are made for one that asks."""
-
 _FOREIGN_STATEMENT = frozenset(("26000", "42P05", "08P01"))
 """SQLSTATEs of a name that the session does not know, knows already, or knows with another text."""
-
-
-class Known:
-    """What the connections of one engine have found out for each other."""
-
-    __slots__ = ("pooler", "answers", "short_lived", "_has_said", "_unasked")
-
-    def __init__(self) -> None:
-        self.pooler = False
-        """Whether one of them leads to a pooler: the next are treated alike until proven direct."""
-        self.answers = True
-        """Whether the servers know the question."""
-        self.short_lived = False
-        """Whether each serves one unit of work."""
-        self._has_said = False
-        self._unasked = 0
-
-    def is_worth_asking(self) -> bool:
-        """Tell whether a new connection is to find out what it leads to.
-
-        What is done behind a pooler is right on a direct connection as well, only slower.  So a
-        connection that is closed after its unit of work is taken for a pooler's as the last one
-        was, and only one in 32 asks, so that the engine notices when the pooler has gone.
-        """
-        if not (self.pooler and self.short_lived):
-            return True
-        self._unasked = (self._unasked + 1) % ONE_ASKS_OF
-        return not self._unasked
-
-    def found_direct(self) -> None:
-        """Note that a connection leads to the server itself."""
-        if self.short_lived:
-            self.pooler = False  # or hardly any of the next would ask
-
-    def found_pooler(self) -> None:
-        """Note that a connection leads to a pooler; say so once."""
-        self.pooler = True
-        if not self._has_said:
-            self._has_said = True
-            _log.info(
-                "a connection pooler is between this engine and the server: statements go without"
-                " names, and nothing is sent before a transaction's end is answered."
-                " pooler=transaction says the same at once; pooler=session is for a pooler in"
-                " session mode, and faster there"
-            )
 
 
 class Route:
@@ -183,14 +133,38 @@ class Route:
 
         That message must be Parse, or belong to an ``executemany()``.
         """
-        pipeline, sender, receiver = self._pipeline, self.sender, self.receiver
-        if pipeline is None or sender is None or receiver is None:
+        receiver, begins = self.receiver, self.begins
+        if receiver is None or not self.put_in_front(QUESTION):
             return False
-        begins = pipeline.begin_under_way
-        if not (sender.can_hold_back or begins or pipeline.is_idle()):
+        Proof(receiver, begins, self._proven).install()
+        return True
+
+    @property
+    def can_ask(self) -> bool:
+        """Whether a question can be put in front of asyncpg's next message, and its answer seen."""
+        return self._tells and self._pipeline is not None
+
+    def begins_now(self) -> bool:
+        """Tell whether asyncpg's next message is the first of a transaction."""
+        pipeline = self._pipeline
+        if pipeline is None:
             return False
-        Proof(receiver, begins and 1 + len(self.settings), self._proven).install()
-        sender.put(QUESTION)
+        return pipeline.begin_under_way or not pipeline.in_transaction()
+
+    @property
+    def begins(self) -> int:
+        """How many answers, to BEGIN and settings, precede that to asyncpg's next message."""
+        pipeline = self._pipeline
+        return 1 + len(self.settings) if pipeline is not None and pipeline.begin_under_way else 0
+
+    def put_in_front(self, question: bytes) -> bool:
+        """Put messages in front of asyncpg's next one; tell whether that is possible."""
+        pipeline, sender = self._pipeline, self.sender
+        if pipeline is None or sender is None:
+            return False
+        if not (sender.can_hold_back or pipeline.begin_under_way or pipeline.is_idle()):
+            return False
+        sender.put(question)
         return True
 
     def unsent(self) -> None:
@@ -198,7 +172,7 @@ class Route:
         sender, receiver, pipeline = self.sender, self.receiver, self._pipeline
         if sender is None or not sender.has_unsent:
             return
-        if receiver is not None and receiver.screen is not None:
+        while receiver is not None and receiver.screen is not None:
             receiver.screen.remove()
         if pipeline is None or not pipeline.begin_under_way:
             sender.drop_unsent()  # else the session drops it together with BEGIN

@@ -18,7 +18,7 @@ from ... import _impl, driver
 from ...sqltext.commands import may_move_search_path
 from ...sqltext.long_lists import EXECUTIONS_PLANNED, has_long_list
 from ...sqltext.side_effects import is_side_effect_free, touches_isolation
-from ..statistics import Statistics
+from ..statistics import NOTHING, Statistics
 from .prepared_entry import PreparedEntry
 from .search_path import SearchPath
 
@@ -115,15 +115,19 @@ class PreparedStatements(driver.Preparer):
     def totals(self) -> Statistics:
         """Return this connection's numbers; an entry found stale counts as a miss."""
         cache, stale = self.cache, self.renewals
-        if cache is None:
-            return Statistics(self.prepares, 0, 0, 0, 0, round_trips=self.prepares)
-        return Statistics(
-            self.prepares,
-            cache.hits - stale,
-            cache.misses + stale,
-            cache.evictions,
-            cache.invalidations + stale,
+        own = NOTHING._replace(
+            statements_prepared=self.prepares,
             round_trips=self.prepares,
+            type_lookups=self.introducer.looked_up,
+            type_lookups_saved=self.introducer.saved,
+        )
+        if cache is None:
+            return own
+        return own._replace(
+            cache_hits=cache.hits - stale,
+            cache_misses=cache.misses + stale,
+            cache_evictions=cache.evictions,
+            cache_invalidations=cache.invalidations + stale,
         )
 
     def retire_into(self, retired: deque[Statistics]) -> None:
@@ -269,7 +273,7 @@ class PreparedStatements(driver.Preparer):
         if touches_isolation(operation):
             self.touched_isolation = True
         in_transaction = self.in_transaction or self._connection.is_in_transaction
-        if not driver.name_of(statement) and not in_transaction():
+        if not self.described_at_once and not driver.name_of(statement) and not in_transaction():
             # asyncpg looks up unknown types between description and execution, which ends the
             # implicit transaction whose locks keep the description valid: describe again
             types = [attribute.type for attribute in statement.get_attributes()]

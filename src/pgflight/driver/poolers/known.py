@@ -1,0 +1,59 @@
+"""What the connections of one engine have found out for each other, one :class:`Known` for all."""
+
+from __future__ import annotations
+
+import logging
+
+from ..introspection.met_types import MetTypes
+
+_log = logging.getLogger("pgflight")
+
+ONE_ASKS_OF = 32
+"""How many connections that each serve one unit of work are made for one that asks."""
+
+
+class Known:
+    """What the connections of one engine have found out for each other."""
+
+    __slots__ = ("pooler", "answers", "types", "short_lived", "_has_said", "_unasked")
+
+    def __init__(self) -> None:
+        self.pooler = False
+        """Whether one of them leads to a pooler: the next are treated alike until proven direct."""
+        self.answers = True
+        """Whether the servers know the question."""
+        self.types = MetTypes()
+        """Which types their statements name."""
+        self.short_lived = False
+        """Whether each serves one unit of work."""
+        self._has_said = False
+        self._unasked = 0
+
+    def is_worth_asking(self) -> bool:
+        """Tell whether a new connection is to find out what it leads to.
+
+        What is done behind a pooler is right on a direct connection as well, only slower.  So a
+        connection that is closed after its unit of work is taken for a pooler's as the last one
+        was, and only one in 32 asks, so that the engine notices when the pooler has gone.
+        """
+        if not (self.pooler and self.short_lived):
+            return True
+        self._unasked = (self._unasked + 1) % ONE_ASKS_OF
+        return not self._unasked
+
+    def found_direct(self) -> None:
+        """Note that a connection leads to the server itself."""
+        if self.short_lived:
+            self.pooler = False  # or hardly any of the next would ask
+
+    def found_pooler(self) -> None:
+        """Note that a connection leads to a pooler; say so once."""
+        self.pooler = True
+        if not self._has_said:
+            self._has_said = True
+            _log.info(
+                "a connection pooler is between this engine and the server: statements go without"
+                " names, and nothing is sent before a transaction's end is answered."
+                " pooler=transaction says the same at once; pooler=session is for a pooler in"
+                " session mode, and faster there"
+            )
