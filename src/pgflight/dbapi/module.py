@@ -21,6 +21,7 @@ from . import errors
 from .connection import AsyncAdapt_asyncpg_connection
 from .event_loop_thread import LoopThread
 from .login import Login
+from .passwords import hidden_positional
 from .recovery.closing import Farewells
 from .recovery.kept_connections import KeptConnections
 from .recovery.writable_servers import WritableServers
@@ -103,8 +104,9 @@ class AsyncAdapt_asyncpg_dbapi(theirs.AsyncAdapt_asyncpg_dbapi, dbapi_module_bas
         option that does not exist or has a wrong value.
         """
         # a tracer that collects local variables, such as Sentry's, is shown no password
-        kwargs = with_secrets_hidden(kwargs)
-        arguments, socket_options = prepare_connect_kwargs(kwargs)
+        args, kwargs = hidden_positional(args), with_secrets_hidden(kwargs)
+        prepared, socket_options = prepare_connect_kwargs(kwargs)
+        arguments, prepared = with_secrets_hidden(prepared), {}  # a DSN has the password of a key
         try:
             driver.check_socket_options(socket_options)
         except ValueError as error:
@@ -112,7 +114,7 @@ class AsyncAdapt_asyncpg_dbapi(theirs.AsyncAdapt_asyncpg_dbapi, dbapi_module_bas
         options = EngineOptions.taken_from(arguments)
         if options.pooler == "transaction":
             arguments.setdefault("statement_cache_size", 0)  # nor may asyncpg keep its own
-        login = Login(self, options.async_creator_fn, args, arguments, socket_options)
+        login = Login(self, options, args, arguments, socket_options)
 
         connection: AsyncAdapt_asyncpg_connection
         if options.async_fallback and not in_greenlet():

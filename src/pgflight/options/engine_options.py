@@ -27,6 +27,7 @@ class EngineOptions:
     ping_bypass_window: float = 0.0
     reset_timeout: float = 10.0
     commit_timeout: float = 60.0
+    allow_cleartext_password: bool = False
     array_insert: bool = True
     array_dml: bool = False
 

@@ -56,7 +56,11 @@ def engine_arguments(url: URL) -> dict[str, Any]:
 
     An engine that never connects does no harm.  :func:`prepare_connect_kwargs` raises the error.
     """
-    return _arguments(url, _Postponing)
+    try:
+        return _arguments(url, _Postponing)
+    except ArgumentError as error:
+        del url  # which a tracer would collect, as all that stands below, with a ?password=
+        raise error.with_traceback(None) from None
 
 
 def _arguments(url: URL, checking: type[_Raising]) -> dict[str, Any]:
