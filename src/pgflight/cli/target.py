@@ -35,7 +35,7 @@ def server_url(text: str) -> URL:
         raise CommandError(
             "--url is not a database URL: write postgresql://user:password@host:5432/database"
         ) from None
-    if "@" in f"{url.host}{url.database}" or any(map(_may_be_the_rest, url.query)):
+    if "@" in f"{url.host}{url.database}" or _may_have_the_rest(url):
         # what SQLAlchemy takes for the host, or what follows it, is the rest of the password
         raise CommandError(
             "--url has an @ in its password, which ends it: write %40 for it, as in "
@@ -50,8 +50,11 @@ def server_url(text: str) -> URL:
     return url.set(drivername=BUILTIN_DRIVER)
 
 
-def _may_be_the_rest(name: str) -> bool:
-    return "@" in name or "/" in name
+def _may_have_the_rest(url: URL) -> bool:
+    """Tell whether the query of `url` may be a part of the password, and its real host."""
+    from pgflight.options.table import OPTIONS
+
+    return any("@" in f"{name}{value}" for name, value in url.query.items() if name not in OPTIONS)
 
 
 def shown(url: URL) -> str:

@@ -196,6 +196,11 @@ def _coerced(url: URL, checking: type[_Raising]) -> dict[str, Any]:
 def _option(name: str, value: Any) -> tuple[str, Any]:
     option = OPTIONS.get(name)
     if option is None:
+        if "@" in str(value):
+            raise ArgumentError(
+                "what stands behind the ? of the URL is no option, and may be a part of the "
+                "password: an @ in a password is written %40"
+            )
         raise unknown_option(name, _IN_URL)
     if not option.from_url:
         raise ArgumentError(

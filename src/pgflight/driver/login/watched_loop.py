@@ -41,6 +41,11 @@ def _discard(task: asyncio.Task[Any]) -> None:
             asyncio_transport.abort()
 
 
+def _retrieve(future: asyncio.Future[Any]) -> None:
+    if not future.cancelled():
+        future.exception()
+
+
 def shown_address(address: object) -> str:
     """Return a host for people; of one with an @, which cuts a password in two, only the rest."""
     if not isinstance(address, tuple):
@@ -227,6 +232,9 @@ class LoginLoop:
     def finish(self, connection: Connection | None) -> None:
         """Let go of the login; ``connection`` is what asyncpg has made, which keeps its loop."""
         self._is_open = False
+        for future in self._futures:
+            # of a login that was cancelled asyncpg forgets one, and the loop complains of its error
+            future.add_done_callback(_retrieve)
         self._futures = []
         if connection is None and self._transport is not None:
             # asyncpg has closed it, which by TLS means to wait for the other side, half a minute
