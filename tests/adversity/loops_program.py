@@ -6,13 +6,14 @@ Arguments: the URL, the name of a function below. Ends with status 0 if all was 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import multiprocessing
 import os
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
@@ -23,7 +24,7 @@ import pgflight
 
 URL = sa.make_url(sys.argv[1]) if __name__ == "__main__" else sa.make_url("postgresql+pgflight://")
 engine = create_async_engine(
-    URL, pool_size=5, max_overflow=0, pool_pre_ping="pre_ping" in sys.argv, pool_timeout=20
+    URL, pool_size=5, max_overflow=0, pool_pre_ping="pre_ping" in sys.argv, pool_timeout=5
 )
 MINE = {"name": f"loops {os.getpid()}"}
 ANSWER = sa.text("SELECT 40 + 2")
@@ -66,31 +67,79 @@ def disposed_of_in_another_loop() -> None:
 
 
 def two_threads_at_once() -> None:
-    """After a first connection, and with room in the pool.
+    """After a first connection, and with room in the pool."""
+    asyncio.run(unit())
+    with pytest.warns(pgflight.PgflightWarning):
+        assert in_threads(2, units) == []
+    asyncio.run(engine.dispose())
 
-    To wait for either is asyncio's lock or queue in SQLAlchemy, which wakes up its own loop only.
-    """
 
-    async def many() -> None:
-        for _ in range(100):
-            await unit()
+async def units() -> None:
+    for _ in range(100):
+        await unit()
 
-    def work() -> None:
+
+def in_threads(number: int, work: Callable[[], Coroutine[Any, Any, None]]) -> list[BaseException]:
+    """Run ``work`` in several threads' loops at the same time; return what they raised."""
+    begin = threading.Barrier(number)
+    failed: list[BaseException] = []
+
+    async def together() -> None:
+        begin.wait()
+        await work()
+
+    def run() -> None:
         try:
-            asyncio.run(many())
+            asyncio.run(together())
         except BaseException as error:
             failed.append(error)
-            traceback.print_exc()
+
+    threads = [threading.Thread(target=run) for _ in range(number)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return failed
+
+
+def two_first_connections_at_once() -> None:
+    """SQLAlchemy lets one of them wait, by asyncio's lock, which wakes up its own loop only."""
+    assert in_threads(4, unit) == []
+    asyncio.run(engine.dispose())
+
+
+def a_first_connection_that_is_cancelled() -> None:
+    """The others go on: nobody is granted a lock that nobody takes."""
+
+    async def given_up() -> None:
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(unit(), 0.0005)
+        await unit()
+
+    assert in_threads(4, given_up) == []
+    asyncio.run(engine.dispose())
+
+
+def a_pool_that_threads_wait_for() -> None:
+    """The queue of SQLAlchemy's pool is for one loop: who waits is told so, or waits in vain.
+
+    Both are errors of SQLAlchemy's, within pool_timeout; nothing else fails, and no value is wrong.
+    """
+    told = []
+
+    async def crowd() -> None:
+        for result in await asyncio.gather(*(unit() for _ in range(10)), return_exceptions=True):
+            if isinstance(result, BaseException):
+                told.append(result)
 
     asyncio.run(unit())
-    failed: list[BaseException] = []
-    threads = [threading.Thread(target=work) for _ in range(2)]
     with pytest.warns(pgflight.PgflightWarning):
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    assert failed == []
+        assert in_threads(3, crowd) == []
+    for error in told:
+        bound = isinstance(error, RuntimeError) and "a different event loop" in str(error)
+        assert bound or isinstance(error, sa.exc.TimeoutError), repr(error)
+    asyncio.run(engine.dispose(close=False))
+    asyncio.run(unit())
     asyncio.run(engine.dispose())
 
 
@@ -136,6 +185,26 @@ def a_child_of_a_running_loop() -> None:
                 asyncio._set_running_loop(loop)
             assert await connection.scalar(ANSWER) == 42
         await unit()
+        await engine.dispose()
+
+    asyncio.run(work())
+
+
+def a_fork_within_a_task() -> None:
+    """The child goes on in a loop of another thread: its own would share the parent's epoll."""
+
+    def use() -> None:
+        with pytest.warns(pgflight.PgflightWarning, match="before a fork"):
+            assert in_threads(1, unit) == []
+
+    async def work() -> None:
+        await asyncio.gather(unit(), unit())
+        async with engine.connect() as connection:
+            await connection.execute(ANSWER)  # and another one is idle
+            in_a_child(use)
+            assert await connection.scalar(ANSWER) == 42
+            await connection.rollback()
+            await asyncio.gather(*(unit() for _ in range(4)))
         await engine.dispose()
 
     asyncio.run(work())

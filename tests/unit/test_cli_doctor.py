@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import warnings
 from pathlib import Path
 
 import pytest
@@ -137,3 +138,26 @@ def test_server_that_does_not_answer() -> None:
         return fact.text
 
     assert asyncio.run(silent()) == "no answer within 0.3 seconds"
+
+
+HALF = [
+    "postgresql://u:p@ssw0rd@h/d",
+    "postgresql://u:p@ss/w0rd@h/d",
+    "postgresql://u:p@ss:w0rd@h/d",
+    "postgresql://u:p@ss?w0rd=x/y@h/d",
+    "postgresql://u:p@ss?x=w0rd@h/d",
+    "postgresql://u@h:1/d?password=w0rd",
+    "postgresql://u@127.0.0.1:1/d?pasword=w0rd",
+    "postgresql://u@127.0.0.1:1/d?sslpassword=w0rd",
+    "postgresql://u:w0rd@127.0.0.1:1/d",
+    "postgresql://u@127.0.0.1:1/d?oauth_client_secret=w0rd",
+]
+
+
+@pytest.mark.parametrize("url", HALF)
+def test_no_part_of_a_password_is_shown(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert main(["doctor", "--url", url]) != 0
+    said = "".join((*capsys.readouterr(), *(str(each.message) for each in caught)))
+    assert "w0rd" not in said

@@ -12,6 +12,7 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from pgflight.options.engine_options import NAMES, EngineOptions
+from pgflight.options.kinds import PerHost
 from pgflight.options.suggestions import ELSEWHERE, nearest_option
 from pgflight.options.table import OPTIONS, Target
 from pgflight.options.url import connect_arguments, prepare_connect_kwargs
@@ -71,7 +72,7 @@ def test_aliases_lead_to_options_of_the_same_target() -> None:
         ("prepared_statement_cache_size=500", "prepared_statement_cache_size", 500),
         ("command_timeout=2.5", "command_timeout", 2.5),
         ("timeout=10", "timeout", 10.0),
-        ("connect_timeout=10", "timeout", 10.0),
+        ("connect_timeout=10", "timeout", PerHost(10)),
         ("connect_timeout=0", "timeout", None),
         ("connect_timeout=-1", "timeout", None),
         ("dbname=other", "database", "other"),

@@ -35,11 +35,12 @@ def server_url(text: str) -> URL:
         raise CommandError(
             "--url is not a database URL: write postgresql://user:password@host:5432/database"
         ) from None
-    if "@" in (url.host or ""):
-        # what SQLAlchemy takes for the host is the rest of the password
+    if "@" in f"{url.host}{url.database}" or _may_have_the_rest(url):
+        # what SQLAlchemy takes for the host, or what follows it, is the rest of the password
         raise CommandError(
             "--url has an @ in its password, which ends it: write %40 for it, as in "
-            "postgresql://user:p%40ssword@host:5432/database"
+            "postgresql://user:p%40ssword@host:5432/database (a database with an @ in its name is "
+            "written ?database=)"
         )
     if url.drivername not in _ACCEPTED:
         raise CommandError(
@@ -49,11 +50,21 @@ def server_url(text: str) -> URL:
     return url.set(drivername=BUILTIN_DRIVER)
 
 
-def shown(url: URL) -> str:
-    """Return `url` without its passwords, for messages."""
-    from pgflight.options.table import is_secret
+def _may_have_the_rest(url: URL) -> bool:
+    """Tell whether the query of `url` may be a part of the password, and its real host."""
+    from pgflight.options.table import OPTIONS
 
-    hidden = {name: "hidden" if is_secret(name) else value for name, value in url.query.items()}
+    return any("@" in f"{name}{value}" for name, value in url.query.items() if name not in OPTIONS)
+
+
+def shown(url: URL) -> str:
+    """Return `url` without its passwords, for messages; what is not known may be one."""
+    from pgflight.options.table import OPTIONS, is_secret
+
+    hidden = {
+        name: "hidden" if name not in OPTIONS or is_secret(name) or "@" in str(value) else value
+        for name, value in url.query.items()
+    }
     return url.set(query=hidden).render_as_string(hide_password=True)
 
 

@@ -75,6 +75,12 @@ pool_of_proxy: Getter = attrgetter("_pool")
 """Return the pool that a proxy's connection goes back to."""
 
 
+def set_first_connection_lock(pool: Any, lock: Any) -> None:
+    """Have a pool hold ``lock`` while the engine's first connection is set up."""
+    if capability.found("_CompoundListener._exec_once_mutex"):
+        pool.dispatch.connect.for_modify(pool.dispatch)._exec_once_mutex = lock
+
+
 def proxy_of_record(record: Any) -> Any:
     """Return the proxy through which a pool's entry is in use, None if it is not."""
     reference = getattr(record, "fairy_ref", None)

@@ -24,6 +24,7 @@ from sqlalchemy.engine import (
 from sqlalchemy.engine import cursor as engine_cursor
 from sqlalchemy.engine.cursor import CursorResultMetaData
 from sqlalchemy.engine.default import DefaultDialect, DefaultExecutionContext
+from sqlalchemy.event import attr
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.pool import base as pool_base
 from sqlalchemy.sql import annotation, compiler, sqltypes
@@ -143,6 +144,7 @@ PRIVATE_NAMES: tuple[PrivateName, ...] = (
     *_rows(DefaultExecutionContext, "_is_server_side", _RESULTS),
     *_rows(DefaultExecutionContext, "_setup_result_proxy", _RESULTS, HOOK),
     *_rows(pool_base._ConnectionFairy, "_pool", _RECONNECTING),
+    *_rows(attr._CompoundListener, "_exec_once_mutex", _DOCUMENTED),
     # results
     *_rows(engine_cursor, "_DEFAULT_FETCH", _RESULTS),
     *_rows(

@@ -6,52 +6,27 @@ Used by the DBAPI module.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 from asyncpg import exceptions as driver_errors
 
 from .. import driver
-from ..options.kinds import Secret
+from ..options.engine_options import EngineOptions
+from ..options.hosts import count_hosts
+from ..options.kinds import PerHost
+from ..options.secret import Secret
 from ..options.startup import local_settings
-from ..options.table import with_secrets_shown
+from ..options.tls import chooses_plaintext
 from ..session import codecs
 from ..session.session import Session
+from .passwords import AskedPassword, may_have_expired, taking_secrets
 from .recovery.writable_servers import chooses_to_read
 
-CONNECT_SECONDS = 10.0
-"""How long logging in may take, all hosts together, if the program does not say."""
-
-
-def _may_have_expired(password: object) -> bool:
-    """Tell whether a password comes from a function, such as a token that the server may outlive.
-
-    Asked once more, the function may return another one.
-    """
-    return callable(password) and not isinstance(password, Secret)
-
-
-def _shown_to(creator: Any) -> Callable[..., Any]:
-    """Return a program's ``async_creator_fn`` as one that takes passwords that are hidden."""
-
-    async def create(*args: Any, **arguments: Any) -> Any:
-        return await creator(*args, **with_secrets_shown(arguments))
-
-    return create
-
-
-def _silence(arguments: dict[str, Any]) -> str:
-    """Return what to tell of hosts that have not let the program log in."""
-    hosts, ports = (
-        ", ".join(map(str, each)) if isinstance(each, (list, tuple)) else each
-        for each in (arguments.get("host"), arguments.get("port"))
-    )
-    where = f"{hosts or 'the default host'}, port {ports or 'default'}"
-    return (
-        f"no connection to {where} within {arguments.get('timeout') or 0:g} seconds: nobody"
-        " answers, or TLS or the login has not been completed (connect_timeout sets the bound)"
-    )
+CONNECT_SECONDS = PerHost(10.0)
+"""How long logging in to a host may take if the program does not say."""
+_BOUND = "(connect_timeout sets the bound)"
 
 
 class Login:
@@ -63,14 +38,15 @@ class Login:
     def __init__(
         self,
         dbapi: Any,
-        creator: Callable[..., Any] | None,
+        options: EngineOptions,
         args: tuple[Any, ...],
         arguments: dict[str, Any],
         socket_options: Mapping[str, int],
     ) -> None:
         self._dbapi = dbapi
+        creator = options.async_creator_fn
         self._own = creator in (None, dbapi.asyncpg.connect)
-        self._creator = dbapi.asyncpg.connect if self._own else _shown_to(creator)
+        self._creator = self._connect if self._own else taking_secrets(creator)
         self._args = args
         self._arguments = arguments
         self._socket_options = socket_options
@@ -78,6 +54,7 @@ class Login:
             self._socket_options = {**driver.FINDS_DEAD_PEERS, **socket_options}
         if self._own:
             arguments.setdefault("timeout", CONNECT_SECONDS)
+        self._guards = not (options.allow_cleartext_password or chooses_plaintext(arguments))
         self._login: object = None
         self._is_kept = False
         self._refused: dict[str, str] = {}
@@ -120,17 +97,47 @@ class Login:
         )
         made: tuple[Any, dict[str, str]]
         try:
-            try:
-                made = await connect()
-            except driver_errors.InvalidPasswordError:
-                if not _may_have_expired(arguments.get("password")):
-                    raise
-                made = await connect()
-        except asyncio.TimeoutError as error:
-            if error.args:
+            made = await connect()
+        except driver_errors.InvalidAuthorizationSpecificationError as error:
+            password = arguments.get("password")
+            # asked once more, a function may return another one; a text is the same
+            if not callable(password) or isinstance(password, Secret):
                 raise
-            raise asyncio.TimeoutError(_silence(arguments)) from error
+            if not may_have_expired(error):
+                raise
+            made = await connect()
         return made
+
+    async def _connect(self, *args: Any, **arguments: Any) -> Any:
+        """Return a connection of asyncpg's; raise its errors, and say where it took too long."""
+        given, hosts = arguments.pop("timeout"), count_hosts(arguments)
+        each, total = _bounds(given, hosts)
+        asked = arguments.get("password")
+        if callable(asked) and not isinstance(asked, Secret):
+            arguments["password"] = asked = AskedPassword(asked)
+        loop = arguments.pop("loop", None) or asyncio.get_running_loop()
+        watched = driver.LoginLoop(loop, seconds=each, guards=self._guards)
+        connect = taking_secrets(self._dbapi.asyncpg.connect, but="password")
+        connection = None
+        try:
+            connection = await connect(*args, **arguments, timeout=total, loop=watched)
+        except (OSError, asyncio.TimeoutError) as error:
+            if isinstance(asked, AskedPassword) and asked.error is error:
+                raise
+            if watched.refused is not None and isinstance(error, ConnectionError):
+                # sslmode=allow: the server does not speak TLS, which asyncpg tried next
+                raise watched.refused from error
+            if error is watched.silent:
+                raise asyncio.TimeoutError(f"{error} {_BOUND}") from error
+            if isinstance(error, asyncio.TimeoutError) and not error.args:
+                told = watched.told(each or total or 0)
+                raise asyncio.TimeoutError(f"{told} {_BOUND}") from (watched.silent or error)
+            if watched.silent is not None:
+                raise error from watched.silent
+            raise
+        finally:
+            watched.finish(connection)
+        return connection
 
     def tell(self, session: Session) -> None:
         """Tell the session of the connection what it is."""
@@ -142,3 +149,16 @@ class Login:
         elif self._own:
             session.login = self._login
             session.counters.kept = int(self._is_kept)
+
+
+def _bounds(given: float | None, hosts: int) -> tuple[float | None, float | None]:
+    """Return the seconds for each of several hosts and for all; of one alone, asyncpg sees to it.
+
+    asyncpg's ``timeout`` is for all hosts, and each has its share, so that one which does not
+    answer leaves time for the others.
+    """
+    if given is None or hosts == 1:
+        return None, given
+    if isinstance(given, PerHost):
+        return float(given), given * hosts
+    return given / hosts, given

@@ -14,7 +14,7 @@ from .. import driver
 from ..compat.builtin import theirs
 from ..compat.versions import await_only, dbapi_module_base, in_greenlet
 from ..options.engine_options import EngineOptions
-from ..options.kinds import Secret
+from ..options.secret import Secret
 from ..options.startup import RefusedSettings
 from ..options.table import with_secrets_hidden
 from ..options.url import READ_EACH_TIME, prepare_connect_kwargs
@@ -22,6 +22,7 @@ from . import errors
 from .connection import AsyncAdapt_asyncpg_connection
 from .event_loop_thread import LoopThread
 from .login import Login
+from .passwords import hidden_positional
 from .recovery.closing import Farewells
 from .recovery.kept_connections import KeptConnections
 from .recovery.writable_servers import WritableServers
@@ -143,9 +144,9 @@ class AsyncAdapt_asyncpg_dbapi(theirs.AsyncAdapt_asyncpg_dbapi, dbapi_module_bas
         option that does not exist or has a wrong value.
         """
         # a tracer that collects local variables, such as Sentry's, is shown no password
-        kwargs = with_secrets_hidden(kwargs)
+        args, kwargs = hidden_positional(args), with_secrets_hidden(kwargs)
         arguments, socket_options, options = self._prepared(kwargs)
-        login = Login(self, options.async_creator_fn, args, arguments, socket_options)
+        login = Login(self, options, args, arguments, socket_options)
 
         connection: AsyncAdapt_asyncpg_connection
         if options.async_fallback and not in_greenlet():
@@ -166,7 +167,9 @@ class AsyncAdapt_asyncpg_dbapi(theirs.AsyncAdapt_asyncpg_dbapi, dbapi_module_bas
         """
         last = self._last
         if last is None or not last.serves(kwargs):
-            arguments, socket_options = prepare_connect_kwargs(kwargs)
+            prepared, socket_options = prepare_connect_kwargs(kwargs)
+            # a DSN has the password of a key
+            arguments, prepared = with_secrets_hidden(prepared), {}
             try:
                 driver.check_socket_options(socket_options)
             except ValueError as error:

@@ -20,7 +20,8 @@ from sqlalchemy.engine import URL
 from ..bulk.array_changes import BulkDialect
 from ..bulk.known_tables import KnownTables
 from ..compat.builtin import theirs
-from ..compat.connections import listen_to_dispose
+from ..compat.connections import listen_to_dispose, set_first_connection_lock
+from ..compat.first_connection_lock import FirstConnectionLock
 from ..dbapi.connection import AsyncAdapt_asyncpg_connection as AsyncAdapt_asyncpg_connection
 from ..dbapi.cursor import AsyncAdapt_asyncpg_cursor as AsyncAdapt_asyncpg_cursor
 from ..dbapi.module import AsyncAdapt_asyncpg_dbapi as AsyncAdapt_asyncpg_dbapi
@@ -211,6 +212,8 @@ class PGDialect_asyncpg(
             dbapi.hide_parameters = engine.hide_parameters
         if isinstance(engine.pool, sqlalchemy_pool.NullPool):
             engine.dialect.closes_at_once = True
+        if getattr(engine.dialect, "is_async", False):
+            set_first_connection_lock(engine.pool, FirstConnectionLock())
         look = getattr(engine.dialect, "look_for_patches", None)
         if look is not None:
             look(with_types=True)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError
 
 from .. import driver
 from ..compat import connections
@@ -54,7 +55,11 @@ class ConnectingDialect(PatchedDialect, InListDialect):
         if patch is not None:
             positional, arguments = bound(patch[1], self)(url)
             return positional, self._take_threshold(arguments)
-        arguments = engine_arguments(url)
+        try:
+            arguments = engine_arguments(url)
+        except ArgumentError:
+            del url  # which a tracer would collect, with a ?password=
+            raise
         if not SQLALCHEMY_2_1:
             # create_engine() of 2.0 would warn that its own fallback will be removed
             self._async_fallback = arguments.pop("async_fallback", None)

@@ -119,13 +119,12 @@ class Connection(Protocol):
     _top_xact: Any
     _config: ConnectionConfig
     _stmt_cache_enabled: bool
+    _loop: Any
 
     @property
     def _listeners(self) -> Any: ...
     @property
     def _log_listeners(self) -> Any: ...
-    @property
-    def _loop(self) -> Any: ...
     @property
     def _protocol(self) -> Any: ...  # a ProtocolOfAsyncpg; None on a closed connection
     @property

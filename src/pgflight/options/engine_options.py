@@ -29,6 +29,7 @@ class EngineOptions:
     reset_timeout: float = 10.0
     commit_timeout: float = 60.0
     heal: str = "first"
+    allow_cleartext_password: bool = False
     array_insert: bool = True
     array_dml: bool = False
 

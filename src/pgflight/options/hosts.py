@@ -9,6 +9,7 @@ directories.
 from __future__ import annotations
 
 import ipaddress
+import os
 import random
 import re
 import urllib.parse
@@ -87,6 +88,14 @@ def only_sockets(arguments: Mapping[str, Any]) -> bool:
         return False
     several = [hosts] if isinstance(hosts, str) else hosts
     return all(host.startswith("/") for host in several)
+
+
+def count_hosts(arguments: Mapping[str, Any]) -> int:
+    """Return how many hosts asyncpg is to try with ``arguments``, as far as they or PGHOST tell."""
+    hosts = arguments.get("host") or os.environ.get("PGHOST") or ""
+    if isinstance(hosts, (list, tuple)):
+        return max(len(hosts), 1)
+    return str(hosts).count(",") + 1
 
 
 def host_from_address(host: object, hostaddr: str) -> str | list[str]:

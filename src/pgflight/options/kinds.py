@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from .secret import Secret
+
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 """libpq's sslmode values, weakest first."""
 
@@ -46,35 +48,6 @@ class Kind:
 _NUL = "a NUL character would end it, and what follows be taken for something else"
 
 
-class Secret:
-    """A password that nothing shows: not its repr(), nor a tracer that collects local variables.
-
-    Called, it returns the text; asyncpg calls a password that is not text when it logs in.
-    """
-
-    __slots__ = ("_text",)
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def __call__(self) -> str:
-        """Return the password."""
-        return self._text
-
-    def has_nul(self) -> bool:
-        """Tell whether it contains a NUL character."""
-        return "\0" in self._text
-
-    def __repr__(self) -> str:
-        return "Secret(***)"
-
-    def __eq__(self, other: object) -> bool:
-        return self._text == (other() if isinstance(other, Secret) else other)
-
-    def __hash__(self) -> int:
-        return hash(self._text)
-
-
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError
@@ -92,7 +65,14 @@ def _password(value: object) -> Any:
 def _key_password(value: object) -> Any:
     if not isinstance(value, Secret):
         return _text(value)
-    if value.has_nul():
+    if value.contains("\0"):
+        raise Refusal(_NUL)
+    return value
+
+
+def _dsn(value: object) -> Any:
+    hidden = value if isinstance(value, Secret) else Secret(str(value))
+    if hidden.contains("\0") or hidden.contains("%00"):
         raise Refusal(_NUL)
     return value
 
@@ -135,9 +115,13 @@ def _seconds(value: object) -> float:
     return number
 
 
+class PerHost(float):
+    """A number of seconds for each host, as libpq counts ``connect_timeout``."""
+
+
 def _patience(value: object) -> float | None:
     number = _number(value)
-    return number if number > 0 else None
+    return PerHost(number) if number > 0 else None
 
 
 def _lifetime(value: object) -> float:
@@ -215,6 +199,7 @@ def _callable(value: object) -> Callable[..., Any]:
 TEXT = Kind("text", _text)
 PASSWORD = Kind("text, or a callable or async callable that returns it", _password)
 KEY_PASSWORD = Kind("text", _key_password)
+DSN = Kind("a libpq URI", _dsn)
 PATH = Kind("the path of a file", _path, "/path/to/file")
 FLAG = Kind("true or false", _flag, "true")
 SECONDS = Kind("a number of seconds greater than 0", _seconds, "30")

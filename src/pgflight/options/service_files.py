@@ -36,7 +36,11 @@ def service_options(name: str, file: str | None) -> dict[str, Any]:
             continue
         except (OSError, UnicodeDecodeError) as error:
             raise ArgumentError(f"service file {str(path)!r} cannot be read: {error}") from error
-        found = _section(name, path, lines)
+        try:
+            found = _section(name, path, lines)
+        except ArgumentError as error:
+            del lines  # with a password, perhaps, that a tracer would collect
+            raise error.with_traceback(None) from None
         if found is not None:
             return found
     looked = ", ".join(repr(str(path)) for path in candidates) or "no file"
@@ -77,7 +81,9 @@ def _section(name: str, path: Path, lines: list[str]) -> dict[str, Any] | None:
             key, equals, value = line.partition("=")
             place = f"in line {number} of service file {str(path)!r}"
             if not equals:
-                raise ArgumentError(f"{line!r} {place} is not understood; write key=value")
+                word = line.split()[0]  # what follows may be a password
+                shown = repr(word) if word in OPTIONS else "what stands"
+                raise ArgumentError(f"{shown} {place} is not understood; write key=value")
             texts[_known(key.strip(), place)] = value.strip()
     return None if texts is None else _coerced(texts, f"in service {name!r} of {str(path)!r}")
 

@@ -16,6 +16,7 @@ from sqlalchemy.exc import ArgumentError
 
 from . import kinds as kinds
 from .kinds import Kind, Refusal, choice, impossible, whole
+from .secret import Secret
 
 
 class Target(Enum):
@@ -110,7 +111,8 @@ def _table() -> Iterator[Option]:
     yield option("timeout", kinds.SECONDS, to.ARGUMENT,
                  "seconds to wait for a connection, all hosts together", "asyncpg")
     yield option("connect_timeout", kinds.PATIENCE, to.ARGUMENT,
-                 "the same, 0 or less to wait forever", "libpq", alias_of="timeout")
+                 "the same for each host, 0 or less to wait forever", "libpq",
+                 alias_of="timeout")
     yield option("command_timeout", kinds.SECONDS, to.ARGUMENT,
                  "seconds that a statement may take", "asyncpg")
     yield option("statement_cache_size", whole(example=0), to.ARGUMENT,
@@ -126,8 +128,10 @@ def _table() -> Iterator[Option]:
                  "libpq, asyncpg 0.30")
     yield option("gsslib", choice("gssapi", "sspi"), to.ARGUMENT, "library for Kerberos",
                  "libpq, asyncpg 0.30")
+    yield option("dsn", kinds.DSN, to.ARGUMENT,
+                 "a libpq URI; the other options override its parts", "asyncpg", from_url=False,
+                 secret=True)
     for name, meaning in (
-        ("dsn", "a libpq URI; the other options override its parts"),
         ("loop", "event loop"),
         ("connection_class", "class of the driver's connection"),
         ("record_class", "class of the driver's records"),
@@ -197,6 +201,9 @@ def _table() -> Iterator[Option]:
                  "which statements of a unit of work somebody's DDL cannot fail", "pgflight")
     yield option("in_array_threshold", kinds.THRESHOLD, to.ENGINE,
                  "number of elements from which an IN list is one array", "pgflight")
+    yield option("allow_cleartext_password", kinds.FLAG, to.DIALECT,
+                 "whether a password may be sent in clear text over TCP without TLS, as "
+                 "sslmode=disable allows", "pgflight")
     yield option("array_insert", kinds.FLAG, to.DIALECT,
                  "whether INSERTs of many rows go through arrays", "pgflight")
     yield option("array_dml", kinds.FLAG, to.DIALECT,
@@ -251,9 +258,9 @@ def is_secret(name: str) -> bool:
 
 
 def with_secrets_hidden(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Return connect options whose passwords are :class:`~pgflight.options.kinds.Secret`."""
+    """Return connect options whose passwords are :class:`~pgflight.options.secret.Secret`."""
     return {
-        name: kinds.Secret(value) if name in _SECRETS and type(value) is str else value
+        name: Secret(value) if name in _SECRETS and type(value) is str else value
         for name, value in arguments.items()
     }
 
@@ -261,6 +268,5 @@ def with_secrets_hidden(arguments: Mapping[str, Any]) -> dict[str, Any]:
 def with_secrets_shown(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Return connect options whose passwords are text again."""
     return {
-        name: value() if isinstance(value, kinds.Secret) else value
-        for name, value in arguments.items()
+        name: value() if isinstance(value, Secret) else value for name, value in arguments.items()
     }

@@ -35,7 +35,8 @@ from typing import Any
 from sqlalchemy.exc import ArgumentError
 
 from . import tls_files
-from .kinds import SSL_MODES, Secret
+from .kinds import SSL_MODES
+from .secret import Secret
 from .table import with_secrets_shown
 
 _CLIENT_OPTIONS = (
@@ -142,6 +143,21 @@ def tls_arguments(options: Mapping[str, Any], *, unix: bool, dsn: bool) -> dict[
     if tls.ssl is True and not tls.files and not tls.direct:
         return {"ssl": True, **direct}
     return {"ssl": _context(tls, mode), **direct}
+
+
+def chooses_plaintext(arguments: Mapping[str, Any]) -> bool:
+    """Tell whether asyncpg's arguments, a DSN or PGSSLMODE say that there is to be no TLS."""
+    given = arguments.get("ssl")
+    if given is None and isinstance(arguments.get("dsn"), (str, Secret)):
+        given = _mode_of_dsn(arguments["dsn"])
+    if given is None:
+        given = os.environ.get("PGSSLMODE")
+    return given is False or str(given) == "disable"
+
+
+def _mode_of_dsn(dsn: Secret | str) -> str | None:
+    words = urllib.parse.urlsplit(dsn() if isinstance(dsn, Secret) else dsn).query
+    return dict(urllib.parse.parse_qsl(words)).get("sslmode")
 
 
 def _beside_dsn(tls: TLSOptions) -> dict[str, Any]:

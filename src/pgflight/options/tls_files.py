@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy.exc import ArgumentError
 
-from .kinds import Secret
+from .secret import Secret
 
 _VERSIONS = {
     "TLSv1": ssl.TLSVersion.TLSv1,

@@ -56,7 +56,11 @@ def engine_arguments(url: URL) -> dict[str, Any]:
 
     An engine that never connects does no harm.  :func:`prepare_connect_kwargs` raises the error.
     """
-    return _arguments(url, _Postponing)
+    try:
+        return _arguments(url, _Postponing)
+    except ArgumentError as error:
+        del url  # which a tracer would collect, as all that stands below, with a ?password=
+        raise error.with_traceback(None) from None
 
 
 def _arguments(url: URL, checking: type[_Raising]) -> dict[str, Any]:
@@ -191,6 +195,11 @@ def _coerced(url: URL, checking: type[_Raising]) -> dict[str, Any]:
 def _option(name: str, value: Any) -> tuple[str, Any]:
     option = OPTIONS.get(name)
     if option is None:
+        if "@" in str(value):
+            raise ArgumentError(
+                "what stands behind the ? of the URL is no option, and may be a part of the "
+                "password: an @ in a password is written %40"
+            )
         raise unknown_option(name, _IN_URL)
     if not option.from_url:
         raise ArgumentError(
