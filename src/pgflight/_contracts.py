@@ -298,3 +298,29 @@ class Uuids(Protocol):
     def uuid_text(self, value: object) -> str | None:
         """Return the canonical text of a UUID; None stays None."""
         ...
+
+
+class Stacks(Protocol):
+    """The module `stacks`."""
+
+    @property
+    def BOUND(self) -> int: ...
+
+    def obstacle(self) -> str:
+        """Say what keeps this form, or this interpreter, from keeping stacks; "" for nothing."""
+        ...
+
+    def start(self, run: Callable[[], object]) -> str:
+        """Keep stacks from now on; say why not, or return "".  `run` runs a new greenlet."""
+        ...
+
+    def stop(self) -> None:
+        """Keep nothing any more, and give back what is kept."""
+
+    def numbers(self) -> tuple[int, int, int, int, int]:
+        """Return hits, misses, stacks kept, bytes of each, and how many may be kept."""
+        ...
+
+    def outermost(self) -> bool:
+        """Tell whether the interpreter asks this form first."""
+        ...
