@@ -451,9 +451,9 @@ def memory_tools() -> None:
     """Have memory traced and listed while stacks are kept."""
     kept()
     tracemalloc.start()
-    end(suspended(300))
-    snapshot = tracemalloc.take_snapshot()
-    assert snapshot.statistics("lineno")
+    several = suspended(300)
+    assert tracemalloc.take_snapshot().statistics("lineno")
+    end(several)
     tracemalloc.stop()  # it hides the arenas
     if hasattr(sys, "_debugmallocstats"):
         sys._debugmallocstats()
