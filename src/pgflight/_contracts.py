@@ -14,11 +14,9 @@ class Rows(Protocol):
 
     def tuples(self, records: list[Any]) -> list[Any]:
         """Replace every element that is not a tuple by a tuple of its values, in place."""
-        ...
 
     def rowcount(self, status: str | bytes | None) -> int:
         """Return the row count in a command tag, -1 where it has none that counts."""
-        ...
 
 
 class RowFactory(Protocol):
@@ -37,33 +35,26 @@ class RowFactory(Protocol):
 
     def __call__(self, record: object) -> Any:
         """Return the row of one record."""
-        ...
 
     def many(self, records: Iterable[Any]) -> list[Any]:
         """Return the rows of a sequence of records, as a new list."""
-        ...
 
     def fill(self, records: list[Any]) -> list[Any]:
         """Replace the records in a list by their rows, and return the list."""
-        ...
 
     def interim(self, records: Iterable[Any]) -> list[Any]:
         """Return processed tuples of a sequence of records, as a new list."""
-        ...
 
     def tuples(self, records: list[Any]) -> list[Any]:
         """Replace the records in a list by processed tuples, and return the list."""
-        ...
 
     def column(self, records: list[Any], position: int) -> list[Any]:
         """Replace the records in a list by one value of each; return the list."""
-        ...
 
     def iterate(
         self, result: object, cursor: Any, rows: deque[Any], stock: Callable[[], Iterator[Any]]
     ) -> Iterator[Any]:
         """Return an iterator that takes rows from the deque of an open cursor."""
-        ...
 
 
 class Results(Protocol):
@@ -76,7 +67,6 @@ class Results(Protocol):
 
     def layout_found(self, row_class: object) -> bool:
         """Tell whether instances of a class can be filled without calling it."""
-        ...
 
 
 class Receiver(Protocol):
@@ -102,14 +92,12 @@ class Receiver(Protocol):
 
     def foretell(self, answer: bytes) -> None:
         """Give the protocol `answer` now, and nothing when the server gives the same one."""
-        ...
 
     def owe(self, answer: bytes) -> None:
         """Keep `answer` from the protocol when the server gives it."""
 
     def data_received(self, data: bytes) -> None:
         """Pass on bytes, without a collection in between where they are many."""
-        ...
 
     def connection_lost(self, error: Exception | None) -> None:
         """Pass the end on; nothing is owed any more."""
@@ -298,3 +286,15 @@ class Uuids(Protocol):
     def uuid_text(self, value: object) -> str | None:
         """Return the canonical text of a UUID; None stays None."""
         ...
+
+
+class Stacks(Protocol):
+    """The module `stacks`; what its functions do stands in its Python form."""
+
+    BOUND: int
+
+    def obstacle(self) -> str: ...
+    def start(self, run: Callable[[], object]) -> str: ...
+    def stop(self) -> None: ...
+    def numbers(self) -> tuple[int, int, int, int, int]: ...
+    def outermost(self) -> bool: ...

@@ -13,7 +13,8 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 from weakref import WeakSet
 
-from .. import driver
+from .. import _greenlet_stacks, driver
+from .._greenlet_stacks import GreenletStacks
 
 _log = logging.getLogger("pgflight")
 
@@ -79,6 +80,9 @@ class Statistics(NamedTuple):
     those that the engine had not met.  Counted at the driver level ``private``, like the next."""
     type_lookups_saved: int = 0
     """Statements with types that it would have looked up, of which it was told what they are."""
+    greenlet_stacks: GreenletStacks = _greenlet_stacks.NONE
+    """Stacks of ended greenlets that new ones took over, of all engines and everything else in the
+    process."""
 
 
 NOTHING = Statistics(0, 0, 0, 0, 0)
@@ -252,6 +256,8 @@ def _sum(several: list[Statistics]) -> Statistics:
 def _added(values: tuple[Any, ...]) -> Any:
     if isinstance(values[0], int):
         return sum(values)
+    if isinstance(values[0], GreenletStacks):
+        return values[0]  # of the process: no connection has any
     total: Counter[str] = Counter()
     for counts in filter(None, values):
         total.update(counts)
@@ -277,4 +283,6 @@ def stats(engine: object) -> Statistics:
             f"{type(engine.dialect).__module__}: call pgflight.install() before the engine is made"
         )
     fallbacks = dict(getattr(engine.dialect, "in_list_fallbacks", {}))
-    return counters.snapshot()._replace(in_list_fallbacks=fallbacks)
+    return counters.snapshot()._replace(
+        in_list_fallbacks=fallbacks, greenlet_stacks=_greenlet_stacks.state()
+    )
