@@ -292,10 +292,10 @@ def test_grid(both: Both, part: int) -> None:
                 outcome = told(await apart(connection, partial(rows_of, connection, statement)))
                 found[f"{kind!r} {values!r:.40} beside {name}"] = outcome
                 # one list that fails hides what becomes of the others
-                for shape in (SHAPES[2], SHAPES[-1]) if isinstance(outcome, Failure) else ():
-                    statement = asked(left, kind, values, [shape])
+                if isinstance(outcome, Failure):
+                    statement = asked(left, kind, values, SHAPES[2:3])
                     outcome = told(await apart(connection, partial(rows_of, connection, statement)))
-                    found[f"{kind!r} {values!r:.40} beside {name} {shape}"] = outcome
+                    found[f"{kind!r} {values!r:.40} beside {name}, ten"] = outcome
         return found
 
     found = both(body)
