@@ -12,24 +12,13 @@ from ._warnings import PgflightWarning as PgflightWarning
 from .activation.registration import install, installed, uninstall
 
 if TYPE_CHECKING:
-    from collections.abc import (
-        AsyncIterable,
-        Callable,
-        Coroutine,
-        Iterable,
-        Iterator,
-        Mapping,
-        Sequence,
-    )
+    from collections.abc import AsyncIterable, Callable, Coroutine, Iterable, Iterator
+    from collections.abc import Mapping, Sequence  # isort: skip
 
     from sqlalchemy import ColumnElement, Executable, FromClause, SelectBase, TextClause
     from sqlalchemy.engine import Connection, Engine, Row
-    from sqlalchemy.ext.asyncio import (
-        AsyncConnection,
-        AsyncEngine,
-        AsyncSession,
-        async_scoped_session,
-    )
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
+    from sqlalchemy.ext.asyncio import async_scoped_session  # isort: skip
     from sqlalchemy.orm import Mapped, Mapper, Session, scoped_session
     from sqlalchemy.sql.selectable import TypedReturnsRows
 

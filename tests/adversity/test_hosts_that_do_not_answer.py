@@ -95,7 +95,7 @@ def test_the_next_host_is_tried(
         engine = pgflight_dialect.engine(url)
         async with engine.connect() as connection:
             assert await connection.scalar(sa.select(1)) == 1
-            raw = (await connection.get_raw_connection()).driver_connection
+            raw: Any = (await connection.get_raw_connection()).driver_connection
             assert raw._loop is asyncio.get_running_loop()
         await engine.dispose()
         assert asyncio.all_tasks() == before

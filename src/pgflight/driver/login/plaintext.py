@@ -30,6 +30,7 @@ class Login(Protocol):
     guards: bool
 
     def where(self) -> str: ...
+    def asks_for_tls(self) -> None: ...
     def is_plain(self) -> None: ...
     def refuse(self, error: Exception) -> None: ...
 
@@ -61,6 +62,10 @@ class _Watch(asyncio.Protocol):
 
 class NegotiationWatch(_Watch):
     """In front of what asks the server for TLS: sees it refused, and asyncpg go on without."""
+
+    def connection_made(self, transport: Any) -> None:
+        self._login.asks_for_tls()
+        super().connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
         self._inner.data_received(data)

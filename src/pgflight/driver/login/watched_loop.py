@@ -141,17 +141,21 @@ class LoginLoop:
             return made[-1][0]
 
         self._transport, _ = await self._bounded(connect(watched))
+        if self.phase is CONNECTING:
+            self.phase = AUTHENTICATION  # asks for TLS otherwise, and has noted that
         return self._transport, made[-1][1]
 
     def _watched(self, asyncio_protocol: Any, *, encrypted: bool) -> tuple[Any, Any]:
         """Return what is to stand in front of a protocol of asyncpg's, and that protocol."""
         if not isinstance(asyncio_protocol, _PROTOCOL):
-            self.phase = TLS  # asks whether the server speaks it
             return NegotiationWatch(self, asyncio_protocol), asyncio_protocol
-        self.phase = AUTHENTICATION
         if encrypted or not self.guards:
             return asyncio_protocol, asyncio_protocol
         return LoginWatch(self, asyncio_protocol), asyncio_protocol
+
+    def asks_for_tls(self) -> None:
+        """Note that asyncpg has connected, and asks whether the server speaks TLS."""
+        self.phase = TLS
 
     def is_plain(self) -> None:
         """Note that the server does not speak TLS, and asyncpg logs in without."""
