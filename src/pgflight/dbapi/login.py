@@ -116,7 +116,9 @@ class Login:
         if callable(asked) and not isinstance(asked, Secret):
             arguments["password"] = asked = AskedPassword(asked)
         loop = arguments.pop("loop", None) or asyncio.get_running_loop()
-        watched = driver.LoginLoop(loop, seconds=each, guards=self._guards)
+        wanted = arguments.get("target_session_attrs")
+        asks = getattr(wanted, "value", wanted) not in (None, "any")
+        watched = driver.LoginLoop(loop, seconds=each, guards=self._guards, asks=asks)
         connect = taking_secrets(self._dbapi.asyncpg.connect, but="password")
         connection = None
         try:

@@ -61,11 +61,12 @@ class LoginLoop:
     """A loop for one call of ``asyncpg.connect()``; everything that is not here is the real one's.
 
     ``seconds`` bound each host, None if asyncpg's own bound is the only one.  With ``guards`` the
-    password is not sent as it is over a TCP connection without TLS.
+    password is not sent as it is over a TCP connection without TLS.  ``asks`` is whether asyncpg
+    asks the server what it is once it has logged in.
     """
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, *, seconds: float | None, guards: bool
+        self, loop: asyncio.AbstractEventLoop, *, seconds: float | None, guards: bool, asks: bool
     ) -> None:
         self.loop = loop
         self.guards = guards
@@ -79,6 +80,8 @@ class LoginLoop:
         self.refused: Exception | None = None
         """The request for a password that was not granted."""
         self._seconds = seconds
+        self._sees_futures = asks or seconds is not None
+        self._next_is_kept = False
         self._expired = False
         self._is_open = True
         self._timer: asyncio.TimerHandle | None = None
@@ -93,8 +96,19 @@ class LoginLoop:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.loop, name)
 
-    def create_future(self) -> asyncio.Future[Any]:
-        """Return a future of the real loop; while asyncpg logs in, it waits for one of these."""
+    @property
+    def create_future(self) -> Callable[[], asyncio.Future[Any]]:
+        """What returns a future of the real loop; while asyncpg logs in, it waits for one of these.
+
+        asyncpg's protocol keeps it for as long as it lives, and calls it for each statement: it is
+        given the real loop's, unless there is something to see in that.
+        """
+        if self._next_is_kept:
+            self._next_is_kept = False
+            return self.loop.create_future
+        return self._future
+
+    def _future(self) -> asyncio.Future[Any]:
         future = self.loop.create_future()
         if self._is_open:
             if self.phase is AUTHENTICATION:
@@ -111,7 +125,7 @@ class LoginLoop:
         encrypted = bool(options.get("ssl"))
         return await self._open(
             lambda watched: self.loop.create_connection(watched, *address, **options),
-            lambda: self._watched(protocol_factory(), encrypted=encrypted),
+            lambda: self._watched(self._made(protocol_factory), encrypted=encrypted),
         )
 
     async def create_unix_connection(
@@ -121,7 +135,7 @@ class LoginLoop:
         self._enter(path)
         return await self._open(
             lambda watched: self.loop.create_unix_connection(watched, path, **options),
-            lambda: self._watched(protocol_factory(), encrypted=True),
+            lambda: self._watched(self._made(protocol_factory), encrypted=True),
         )
 
     async def start_tls(self, *args: Any, **options: Any) -> Any:
@@ -129,6 +143,7 @@ class LoginLoop:
         self.phase = HANDSHAKE
         self._transport = made = await self._bounded(self.loop.start_tls(*args, **options))
         self.phase = AUTHENTICATION
+        self._next_is_kept = not self._sees_futures
         return made
 
     async def _open(
@@ -145,6 +160,14 @@ class LoginLoop:
             self.phase = AUTHENTICATION  # asks for TLS otherwise, and has noted that
         return self._transport, made[-1][1]
 
+    def _made(self, protocol_factory: Callable[[], Any]) -> Any:
+        """Return asyncpg's protocol, or the one that asks for TLS first."""
+        made = protocol_factory()
+        if self._sees_futures or not isinstance(made, _PROTOCOL):
+            return made
+        self._next_is_kept = True
+        return protocol_factory()
+
     def _watched(self, asyncio_protocol: Any, *, encrypted: bool) -> tuple[Any, Any]:
         """Return what is to stand in front of a protocol of asyncpg's, and that protocol."""
         if not isinstance(asyncio_protocol, _PROTOCOL):
@@ -160,6 +183,7 @@ class LoginLoop:
     def is_plain(self) -> None:
         """Note that the server does not speak TLS, and asyncpg logs in without."""
         self.phase = AUTHENTICATION
+        self._next_is_kept = not self._sees_futures
 
     def refuse(self, error: Exception) -> None:
         """End the login with an error."""
