@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 import platform
 import re
+import sys
 from pathlib import Path
 
 from setuptools import Extension, find_packages, setup
@@ -33,6 +34,7 @@ SPEEDUPS = (
     "receiving",
     "results",
     "rows",
+    "stacks",
     "stmtcache",
     "tags",
     "temporal",
@@ -149,6 +151,8 @@ def extension_arguments() -> dict[str, object]:
                 [source(name)],
                 cython_directives={"language_level": "3"},
                 cython_c_in_temp=True,
+                # pthread_atfork() is not in the C library itself before glibc 2.34
+                extra_link_args=["-pthread"] if sys.platform == "linux" else [],
                 optional=not required,
             )
             for name in SPEEDUPS

@@ -19,6 +19,7 @@ from pgflight._contracts import (
     Receiving,
     Results,
     Rows,
+    Stacks,
     StmtCache,
     Tags,
     Uuids,
@@ -39,6 +40,7 @@ PIECES = (
     "temporal",
     "numeric",
     "uuids",
+    "stacks",
 )
 
 
@@ -97,6 +99,7 @@ tags = cast(Tags, cast(Any, _modules["tags"]))
 temporal = cast(ValueCodecs, cast(Any, _modules["temporal"]))
 numeric = cast(ValueCodecs, cast(Any, _modules["numeric"]))
 uuids = cast(Uuids, cast(Any, _modules["uuids"]))
+stacks = cast(Stacks, cast(Any, _modules["stacks"]))
 
 
 def implementation() -> Implementation:

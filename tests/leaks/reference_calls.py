@@ -36,7 +36,7 @@ WATCHED = [None, True, False, 0, 1, "", "a", (), VALUE, PARENT, INDEX, KEYS, Row
 
 def calls(impl: Impl, *, foreign: bool) -> Calls:
     """Return the calls by name; each may raise. `foreign` calls take objects of asyncpg's."""
-    pieces = (_rows, _results, _iterators, _receiving, _params, _stmtcache, _processors)
+    pieces = (_rows, _results, _iterators, _receiving, _params, _stmtcache, _processors, _stacks)
     found: Calls = {}
     for piece in pieces:
         found.update(piece(impl))
@@ -280,4 +280,14 @@ def _processors(impl: Impl) -> Calls:
         "processors: no key": lambda: look([]),
         "processors: a function": lambda: impl.processors.lookup({}, fail),
         "processors: no mapping": lambda: impl.processors.lookup(3, fail),  # type: ignore[arg-type]
+    }
+
+
+def _stacks(impl: Impl) -> Calls:
+    return {
+        "stacks: start without a greenlet": lambda: impl.stacks.start(lambda: VALUE),
+        "stacks: start of what fails": lambda: impl.stacks.start(lambda: fail(0)),
+        "stacks: stop": impl.stacks.stop,
+        "stacks: numbers": lambda: (impl.stacks.numbers(), impl.stacks.outermost()),
+        "stacks: obstacle": impl.stacks.obstacle,
     }

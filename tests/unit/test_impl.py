@@ -141,6 +141,7 @@ def test_forms_have_every_name_of_their_contract(impl: Impl) -> None:
         impl.temporal: _contracts.ValueCodecs,
         impl.numeric: _contracts.ValueCodecs,
         impl.uuids: _contracts.Uuids,
+        impl.stacks: _contracts.Stacks,
         impl.params.ParamPlan: _contracts.ParamPlan,
         impl.stmtcache.StatementCache: _contracts.StatementCache,
         impl.tags.Tally: _contracts.Tally,
@@ -166,6 +167,7 @@ def test_python_form_offers_nothing_that_its_contract_lacks() -> None:
         python.temporal: _contracts.ValueCodecs,
         python.numeric: _contracts.ValueCodecs,
         python.uuids: _contracts.Uuids,
+        python.stacks: _contracts.Stacks,
     }.items():
         own = {
             name
