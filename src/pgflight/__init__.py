@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     )
     from sqlalchemy.orm import Mapped, Mapper, Session, scoped_session
 
+    from ._greenlet_stacks import GreenletStacks
     from ._impl import Implementation
     from .copying.copy_out import AsyncCopyOut
     from .session.statistics import Statistics
@@ -56,6 +57,7 @@ __all__ = [
     "implementation",
     "install",
     "installed",
+    "keep_greenlet_stacks",
     "stats",
     "uninstall",
 ]
@@ -64,14 +66,18 @@ __all__ = [
 def implementation() -> Implementation:
     """Return which form of the hot paths this process uses, ``compiled`` or ``python``, and why.
 
-    The reason also names who watches asyncpg in this process, such as a tracer: what they watch is
-    called as the built-in dialect calls it, and :func:`stats` counts what steps aside.  Raises
+    The reason also tells, once an engine has been made, whether the stacks of greenlets are kept
+    (:func:`keep_greenlet_stacks`), and names who watches asyncpg, such as a tracer: what they watch
+    is called as the built-in dialect calls it, and :func:`stats` counts what steps aside.  Raises
     ImportError when ``PGFLIGHT_IMPL=compiled`` cannot be served, ValueError when ``PGFLIGHT_IMPL``
     has a value that does not exist.
     """
-    from . import _impl
+    from . import _greenlet_stacks, _impl
 
     found = _impl.implementation()
+    stacks = _greenlet_stacks.remark()
+    if stacks:
+        found = found._replace(reason=f"{found.reason}; {stacks}")
     try:
         from . import driver
     except (ImportError, ValueError):  # the first connection says what is wrong
@@ -87,12 +93,25 @@ def implementation() -> Implementation:
 def stats(engine: Engine | AsyncEngine) -> Statistics:
     """Return what the connections of ``engine`` have done so far, closed ones included.
 
-    A snapshot: a named tuple of whole numbers.  Raises TypeError for what is no engine, or one
-    that pgflight does not serve.
+    A snapshot: a named tuple of whole numbers; some are counted by reason.  Raises TypeError for
+    what is no engine, or one that pgflight does not serve.
     """
     from .session import statistics
 
     return statistics.stats(engine)
+
+
+def keep_greenlet_stacks(keep: bool) -> GreenletStacks:
+    """Keep the stacks of ended greenlets for new ones in this process, or, with False, none.
+
+    It begins by itself when the first engine is made, where pgflight is compiled, on Python 3.11 to
+    3.14, unless ``PGFLIGHT_KEEP_STACKS`` is 0; then True does nothing, either.  False gives back
+    what is kept.  Returns what :func:`stats` says of it; raises ValueError when the variable is
+    neither 0 nor 1.
+    """
+    from . import _greenlet_stacks
+
+    return _greenlet_stacks.switch(keep)
 
 
 @overload

@@ -58,6 +58,8 @@ assert_type(engine, AsyncEngine)
 numbers = pgflight.stats(engine)
 assert_type(numbers, Statistics)
 assert_type(numbers.cache_hits, int)
+assert_type(numbers.greenlet_stacks.hits, int)
+assert_type(pgflight.keep_greenlet_stacks(False).reason, str)
 create_engine("postgresql+asyncpg://scott:tiger@localhost/test?async_fallback=true")
 
 # a dialect is one of SQLAlchemy's PostgreSQL dialects

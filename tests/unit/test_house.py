@@ -16,7 +16,7 @@ from tests.unit import house
 
 HEIGHTS = (
     "__main__ cli plugin auto __init__ activation copying dialect bulk parameters dbapi session"
-    " options sqltext driver compat _impl _contracts _warnings _speedups"
+    " options sqltext driver compat _greenlet_stacks _impl _contracts _warnings _speedups"
 ).split()
 """Folders, and files that are in none, from the top down."""
 KNOW_SQLALCHEMY = {"cli", "plugin", "copying", "dialect", "bulk", "parameters", "dbapi", "session"}

@@ -17,6 +17,7 @@ from sqlalchemy import pool as sqlalchemy_pool
 from sqlalchemy.dialects.postgresql.base import PGDialect
 from sqlalchemy.engine import URL
 
+from .. import _greenlet_stacks
 from ..bulk.array_changes import BulkDialect
 from ..bulk.known_tables import KnownTables
 from ..compat.builtin import theirs
@@ -203,7 +204,8 @@ class PGDialect_asyncpg(
 
     @classmethod
     def engine_created(cls, engine: Any) -> None:
-        """Have the pool replace connections that were closed while not in use."""
+        """Have the pool replace connections that were closed; begin to keep greenlets' stacks."""
+        _greenlet_stacks.begin()
         event.listen(engine, "checkout", refuse_lost)
         listen_to_dispose(engine, forget_kept)
         if isinstance(engine.pool, sqlalchemy_pool.NullPool):

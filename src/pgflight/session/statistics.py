@@ -13,7 +13,8 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 from weakref import WeakSet
 
-from .. import driver
+from .. import _greenlet_stacks, driver
+from .._greenlet_stacks import GreenletStacks
 
 _log = logging.getLogger("pgflight")
 
@@ -74,6 +75,9 @@ class Statistics(NamedTuple):
     again, by what was wrong."""
     connections_kept: int = 0
     """Connections whose statement was cancelled or took too long and that the pool has again."""
+    greenlet_stacks: GreenletStacks = _greenlet_stacks.NONE
+    """Stacks of ended greenlets that new ones took over, of all engines and everything else in the
+    process."""
 
 
 NOTHING = Statistics(0, 0, 0, 0, 0)
@@ -247,6 +251,8 @@ def _sum(several: list[Statistics]) -> Statistics:
 def _added(values: tuple[Any, ...]) -> Any:
     if isinstance(values[0], int):
         return sum(values)
+    if isinstance(values[0], GreenletStacks):
+        return values[0]  # of the process: no connection has any
     total: Counter[str] = Counter()
     for counts in filter(None, values):
         total.update(counts)
@@ -272,4 +278,6 @@ def stats(engine: object) -> Statistics:
             f"{type(engine.dialect).__module__}: call pgflight.install() before the engine is made"
         )
     fallbacks = dict(getattr(engine.dialect, "in_list_fallbacks", {}))
-    return counters.snapshot()._replace(in_list_fallbacks=fallbacks)
+    return counters.snapshot()._replace(
+        in_list_fallbacks=fallbacks, greenlet_stacks=_greenlet_stacks.state()
+    )
