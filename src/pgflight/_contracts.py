@@ -60,8 +60,8 @@ class RowFactory(Protocol):
 class Results(Protocol):
     """The module `results`."""
 
-    @property
-    def OWN_ROWS(self) -> bool: ...
+    OWN_ROWS: bool
+
     @property
     def RowFactory(self) -> type[RowFactory]: ...
 
@@ -101,14 +101,13 @@ class Receiver(Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         """Pass the end on; nothing is owed any more."""
-        ...
 
 
 class Receiving(Protocol):
     """The module `receiving`."""
 
-    @property
-    def WORTH_HOLDING(self) -> int: ...
+    WORTH_HOLDING: int
+
     @property
     def Receiver(self) -> type[Receiver]: ...
 
@@ -156,27 +155,21 @@ class ParamPlan(Protocol):
         processors: Mapping[str, Callable[[Any], Any]],
     ) -> None: ...
 
+    # the values of each set, or the number of the first that lacks one
     def values(
         self, many: Sequence[Mapping[str, Any]], extracted: Sequence[Any] | None
-    ) -> list[tuple[Any, ...]] | int:
-        """Return the values of each set, or the number of the first that lacks one."""
-        ...
+    ) -> list[tuple[Any, ...]] | int: ...
 
-    def named(self, sets: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
-        """Return the values of complete sets by name."""
-        ...
+    # the values of complete sets by name
+    def named(self, sets: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]: ...
 
-    def sets(self, values: list[tuple[Any, ...]]) -> list[dict[str, Any]]:
-        """Return a dictionary by name for each set."""
-        ...
+    # a dictionary by name for each set
+    def sets(self, values: list[tuple[Any, ...]]) -> list[dict[str, Any]]: ...
 
-    def rows(self, values: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-        """Return the positional parameters of each set."""
-        ...
-
-    def columns(self, values: list[tuple[Any, ...]]) -> list[list[Any]]:
-        """Return the same, a list for each position."""
-        ...
+    # the positional parameters of each set
+    def rows(self, values: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]: ...
+    # the same, a list for each position
+    def columns(self, values: list[tuple[Any, ...]]) -> list[list[Any]]: ...
 
 
 class Params(Protocol):
@@ -224,7 +217,6 @@ class StatementCache(Protocol):
 
     def put(self, key: object, value: object) -> None:
         """Store a value; drop the least recently used one beyond capacity."""
-        ...
 
     def pop(self, key: object) -> Any:
         """Remove a key and return its value, None when it is not there."""
@@ -232,7 +224,6 @@ class StatementCache(Protocol):
 
     def clear(self) -> None:
         """Drop every entry and count them as invalidated."""
-        ...
 
     def keys(self) -> list[Any]:
         """Return the keys, least recently used first."""
@@ -259,7 +250,6 @@ class Tally(Protocol):
 
     def take(self, data: bytes) -> None:
         """Look at the bytes that come next, the first ones at the beginning of a message."""
-        ...
 
 
 class Tags(Protocol):
