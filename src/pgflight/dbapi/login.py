@@ -24,6 +24,13 @@ CONNECT_SECONDS = 10.0
 """How long logging in may take, all hosts together, if the program does not say."""
 
 
+_LEAST_SECONDS = 0.1
+"""For a second login, however late the first was cut off."""
+_CUT = (driver_errors.ConnectionDoesNotExistError, ConnectionResetError, BrokenPipeError)
+"""What asyncpg raises where a connection ends while it logs in, and the server has said nothing."""
+CUT_OFF = "login that was cut off"
+
+
 def _may_have_expired(password: object) -> bool:
     """Tell whether a password comes from a function, such as a token that the server may outlive.
 
@@ -80,6 +87,7 @@ class Login:
             arguments.setdefault("timeout", CONNECT_SECONDS)
         self._login: object = None
         self._is_kept = False
+        self._cut_off = False
         self._refused: dict[str, str] = {}
 
     async def open(self) -> Any:
@@ -115,9 +123,7 @@ class Login:
 
     async def _log_in(self, arguments: dict[str, Any]) -> tuple[Any, dict[str, str]]:
         """Return asyncpg's connection and the settings that were refused; raise its errors."""
-        connect = partial(
-            self._dbapi.refused_settings.connect, self._creator, self._args, arguments
-        )
+        connect = partial(self._connect, arguments)
         made: tuple[Any, dict[str, str]]
         try:
             try:
@@ -132,6 +138,29 @@ class Login:
             raise asyncio.TimeoutError(_silence(arguments)) from error
         return made
 
+    async def _connect(self, arguments: dict[str, Any]) -> tuple[Any, dict[str, str]]:
+        """Log in, once more in what is left of the time if the connection is cut meanwhile.
+
+        A login has no effect that lasts.  What a program's own function does is its own affair.
+        """
+        connect = partial(self._dbapi.refused_settings.connect, self._creator, self._args)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        made: tuple[Any, dict[str, str]]
+        try:
+            made = await connect(arguments)
+            if not self._own or not made[0].is_closed():
+                return made
+        except _CUT as error:
+            if not self._own or driver.server_severity(error) is not None:
+                raise
+        if (seconds := arguments.get("timeout")) is not None:
+            left = seconds - (loop.time() - began)
+            arguments = {**arguments, "timeout": max(left, _LEAST_SECONDS)}
+        made = await connect(arguments)
+        self._cut_off = True
+        return made
+
     def tell(self, session: Session) -> None:
         """Tell the session of the connection what it is."""
         read_only = session.transactions.read_only
@@ -142,3 +171,5 @@ class Login:
         elif self._own:
             session.login = self._login
             session.counters.kept = int(self._is_kept)
+        if self._cut_off:
+            session.counters.heal(CUT_OFF, "a connection is made again")
