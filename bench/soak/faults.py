@@ -16,6 +16,7 @@ from tests.fixtures.proxy import Proxy
 APPLICATION = "soak"
 HOLE_SECONDS = 1.0
 CANCELLED_AT_ONCE = 5
+_CUTS = ("kill", "reset")
 
 _SIGNAL = (
     "SELECT {}(pid) FROM pg_stat_activity WHERE application_name = $1 AND {}"
@@ -24,7 +25,7 @@ _SIGNAL = (
 
 
 class Faults:
-    """The hand that breaks things; `done` counts them."""
+    """The hand that breaks things; `done` counts them, `cuts` those that end connections."""
 
     def __init__(
         self, proxy: Proxy, admin: asyncpg.Connection, tasks: set[asyncio.Task[Any]], seed: int
@@ -32,17 +33,18 @@ class Faults:
         self.proxy, self.admin, self.tasks = proxy, admin, tasks
         self.chance = random.Random(seed)
         self.done: dict[str, int] = dict.fromkeys(KINDS, 0)
+        self.cuts = 0
         self._types = itertools.cycle(("text", "integer"))
 
     async def one(self) -> None:
         """Break something, all kinds equally often."""
         name = self.chance.choice(list(KINDS))
+        self.cuts += name in _CUTS
         await KINDS[name](self)
         self.done[name] += 1
 
     async def kill(self) -> None:
         """End two sessions of the program's, whatever they do."""
-        await self.admin.execute("SET statement_timeout = 0")
         await self.admin.fetch(_SIGNAL.format("pg_terminate_backend", "true"), APPLICATION, 2)
 
     async def cancel_in_server(self) -> None:

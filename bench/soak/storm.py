@@ -45,6 +45,8 @@ class Outcome:
     """By where and what."""
     avoidable: int = 0
     """Of a unit's first statement, or before it: nothing was lost, and it could be sent again."""
+    struck_twice: int = 0
+    """The same, where a second connection was cut while the unit was on its way to a new one."""
     wrong: list[str] = field(default_factory=list)
     hangs: int = 0
     lost: int = 0
@@ -97,7 +99,7 @@ class Soak:
         asyncio.get_running_loop().set_exception_handler(self._unhandled)
         await create(self.steady)
         admin = await self.server.connect()
-        faults = Faults(self.proxy, admin, self.tasks, self.seed)
+        self.faults = faults = Faults(self.proxy, admin, self.tasks, self.seed)
         began = time.monotonic()
         others = [
             asyncio.ensure_future(self._break(faults)),
@@ -133,7 +135,7 @@ class Soak:
 
     async def _worker(self, number: int, end: float) -> None:
         while time.monotonic() < end:
-            unit = Unit(self.engine, number, self.told)
+            unit, cuts = Unit(self.engine, number, self.told), self.faults.cuts
             task = asyncio.ensure_future(run_bounded(self.chance.choice(WORKS), unit, self.chance))
             self.tasks.add(task)
             done, _ = await asyncio.wait({task}, timeout=UNIT_SECONDS)
@@ -146,10 +148,10 @@ class Soak:
                 unit.failed()
                 self.outcome.stopped += 1
             else:
-                self._note(unit, task.exception())
+                self._note(unit, task.exception(), self.faults.cuts - cuts)
             await asyncio.sleep(self.chance.uniform(0, 0.05))
 
-    def _note(self, unit: Unit, error: BaseException | None) -> None:
+    def _note(self, unit: Unit, error: BaseException | None, cuts: int) -> None:
         if error is None:
             self.outcome.done += 1
             return
@@ -164,7 +166,8 @@ class Soak:
             return
         self.outcome.errors[unit.at, f"{type(error).__name__} {state or ''}".rstrip()] += 1
         if unit.at in ("checkout", "first statement") and state != _CANCELLED:
-            self.outcome.avoidable += 1
+            self.outcome.avoidable += cuts < 2
+            self.outcome.struck_twice += cuts >= 2
 
     async def _look(self, admin: Any) -> None:
         """Find out what is left of the units, of the pool and of the sessions."""
