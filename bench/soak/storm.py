@@ -15,7 +15,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from bench.soak.faults import APPLICATION, Faults
 from bench.soak.work import WORKS, Told, Unit, WrongValue, create, run_bounded
@@ -46,7 +46,7 @@ class Outcome:
     avoidable: int = 0
     """Of a unit's first statement, or before it: nothing was lost, and it could be sent again."""
     struck_twice: int = 0
-    """The same, where a second connection was cut while the unit was on its way to a new one."""
+    """The same, where another fault came while the first statement was being sent again."""
     wrong: list[str] = field(default_factory=list)
     hangs: int = 0
     lost: int = 0
@@ -73,7 +73,7 @@ class Outcome:
             return 0.0
         mean = [sum(column) / len(samples) for column in zip(*samples, strict=True)]
         spread = sum((at - mean[0]) ** 2 for at, _ in samples)
-        return 60 * sum((at - mean[0]) * (size - mean[1]) for at, size in samples) / spread
+        return float(60 * sum((at - mean[0]) * (size - mean[1]) for at, size in samples) / spread)
 
 
 class Soak:
@@ -135,7 +135,7 @@ class Soak:
 
     async def _worker(self, number: int, end: float) -> None:
         while time.monotonic() < end:
-            unit, cuts = Unit(self.engine, number, self.told), self.faults.cuts
+            unit, blows = Unit(self.engine, number, self.told), self.faults.blows
             task = asyncio.ensure_future(run_bounded(self.chance.choice(WORKS), unit, self.chance))
             self.tasks.add(task)
             done, _ = await asyncio.wait({task}, timeout=UNIT_SECONDS)
@@ -148,10 +148,10 @@ class Soak:
                 unit.failed()
                 self.outcome.stopped += 1
             else:
-                self._note(unit, task.exception(), self.faults.cuts - cuts)
+                self._note(unit, task.exception(), self.faults.blows - blows)
             await asyncio.sleep(self.chance.uniform(0, 0.05))
 
-    def _note(self, unit: Unit, error: BaseException | None, cuts: int) -> None:
+    def _note(self, unit: Unit, error: BaseException | None, blows: int) -> None:
         if error is None:
             self.outcome.done += 1
             return
@@ -166,8 +166,8 @@ class Soak:
             return
         self.outcome.errors[unit.at, f"{type(error).__name__} {state or ''}".rstrip()] += 1
         if unit.at in ("checkout", "first statement") and state != _CANCELLED:
-            self.outcome.avoidable += cuts < 2
-            self.outcome.struck_twice += cuts >= 2
+            self.outcome.avoidable += blows < 3
+            self.outcome.struck_twice += blows >= 3
 
     async def _look(self, admin: Any) -> None:
         """Find out what is left of the units, of the pool and of the sessions."""

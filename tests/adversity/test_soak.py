@@ -1,4 +1,4 @@
-"""The soak in its short form: 50 tasks, a fault a second; `python -m bench.soak` is the long one."""
+"""The soak in short: 50 tasks, a fault a second; `python -m bench.soak` is the long form."""
 
 from __future__ import annotations
 

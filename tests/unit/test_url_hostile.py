@@ -1,4 +1,4 @@
-"""URLs and options that nobody would write: an ArgumentError that names the option, nothing else."""
+"""URLs and options that nobody would write: an ArgumentError, and no other error."""
 
 from __future__ import annotations
 
