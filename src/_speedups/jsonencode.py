@@ -101,7 +101,7 @@ def json_encoder(prefix: bytes) -> Callable[[str | bytes], bytes]:
 
     def encode(document: str | bytes) -> bytes:
         if isinstance(document, str):
-            return prefix + document.encode()
+            return prefix + str.encode(document)
         if isinstance(document, bytes):
             return prefix + document
         raise TypeError(

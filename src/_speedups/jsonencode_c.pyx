@@ -562,7 +562,7 @@ def json_encoder(prefix):
             memcpy(PyBytes_AS_STRING(<PyObject*>data) + before, PyUnicode_DATA(text), size)
             return data
         if isinstance(document, str):
-            return front + document.encode()
+            return front + str.encode(document)
         if isinstance(document, bytes):
             return front + document
         raise TypeError(

@@ -87,12 +87,12 @@ class ColumnRows(list[Any]):
         columns = [self.columns[place] for place in self.plan.sized]
         try:
             return sum(sum(map(len, filter(None, column))) for column in columns)
-        except TypeError:  # a value that the driver will refuse
+        except Exception:  # a value that the driver will refuse, or with methods of its own
             return sum(map(sum, self._measured()))
 
     def _measured(self) -> list[Any]:
         return [
-            [len(value) if isinstance(value, Sized) else 0 for value in self.columns[place]]
+            [_length(value) if isinstance(value, Sized) else 0 for value in self.columns[place]]
             for place in self.plan.sized
         ]
 
@@ -162,6 +162,13 @@ for _name in """
     index insert pop remove reverse sort
 """.split():
     setattr(ColumnRows, _name, _filling(_name))
+
+
+def _length(value: Sized) -> int:
+    try:
+        return len(value)
+    except Exception:  # the driver does not ask texts for it
+        return 0
 
 
 def _may_be_array(value: object) -> bool:

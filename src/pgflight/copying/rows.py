@@ -212,7 +212,10 @@ def rows_for(row: Any) -> int:
     values = row.values() if isinstance(row, Mapping) else row
     if not hasattr(values, "__iter__"):
         return ROWS_PER_PAGE
-    size = sum(len(value) for value in values if isinstance(value, (str, bytes, list, dict)))
+    try:
+        size = sum(len(value) for value in values if isinstance(value, (str, bytes, list, dict)))
+    except Exception:  # of a value's own methods, which need not matter
+        return 1
     return max(1, min(ROWS_PER_PAGE, BYTES_PER_PAGE // (size + 1)))
 
 

@@ -27,6 +27,11 @@ from .recovery.writable_servers import chooses_to_read
 CONNECT_SECONDS = PerHost(10.0)
 """How long logging in to a host may take if the program does not say."""
 _BOUND = "(connect_timeout sets the bound)"
+_LEAST_SECONDS = 0.1
+"""For a second login, however late the first was cut off."""
+_CUT = (driver_errors.ConnectionDoesNotExistError, ConnectionResetError, BrokenPipeError)
+"""What asyncpg raises where a connection ends while it logs in, and the server has said nothing."""
+CUT_OFF = "login that was cut off"
 
 
 class Login:
@@ -57,6 +62,7 @@ class Login:
         self._guards = not (options.allow_cleartext_password or chooses_plaintext(arguments))
         self._login: object = None
         self._is_kept = False
+        self._cut_off = False
         self._refused: dict[str, str] = {}
 
     async def open(self) -> Any:
@@ -92,9 +98,7 @@ class Login:
 
     async def _log_in(self, arguments: dict[str, Any]) -> tuple[Any, dict[str, str]]:
         """Return asyncpg's connection and the settings that were refused; raise its errors."""
-        connect = partial(
-            self._dbapi.refused_settings.connect, self._creator, self._args, arguments
-        )
+        connect = partial(self._connect_uncut, arguments)
         made: tuple[Any, dict[str, str]]
         try:
             made = await connect()
@@ -106,6 +110,30 @@ class Login:
             if not may_have_expired(error):
                 raise
             made = await connect()
+        return made
+
+    async def _connect_uncut(self, arguments: dict[str, Any]) -> tuple[Any, dict[str, str]]:
+        """Log in, once more in what is left of the time if the connection is cut meanwhile.
+
+        A login has no effect that lasts.  What a program's own function does is its own affair.
+        """
+        connect = partial(self._dbapi.refused_settings.connect, self._creator, self._args)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        made: tuple[Any, dict[str, str]]
+        try:
+            made = await connect(arguments)
+            if not self._own or not made[0].is_closed():
+                return made
+        except _CUT as error:
+            if not self._own or driver.server_severity(error) is not None:
+                raise
+        if (seconds := arguments.get("timeout")) is not None:
+            _, total = _bounds(seconds, count_hosts(arguments))
+            left = (total or 0) - (loop.time() - began)
+            arguments = {**arguments, "timeout": max(left, _LEAST_SECONDS)}
+        made = await connect(arguments)
+        self._cut_off = True
         return made
 
     async def _connect(self, *args: Any, **arguments: Any) -> Any:
@@ -151,6 +179,8 @@ class Login:
         elif self._own:
             session.login = self._login
             session.counters.kept = int(self._is_kept)
+        if self._cut_off:
+            session.counters.heal(CUT_OFF, "a connection is made again")
 
 
 def _bounds(given: float | None, hosts: int) -> tuple[float | None, float | None]:

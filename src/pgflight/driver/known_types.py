@@ -134,7 +134,11 @@ def has_own_numeric(connection: Connection) -> bool:
 
 
 def check_numerics(places: NumericPlaces, values: Sequence[Any], element: str = "") -> None:
-    """Raise asyncpg's DataError for an argument that its codec would change to another number."""
+    """Raise asyncpg's DataError for an argument that its codec would change to another number.
+
+    No other error: what a value's own methods raise here, they raise again in asyncpg, which says
+    of which argument.
+    """
     for place, texts in places:
         if place < len(values) and _too_large(values[place], texts):
             raise driver_errors.DataError(
@@ -145,8 +149,13 @@ def check_numerics(places: NumericPlaces, values: Sequence[Any], element: str = 
 
 def check_numeric_rows(statement: str, rows: Sequence[Sequence[Any]]) -> None:
     """Raise the error of :func:`check_numerics` for rows of arguments whose types are unknown."""
-    for place in range(min(map(len, rows), default=0)):
-        column = list(map(itemgetter(place), rows))
+    try:
+        columns = [
+            list(map(itemgetter(place), rows)) for place in range(min(map(len, rows), default=0))
+        ]
+    except Exception:  # no sequences: asyncpg says so
+        return
+    for place, column in enumerate(columns):
         texts = f"${place + 1}::NUMERIC" in statement
         if found := first_too_large(column, texts):
             element = f" in element #{found - 1} of executemany() sequence"
@@ -155,19 +164,25 @@ def check_numeric_rows(statement: str, rows: Sequence[Sequence[Any]]) -> None:
 
 def first_too_large(column: Sequence[Any], texts: bool) -> int:
     """Return the number, from 1, of the first value that is too large for numeric, else 0."""
+    if _surely_fit(column, texts):
+        return 0
+    return next((n for n, value in enumerate(column, 1) if _too_large(value, texts)), 0)
+
+
+def _surely_fit(column: Sequence[Any], texts: bool) -> bool:
     kinds = set(map(type, column)) - _NUMBERLESS
     if not texts:
         kinds.discard(str)
     if not kinds:
-        return 0
-    # zeros are left out: their exponent does not matter
-    numbers = [value for value in column if value and type(value) in kinds]
+        return True
+    try:
+        # zeros are left out: their exponent does not matter
+        numbers = [value for value in column if value and type(value) in kinds]
+    except Exception:  # of a value's own __bool__()
+        return False
     if kinds == {Decimal}:
-        if max(map(Decimal.adjusted, numbers), default=0) < _MOST_DIGITS:
-            return 0
-    elif kinds == {int} and max(map(int.bit_length, numbers), default=0) <= _MOST_BITS:
-        return 0
-    return next((n for n, value in enumerate(column, 1) if _too_large(value, texts)), 0)
+        return max(map(Decimal.adjusted, numbers), default=0) < _MOST_DIGITS
+    return kinds == {int} and max(map(int.bit_length, numbers), default=0) <= _MOST_BITS
 
 
 def numeric_error() -> ValueError:
@@ -175,29 +190,40 @@ def numeric_error() -> ValueError:
     return ValueError(_TOO_LARGE)
 
 
-def _too_large(value: Any, texts: bool) -> bool:
+def _too_large(value: Any, texts: bool, around: dict[int, Any] | None = None) -> bool:
+    """Tell whether a value is, or contains, a number that is too large; ``around``: what was met.
+
+    A container is looked into once, so that one inside itself comes to an end.
+    """
     kind = type(value)
-    if kind is Decimal:
-        return value.adjusted() >= _MOST_DIGITS and bool(value)
-    if kind in _NUMBERLESS:
-        return False
-    if isinstance(value, Decimal):
-        return _too_large(Decimal(value), texts)
-    if isinstance(value, int):
-        return value.bit_length() > _MOST_BITS and abs(value) >= 10**_MOST_DIGITS
-    if isinstance(value, str):
-        return texts and _text_too_large(value)
-    if isinstance(value, asyncpg.Range):
-        return _too_large(value.lower, texts) or _too_large(value.upper, texts)
-    if isinstance(value, Mapping):
-        value = value.values()
-    elif isinstance(value, (bytes, bytearray, memoryview)) or not isinstance(value, Sized):
-        return False
-    return isinstance(value, Iterable) and first_too_large(list(value), texts) > 0
-
-
-def _text_too_large(text: str) -> bool:
     try:
-        return _too_large(Decimal(text), False)
-    except ArithmeticError:
+        if kind is Decimal:
+            return value.adjusted() >= _MOST_DIGITS and bool(value)
+        if kind in _NUMBERLESS:
+            return False
+        if isinstance(value, Decimal):
+            return _too_large(Decimal(value), texts)
+        if isinstance(value, int):
+            return value.bit_length() > _MOST_BITS and abs(value) >= 10**_MOST_DIGITS
+        if isinstance(value, str):
+            return texts and _too_large(Decimal(value), False)
+        met = {} if around is None else around
+        if id(value) in met:
+            return False
+        met[id(value)] = value  # which keeps the number its own
+        column = _parts(value)
+        return not _surely_fit(column, texts) and any(
+            _too_large(each, texts, met) for each in column
+        )
+    except Exception:  # of its own methods, or too deep
         return False
+
+
+def _parts(value: Any) -> Sequence[Any]:
+    if isinstance(value, asyncpg.Range):
+        return value.lower, value.upper
+    if isinstance(value, Mapping):
+        return list(value.values())
+    if isinstance(value, (bytes, bytearray, memoryview)) or not isinstance(value, Sized):
+        return ()
+    return list(value) if isinstance(value, Iterable) else ()

@@ -52,17 +52,20 @@ class Option:
         try:
             return self.kind.convert(value)
         except Refusal as refusal:
-            shown = self._shown(value, place)
-            raise ArgumentError(f"{shown} is not supported: {refusal}") from None
-        except (TypeError, ValueError):
-            shown = self._shown(value, place)
+            raise ArgumentError(
+                f"{self._shown(value)} {place} is not supported: {refusal}"
+            ) from None
+        except Exception:  # also of the value's own methods
             example = f", for example {self.name}={self.kind.example}" if self.kind.example else ""
             raise ArgumentError(
-                f"{shown} is not valid; it takes {self.kind.expects}{example}"
+                f"{self._shown(value)} {place} is not valid; it takes {self.kind.expects}{example}"
             ) from None
 
-    def _shown(self, value: object, place: str) -> str:
-        return f"{self.name}={'...' if self.secret else value!r} {place}"
+    def _shown(self, value: object) -> str:
+        try:
+            return f"{self.name}={'...' if self.secret else value!r}"
+        except Exception:  # an int of more digits than Python prints
+            return f"{self.name}=<{type(value).__name__}>"
 
 
 _UTF8 = {"utf8": "UTF8", "utf-8": "UTF8", "unicode": "UTF8", "auto": "UTF8"}

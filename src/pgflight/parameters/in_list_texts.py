@@ -51,7 +51,12 @@ class ExpandedList(NamedTuple):
         size = len(values)
         if not size >= self.limit > 0:
             return False
-        return self.proof is None or size > MOST_PARAMETERS or self.proof(values)
+        if self.proof is None or size > MOST_PARAMETERS:
+            return True
+        try:
+            return self.proof(values)
+        except Exception:  # of a value's own methods: nothing is proven
+            return False
 
     def is_nested(self, values: Sequence[Any]) -> bool:
         """Tell whether the driver would not take ``values``, converted, as that many elements."""

@@ -17,6 +17,7 @@ from .. import _greenlet_stacks, driver
 from .._greenlet_stacks import GreenletStacks
 
 _log = logging.getLogger("pgflight")
+_EXECUTED_AGAIN = "the first statement of a unit of work is executed again"
 
 _FOLD_AT = 64
 """How many closed connections may wait to have their numbers added up."""
@@ -199,10 +200,10 @@ class Counters:
         """Count a transaction of the program's own by what was done about it."""
         self.tidied[what] = self.tidied.get(what, 0) + 1
 
-    def heal(self, what: str) -> None:
-        """Count a first statement that is executed again, and say so."""
+    def heal(self, what: str, done: str = _EXECUTED_AGAIN) -> None:
+        """Count what is done again, by default a first statement, and say so."""
         self.healed[what] = self.healed.get(what, 0) + 1
-        _log.info("the first statement of a unit of work is executed again: %s", what)
+        _log.info("%s: %s", done, what)
 
     def retire_into(self, retired: deque[Statistics]) -> None:
         """Append the totals to ``retired`` when this connection is gone."""
