@@ -77,8 +77,9 @@ pool_of_proxy: Getter = attrgetter("_pool")
 
 def set_first_connection_lock(pool: Any, lock: Any) -> None:
     """Have a pool hold ``lock`` while the engine's first connection is set up."""
-    if capability.found("_CompoundListener._exec_once_mutex"):
-        pool.dispatch.connect.for_modify(pool.dispatch)._exec_once_mutex = lock
+    listeners = pool.dispatch.connect.for_modify(pool.dispatch)
+    if hasattr(type(listeners), "_exec_once_mutex"):
+        listeners._exec_once_mutex = lock
 
 
 def proxy_of_record(record: Any) -> Any:

@@ -24,45 +24,47 @@ class FirstConnectionLock:
     """A lock for tasks of any event loop, as the context manager that SQLAlchemy enters."""
 
     def __init__(self) -> None:
-        self._guard = threading.Lock()  # held for moments; nothing is awaited meanwhile
-        self._process = 0
+        self.guard = threading.Lock()  # held for moments; nothing is awaited meanwhile
+        self.process = 0
         """The process whose task has the lock; 0 if nobody has it."""
-        self._waiting: deque[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = deque()
+        self.waiting: deque[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = deque()
 
     def __enter__(self) -> None:
-        await_only(self._acquire())
+        await_only(self.acquire())
 
     def __exit__(self, *exception: Any) -> None:
-        self._hand_on()
+        self.hand_on()
 
-    async def _acquire(self) -> None:
+    async def acquire(self) -> None:
+        """Wait until nobody else has the lock, and take it."""
         loop, here = asyncio.get_running_loop(), os.getpid()
-        with self._guard:
-            if self._process != here:  # nobody, or a task of the process that this was forked from
-                self._process = here
-                self._waiting.clear()
+        with self.guard:
+            if self.process != here:  # nobody, or a task of the process that this was forked from
+                self.process = here
+                self.waiting.clear()
                 return
             future: asyncio.Future[None] = loop.create_future()
             waits = loop, future
-            self._waiting.append(waits)
+            self.waiting.append(waits)
         try:
             await future
         except BaseException:
-            with self._guard:
-                still_waits = waits in self._waiting
+            with self.guard:
+                still_waits = waits in self.waiting
                 if still_waits:
-                    self._waiting.remove(waits)
+                    self.waiting.remove(waits)
             if not still_waits:
-                self._hand_on()  # it had been granted
+                self.hand_on()  # it had been granted
             raise
 
-    def _hand_on(self) -> None:
-        with self._guard:
-            while self._waiting:
-                loop, future = self._waiting.popleft()
+    def hand_on(self) -> None:
+        """Give the lock to who has waited longest, or to nobody."""
+        with self.guard:
+            while self.waiting:
+                loop, future = self.waiting.popleft()
                 try:
                     loop.call_soon_threadsafe(_grant, future)
                     return
                 except RuntimeError:
                     pass  # that loop has been closed
-            self._process = 0
+            self.process = 0

@@ -200,6 +200,8 @@ class LoginLoop:
                 self._timer = self.loop.call_later(self._seconds, self._expire)
         elif self._expired:  # asyncpg tries the host with TLS, and without
             raise self._silence()
+        if self._transport is not None and self._transport.is_closing():
+            self._transport.abort()  # of an attempt that failed, see finish()
         self._transport = None
         self.phase = CONNECTING
 
