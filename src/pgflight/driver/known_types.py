@@ -149,17 +149,22 @@ def check_numerics(places: NumericPlaces, values: Sequence[Any], element: str = 
 
 def check_numeric_rows(statement: str, rows: Sequence[Sequence[Any]]) -> None:
     """Raise the error of :func:`check_numerics` for rows of arguments whose types are unknown."""
-    try:
-        columns = [
-            list(map(itemgetter(place), rows)) for place in range(min(map(len, rows), default=0))
-        ]
-    except Exception:  # no sequences: asyncpg says so
-        return
-    for place, column in enumerate(columns):
+    for place in range(_width(rows)):
+        try:
+            column = list(map(itemgetter(place), rows))
+        except Exception:  # no sequences: asyncpg says so
+            return
         texts = f"${place + 1}::NUMERIC" in statement
         if found := first_too_large(column, texts):
             element = f" in element #{found - 1} of executemany() sequence"
             check_numerics(((place, texts),), rows[found - 1], element)
+
+
+def _width(rows: Sequence[Sequence[Any]]) -> int:
+    try:
+        return min(map(len, rows), default=0)
+    except Exception:  # the same
+        return 0
 
 
 def first_too_large(column: Sequence[Any], texts: bool) -> int:
@@ -204,7 +209,8 @@ def _too_large(value: Any, texts: bool, around: dict[int, Any] | None = None) ->
         if isinstance(value, Decimal):
             return _too_large(Decimal(value), texts)
         if isinstance(value, int):
-            return value.bit_length() > _MOST_BITS and abs(value) >= 10**_MOST_DIGITS
+            whole = int.__int__(value)  # whatever a subclass says of itself
+            return whole.bit_length() > _MOST_BITS and abs(whole) >= 10**_MOST_DIGITS
         if isinstance(value, str):
             return texts and _too_large(Decimal(value), False)
         met = {} if around is None else around
