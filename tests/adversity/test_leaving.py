@@ -1,4 +1,4 @@
-"""Closing a connection waits for nobody: the server is told, and ends its process when it reads that.
+"""Closing a connection waits for nobody: the server is told, and ends when it reads that.
 
 Nothing is lost by it: what is open is rolled back, what was committed stays, and the server has
 nothing to complain of.
