@@ -286,7 +286,7 @@ class AsyncAdapt_asyncpg_connection(
             self.session.lost()
 
     async def _close_gracefully(self) -> None:
-        await getattr(self.dbapi, "farewells", _FAREWELLS).close(self._connection)
+        await getattr(self.dbapi, "farewells", _FAREWELLS).close(self.session)
 
     # asyncpg's connection in the program's hands
 

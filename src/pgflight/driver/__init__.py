@@ -29,6 +29,8 @@ from .copying.copying import copy_text as copy_text
 from .copying.copying import custom_codec_format as custom_codec_format
 from .copying.copying import has_binary_form as has_binary_form
 from .ends.awaited_ends import end as end
+from .ends.leaving import can_leave as can_leave
+from .ends.leaving import leave as leave
 from .error_texts import count_elements_from as count_elements_from
 from .error_texts import refusal as refusal
 from .error_texts import refused_value as refused_value
