@@ -42,9 +42,11 @@ class Introducer:
         receiver = route.receiver
         if (
             receiver is None
+            or not receiver.whole
             or not route.can_ask
             or not can_tell_types()
             or connection.is_closed()
+            or connection._protocol._is_cancelling()  # what comes next belongs to something else
             or self._watch.by() is not None
         ):
             return None

@@ -243,6 +243,8 @@ class Route:
         receiver = self.receiver
         if not self._tells or receiver is None or receiver.screen is not None:
             return None
+        if not receiver.whole or self._connection._protocol._is_cancelling():
+            return None  # what comes next is the rest of something else
         heard = Listening(receiver)
         heard.install()
         return heard
