@@ -14,9 +14,11 @@ class Rows(Protocol):
 
     def tuples(self, records: list[Any]) -> list[Any]:
         """Replace every element that is not a tuple by a tuple of its values, in place."""
+        ...
 
     def rowcount(self, status: str | bytes | None) -> int:
         """Return the row count in a command tag, -1 where it has none that counts."""
+        ...
 
 
 class RowFactory(Protocol):
@@ -38,23 +40,29 @@ class RowFactory(Protocol):
 
     def many(self, records: Iterable[Any]) -> list[Any]:
         """Return the rows of a sequence of records, as a new list."""
+        ...
 
     def fill(self, records: list[Any]) -> list[Any]:
         """Replace the records in a list by their rows, and return the list."""
+        ...
 
     def interim(self, records: Iterable[Any]) -> list[Any]:
         """Return processed tuples of a sequence of records, as a new list."""
+        ...
 
     def tuples(self, records: list[Any]) -> list[Any]:
         """Replace the records in a list by processed tuples, and return the list."""
+        ...
 
     def column(self, records: list[Any], position: int) -> list[Any]:
         """Replace the records in a list by one value of each; return the list."""
+        ...
 
     def iterate(
         self, result: object, cursor: Any, rows: deque[Any], stock: Callable[[], Iterator[Any]]
     ) -> Iterator[Any]:
         """Return an iterator that takes rows from the deque of an open cursor."""
+        ...
 
 
 class Results(Protocol):
@@ -67,6 +75,7 @@ class Results(Protocol):
 
     def layout_found(self, row_class: object) -> bool:
         """Tell whether instances of a class can be filled without calling it."""
+        ...
 
 
 class Receiver(Protocol):
@@ -79,16 +88,11 @@ class Receiver(Protocol):
     when_collected: Any
     when_refused: Any
 
-    @property
-    def protocol(self) -> Any: ...
-    @property
-    def status(self) -> int: ...
-    @property
-    def farewell(self) -> bool: ...
-    @property
-    def whole(self) -> bool: ...
-    @property
-    def owed(self) -> int: ...
+    protocol: Any
+    status: int
+    farewell: bool
+    whole: bool
+    owed: int
 
     def foretell(self, answer: bytes) -> None:
         """Give the protocol `answer` now, and nothing when the server gives the same one."""

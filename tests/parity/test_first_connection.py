@@ -67,6 +67,12 @@ async def connect(engine: AsyncEngine, proxy: Proxy) -> int:
     return trips.count
 
 
+async def parted(proxy: Proxy) -> None:
+    """Wait until the proxy has seen a farewell, for which nobody else waits."""
+    while proxy.live:
+        await asyncio.sleep(0.01)
+
+
 async def bare(dialect: Dialect, proxy: Proxy, *, statement_cache_size: int = 100) -> int:
     """Return the round trips of connecting and of the codecs, which asyncpg 0.30 looks up."""
     url = proxy.url()
@@ -145,9 +151,9 @@ def test_later_connections_ask_nothing(
         engine = pgflight_dialect.engine(via=proxy, poolclass=NullPool)
         await connect(engine, proxy)
         assert statements.take().count(QUESTION) == 1
-        while proxy.live:  # nobody waits for the farewell, which is a round trip here
-            await asyncio.sleep(0.01)
+        await parted(proxy)
         later = await connect(engine, proxy)
+        await parted(proxy)
         assert QUESTION not in statements.sql
         asked = later - await bare(pgflight_dialect, proxy) - min(LEFT_OVER, 0)
         assert asked in (0, 1)  # its farewell may have been counted

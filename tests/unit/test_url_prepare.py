@@ -13,7 +13,7 @@ from sqlalchemy.exc import ArgumentError
 
 from pgflight.dbapi import module
 from pgflight.dialect import PGDialect_asyncpg
-from pgflight.options.kinds import Secret
+from pgflight.options.secret import Secret
 from pgflight.options.url import PreparedArguments, connect_arguments, prepare_connect_kwargs
 
 
