@@ -49,8 +49,12 @@ def run(dialect: Dialect, isolation: str | None, body: Callable[..., Awaitable[A
         async with engine.connect() as connection:
             pid = await connection.scalar(sa.text("SELECT pg_backend_pid()"))
             assert await connection.scalar(HELD) == 0
-        async with dialect.engine().connect() as other:
-            state = sa.text("SELECT state FROM pg_stat_activity WHERE pid = :pid")
+        state = sa.text("SELECT state FROM pg_stat_activity WHERE pid = :pid")
+        async with dialect.engine(isolation_level="AUTOCOMMIT").connect() as other:
+            for _ in range(500):  # nobody has waited for the end
+                if await other.scalar(state, {"pid": pid}) == "idle":
+                    break
+                await asyncio.sleep(0.02)
             assert await other.scalar(state, {"pid": pid}) == "idle"
         return found
 

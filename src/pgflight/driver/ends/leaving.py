@@ -25,10 +25,12 @@ def can_leave(connection: Connection) -> bool:
 
     And whether nothing is unsent or being cancelled.  What else is under way, the caller knows.
     """
-    if not is_private() or connection.is_closed():
-        return False
     kind = type(connection)
-    if not all(getattr(kind, name, None) is method for name, method in _STOCK.items()):
+    if not is_private() or not all(
+        getattr(kind, name, None) is method for name, method in _STOCK.items()
+    ):
+        return False  # what stands in for asyncpg's connection may note each call
+    if connection.is_closed():
         return False
     asyncio_transport = connection._transport
     return (
