@@ -21,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 import pgflight
 from pgflight import driver
+from pgflight.sqltext.commands import may_move_search_path
 from tests.fixtures.engines import Dialect
 from tests.parity.scratch import own
 
@@ -212,6 +213,45 @@ def test_waits(pgflight_dialect: Dialect) -> None:
         assert waited == 4, waited
 
     asyncio.run(work())
+
+
+@described
+@pytest.mark.parametrize("first", [True, False])
+def test_nothing_is_kept_if_asked_for(pgflight_dialect: Dialect, first: bool) -> None:
+    """Also not the first statement of a connection, which has a name as it proves what that is."""
+
+    async def work() -> None:
+        engine = pgflight_dialect.engine(
+            pool_size=1, max_overflow=0, connect_args={"heal": "savepoint"}
+        )
+        text = sa.text("SELECT v FROM items WHERE id = 1")
+        moves = f"DO $$ BEGIN PERFORM set_config('search_path', '{RIGHT}', true); END $$"
+        async with tenants(pgflight_dialect.engine()), engine.connect() as connection:
+            if not first:
+                await connection.execute(sa.text("SELECT 1"))
+            await set_local(connection, LEFT)
+            assert await connection.scalar(text) == 1
+            await connection.execute(sa.text(moves))  # which nobody sees
+            assert await connection.scalar(text) == "one"
+            await set_local(connection, LEFT)
+            assert await connection.scalar(text) == 1
+            await connection.close()
+            await engine.dispose()
+
+    asyncio.run(work())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SET search_path = a", "set /* x */ role p1", "SET LOCAL ROLE p", "SET SESSION ROLE p",
+        "SET -- x\n SESSION AUTHORIZATION p", "SET LOCAL SESSION AUTHORIZATION p", "RESET ROLE",
+        "reset /**/ all", "DISCARD ALL", "SET SCHEMA 'a'", "SELECT set_config($1, $2, true)",
+    ],
+)  # fmt: skip
+def test_what_may_move_it(text: str) -> None:
+    assert may_move_search_path(text)
+    assert not may_move_search_path("UPDATE t SET a = role, schema = 2")
 
 
 def test_the_builtin_dialect_raises(builtin: Dialect) -> None:

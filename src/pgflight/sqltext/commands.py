@@ -10,10 +10,12 @@ _ENDS = r"COMMIT|END|ABORT|ROLLBACK|RELEASE|PREPARE\s+TRANSACTION"
 # ... and in one it refuses these, whatever their options
 _NEVER_IN_BLOCK = r"VACUUM|DISCARD\s+ALL|ALTER\s+SYSTEM|(?:CREATE|DROP)\s+(?:DATABASE|TABLESPACE)"
 _ALONE = re.compile(rf"[\s;]*(?:{_ENDS}|{_NEVER_IN_BLOCK})\b", re.IGNORECASE)
+_GAP = r"(?:\s|--[^\n]*\n|/\*(?:[^*]|\*(?!/))*\*/)+"
 _MOVES_PATH = re.compile(
     r"\bsearch_path\b|\bset_config\b"
-    r"|\bset\s+(?:session\s+|local\s+)?(?:role|schema|session\s+authorization|authorization)\b"
-    r"|\breset\s+(?:role|all|session\s+authorization)\b|\bdiscard\s+all\b",
+    rf"|\bset{_GAP}(?:(?:session|local){_GAP})?(?:role|schema|authorization)\b"
+    rf"|\bset{_GAP}(?:local{_GAP})?session{_GAP}authorization\b"
+    rf"|\breset{_GAP}(?:role|all|session{_GAP}authorization)\b|\bdiscard{_GAP}all\b",
     re.IGNORECASE,
 )
 _RESETS = re.compile(r"[\s;]*(?:reset|discard)\b", re.IGNORECASE)

@@ -90,8 +90,11 @@ class KeptConnections:
         return task
 
     async def _drain(self, kept: _Kept, session: Session) -> None:
+        draining = asyncio.ensure_future(drain(session))
+        # if this task is cancelled as that one fails, nobody else asks for the error
+        draining.add_done_callback(_retrieve)
         with suppress(Exception):
-            await asyncio.wait_for(drain(session), DRAIN_SECONDS)
+            await asyncio.wait_for(draining, DRAIN_SECONDS)
             kept.ready = True
 
     def _drained(self, kept: _Kept, task: asyncio.Task[None]) -> None:
@@ -196,3 +199,8 @@ class KeptConnections:
             else:
                 self._forget(kept)
                 driver.abandon(kept.connection, kept.turn.loop, forked=False)
+
+
+def _retrieve(future: asyncio.Future[None]) -> None:
+    if not future.cancelled():
+        future.exception()

@@ -214,13 +214,15 @@ class PreparedStatements(driver.Preparer):
     async def prepare(self, operation: str) -> PreparedEntry:
         """Prepare a statement that :meth:`cached` did not find, and cache it."""
         entry = await self._prepare(operation)
+        self._watch_search_path(entry, operation)
         if self.route.pooled or self._heard is not None:
             self._keep_description(entry, operation)
         elif self._capacity and driver.name_of(entry.statement):
             if has_long_list(operation):
                 entry.expire_after(EXECUTIONS_PLANNED)
+            if self.has_moving_names():
+                entry.expire()  # it has a name only because that proves what the connection is
             self.cache.put(operation, entry)
-            self._watch_search_path(entry, operation)
             # before asyncpg spends a round trip on closing each evicted statement
             driver.take_dropped(self._connection, self._dropped, self._watch)
         return entry
