@@ -28,7 +28,8 @@ CONNECT_SECONDS = PerHost(10.0)
 """How long logging in to a host may take if the program does not say."""
 _BOUND = "(connect_timeout sets the bound)"
 _LEAST_SECONDS = 0.1
-"""For a second login, however late the first was cut off."""
+"""For another login, however late the first was cut off."""
+_MOST_LOGINS = 3
 _CUT = (driver_errors.ConnectionDoesNotExistError, ConnectionResetError, BrokenPipeError)
 """What asyncpg raises where a connection ends while it logs in, and the server has said nothing."""
 CUT_OFF = "login that was cut off"
@@ -113,28 +114,31 @@ class Login:
         return made
 
     async def _connect_uncut(self, arguments: dict[str, Any]) -> tuple[Any, dict[str, str]]:
-        """Log in, once more in what is left of the time if the connection is cut meanwhile.
+        """Log in, again in what is left of the time if the connection is cut meanwhile.
 
         A login has no effect that lasts.  What a program's own function does is its own affair.
         """
         connect = partial(self._dbapi.refused_settings.connect, self._creator, self._args)
         loop = asyncio.get_running_loop()
-        began = loop.time()
+        began, seconds = loop.time(), arguments.get("timeout")
         made: tuple[Any, dict[str, str]]
-        try:
-            made = await connect(arguments)
-            if not self._own or not made[0].is_closed():
-                return made
-        except _CUT as error:
-            if not self._own or driver.server_severity(error) is not None:
-                raise
-        if (seconds := arguments.get("timeout")) is not None:
-            _, total = _bounds(seconds, count_hosts(arguments))
-            left = (total or 0) - (loop.time() - began)
-            arguments = {**arguments, "timeout": max(left, _LEAST_SECONDS)}
-        made = await connect(arguments)
-        self._cut_off = True
-        return made
+        for attempt in range(1, _MOST_LOGINS + 1):
+            try:
+                made = await connect(arguments)
+                if not self._own or not made[0].is_closed():
+                    self._cut_off = attempt > 1
+                    return made
+            except _CUT as error:
+                last = attempt == _MOST_LOGINS
+                if last or not self._own or driver.server_severity(error) is not None:
+                    raise
+            if seconds is not None:
+                _, total = _bounds(seconds, count_hosts(arguments))
+                left = (total or 0) - (loop.time() - began)
+                arguments = {**arguments, "timeout": max(left, _LEAST_SECONDS)}
+        raise driver_errors.ConnectionDoesNotExistError(
+            f"the connection was closed as soon as it had been made, {_MOST_LOGINS} times"
+        )
 
     async def _connect(self, *args: Any, **arguments: Any) -> Any:
         """Return a connection of asyncpg's; raise its errors, and say where it took too long."""
