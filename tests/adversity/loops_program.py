@@ -55,7 +55,7 @@ def one_loop_after_the_other() -> None:
         asyncio.run(unit())
     for _ in range(4):  # says so once
         asyncio.run(unit())
-    assert asyncio.run(sessions()) == 1
+    check(asyncio.run(sessions()), 1)
     asyncio.run(engine.dispose())
 
 
@@ -66,11 +66,17 @@ def disposed_of_in_another_loop() -> None:
     asyncio.run(engine.dispose())
 
 
+def check(found: object, wanted: object) -> None:
+    """Compare, also where Python leaves out assertions, and with them what they call."""
+    if found != wanted:
+        raise AssertionError(f"{found!r} is not {wanted!r}")
+
+
 def two_threads_at_once() -> None:
     """After a first connection, and with room in the pool."""
     asyncio.run(unit())
     with pytest.warns(pgflight.PgflightWarning):
-        assert in_threads(2, units) == []
+        check(in_threads(2, units), [])
     asyncio.run(engine.dispose())
 
 
@@ -104,7 +110,7 @@ def in_threads(number: int, work: Callable[[], Coroutine[Any, Any, None]]) -> li
 
 def two_first_connections_at_once() -> None:
     """SQLAlchemy lets one of them wait, by asyncio's lock, which wakes up its own loop only."""
-    assert in_threads(4, unit) == []
+    check(in_threads(4, unit), [])
     asyncio.run(engine.dispose())
 
 
@@ -116,7 +122,7 @@ def a_first_connection_that_is_cancelled() -> None:
             await asyncio.wait_for(unit(), 0.0005)
         await unit()
 
-    assert in_threads(4, given_up) == []
+    check(in_threads(4, given_up), [])
     asyncio.run(engine.dispose())
 
 
@@ -134,7 +140,7 @@ def a_pool_that_threads_wait_for() -> None:
 
     asyncio.run(unit())
     with pytest.warns(pgflight.PgflightWarning):
-        assert in_threads(3, crowd) == []
+        check(in_threads(3, crowd), [])
     for error in told:
         bound = isinstance(error, RuntimeError) and "a different event loop" in str(error)
         assert bound or isinstance(error, sa.exc.TimeoutError), repr(error)
@@ -168,7 +174,7 @@ def a_child_without_dispose() -> None:
     asyncio.run(unit())
     for _ in range(3):
         in_a_child(use)
-    assert asyncio.run(unit()) is None
+    check(asyncio.run(unit()), None)
     asyncio.run(engine.dispose())
 
 
@@ -195,7 +201,7 @@ def a_fork_within_a_task() -> None:
 
     def use() -> None:
         with pytest.warns(pgflight.PgflightWarning, match="before a fork"):
-            assert in_threads(1, unit) == []
+            check(in_threads(1, unit), [])
 
     async def work() -> None:
         await asyncio.gather(unit(), unit())
