@@ -112,6 +112,24 @@ def test_a_statement_that_takes_longer(pgflight_dialect: Dialect, way: Work) -> 
     asyncio.run(work())
 
 
+def test_the_first_statement_of_a_connection(pgflight_dialect: Dialect) -> None:
+    """Its flight proves what the connection leads to, for which asyncpg is configured anew."""
+
+    async def work() -> None:
+        engine = pgflight_dialect.engine()
+        async with engine.connect(), engine.connect() as connection:
+            raw: Any = await connection.get_raw_connection()
+            asyncpg_s = raw.dbapi_connection._connection
+            own = asyncpg_s._config if driver.is_private() else None
+            with pytest.raises(StatementTimeoutError, match=r"within 0\.3 seconds"):
+                await asyncio.wait_for(by_statement(connection), MOST)
+            if driver.is_private():
+                assert type(asyncpg_s._config) is type(own)
+                assert asyncpg_s._config.command_timeout is None
+
+    asyncio.run(work())
+
+
 def test_the_builtin_dialect_raises_a_timeout_too(dialect: Dialect) -> None:
     """A program that catches TimeoutError goes on doing so."""
 

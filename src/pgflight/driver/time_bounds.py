@@ -24,13 +24,12 @@ class TimeBound:
     The time runs from the first :meth:`set` on, however many messages it takes.
     """
 
-    __slots__ = ("seconds", "_connection", "_before", "_bounded")
+    __slots__ = ("seconds", "_connection", "_due")
 
     def __init__(self, connection: Connection, seconds: float) -> None:
-        self.seconds = seconds
+        self.seconds = min(seconds, MOST_SECONDS)
         self._connection = connection
-        self._before: Any = None
-        self._bounded: Any = None
+        self._due: float | None = None
 
     def _is_told(self) -> bool:
         """Tell whether asyncpg looks for the bound where it can be put."""
@@ -41,34 +40,51 @@ class TimeBound:
         """Have asyncpg keep the bound; call it with the turn on the connection."""
         if not self._is_told():
             return
-        self._before = self._connection._config
-        if self._bounded is None:
-            self._bounded = _Remaining(*self._before)
-            self._bounded.end_after(min(self.seconds, MOST_SECONDS))
-        self._connection._config = self._bounded
+        if self._due is None:
+            self._due = asyncio.get_running_loop().time() + self.seconds
+        config = self._connection._config
+        self._connection._config = _Remaining(config, self._due, asyncio.current_task())
 
     def lift(self) -> None:
         """Have asyncpg keep the connection's own bound again."""
-        if self._before is not None:
-            self._connection._config, self._before = self._before, None
+        if self._is_told():
+            self._connection._config = _own(self._connection._config)
 
     async def kept_by(self, operation: Awaitable[Any]) -> Any:
         """Await an operation that sets the bound, and keep it here where asyncpg cannot."""
         if self._is_told():
             return await operation
-        return await asyncio.wait_for(operation, min(self.seconds, MOST_SECONDS))
+        return await asyncio.wait_for(operation, self.seconds)
+
+
+def configure(connection: Connection, config: Any) -> None:
+    """Have a connection use another configuration, within a bound that is set as well."""
+    now: Any = connection._config
+    if _own(now) is not now:
+        config = _Remaining(config, now.due, now.task)
+    connection._config = config
+
+
+def _own(now: Any) -> Any:
+    """Return the connection's own configuration, without the bound."""
+    return getattr(now, "own", now)
 
 
 if can_bound():
 
     class _Remaining(_Config):  # type: ignore[misc]
-        """A connection's configuration with a bound that gets shorter as the time passes."""
+        """A connection's own configuration with a bound that gets shorter as the time passes."""
 
-        def end_after(self, seconds: float) -> None:
-            """Begin to count, for what the running task sends."""
-            self._loop = asyncio.get_running_loop()
-            self._due = self._loop.time() + seconds
-            self._task = asyncio.current_task()
+        def __new__(cls, own: Any, due: float, task: object) -> _Remaining:
+            made: _Remaining = super().__new__(cls, *own)
+            made.own, made.due, made.task = own, due, task
+            return made
+
+        own: Any
+        due: float
+        """By the event loop's clock."""
+        task: object
+        """Whose operations have the bound."""
 
         @property
         def command_timeout(self) -> float | None:
@@ -76,7 +92,7 @@ if can_bound():
 
             asyncpg's own task, which asks the server to cancel, has the connection's own bound.
             """
-            if asyncio.current_task() is not self._task:
-                own: float | None = super().command_timeout
+            if asyncio.current_task() is not self.task:
+                own: float | None = self.own.command_timeout
                 return own
-            return self._due - self._loop.time()
+            return self.due - asyncio.get_running_loop().time()

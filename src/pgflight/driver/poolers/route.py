@@ -13,6 +13,7 @@ from ..contracts import Connection, ConnectionConfig, Statement
 from ..execution import receiver_of
 from ..pipeline import Pipeline
 from ..sender import close_message, open_sender
+from ..time_bounds import configure
 from .described import Listening
 from .known import Known
 from .proof import QUESTION, Proof
@@ -116,11 +117,11 @@ class Route:
         if self.keeps_nothing:
             if self._config_of_pooler is None:
                 self._config_of_pooler = _with_largest(config, _NOTHING_FITS)
-            connection._config = self._config_of_pooler
+            configure(connection, self._config_of_pooler)
             # off would mean that asyncpg parses unnamed statements twice
             connection._stmt_cache_enabled = True
         else:
-            connection._config = config
+            configure(connection, config)
             connection._stmt_cache_enabled = config.statement_cache_size > 0
 
     @property
