@@ -68,8 +68,7 @@ class AsyncAdapt_asyncpg_copy_out_cursor(AsyncAdapt_asyncpg_cursor):
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._adapt_connection.session.has_read(self)
         self._came.set()
-        if not task.cancelled():
-            task.exception()  # marks it as retrieved: the reader raises it, if there still is one
+        driver.retrieve(task)  # the reader raises its error, if there still is one
 
     async def _copy(self, reader: object) -> None:
         """Run the COPY; if it is left early, undo its effect on the transaction."""

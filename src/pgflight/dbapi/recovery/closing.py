@@ -48,49 +48,11 @@ class Farewells:
 
     async def close(self, session: Session) -> None:
         """Close a session's connection; raise asyncio's TimeoutError if no answer comes in time."""
-        connection = session.connection
         loop = asyncio.get_running_loop()
         last = self._unanswered
         silent = last is not None and 0 <= loop.time() - last < SILENT_FOR_SECONDS
-        bound = 0.0 if silent else float(GRACEFUL_CLOSE_SECONDS)
-        if _is_idle(session):
-            if session.liveness.end_is_owed():
-                # a pooler keeps the server connection that has been answered; the server would
-                # find nobody there to answer, and log that
-                pipeline = session.transactions.pipeline
-                assert pipeline is not None
-                try:
-                    await asyncio.wait_for(pipeline.wait_for_ends(), bound or _MARGIN)
-                except asyncio.TimeoutError:
-                    self._unanswered = loop.time()
-                    raise
-            if _is_idle(session):
-                await driver.leave(connection)
-                return
-        if driver.closes_in_time(connection):
-            # without a task of its own, which takes longer than the farewell itself
-            try:
-                await connection.close(timeout=bound or _MARGIN)
-            except asyncio.TimeoutError:
-                self._unanswered = loop.time()
-                raise
-            if not silent:
-                self._unanswered = None
-            return
-        closing = asyncio.ensure_future(connection.close(timeout=GRACEFUL_CLOSE_SECONDS))
         try:
-            # its own timeout is not enough: asyncpg before 0.32 first waits for a cancellation
-            done, _ = await asyncio.wait({closing}, timeout=bound + _MARGIN)
-        except asyncio.CancelledError:
-            # the caller drops the socket next, and no longer needs the result of the close
-            closing.add_done_callback(_retrieve)
-            raise
-        try:
-            if not done:
-                closing.add_done_callback(_retrieve)
-                closing.cancel()
-                raise asyncio.TimeoutError
-            closing.result()
+            await _close(session, 0.0 if silent else float(GRACEFUL_CLOSE_SECONDS))
         except asyncio.TimeoutError:
             self._unanswered = loop.time()
             raise
@@ -98,6 +60,33 @@ class Farewells:
             self._unanswered = None
 
 
-def _retrieve(future: asyncio.Future[None]) -> None:
-    if not future.cancelled():
-        future.exception()
+async def _close(session: Session, bound: float) -> None:
+    """Close a connection, waiting for an answer no longer than ``bound`` and a little."""
+    connection = session.connection
+    leaves = _is_idle(session)
+    if leaves and session.liveness.end_is_owed():
+        # a pooler keeps the server connection that has been answered; the server would find nobody
+        # there to answer, and log that
+        pipeline = session.transactions.pipeline
+        assert pipeline is not None
+        await asyncio.wait_for(pipeline.wait_for_ends(), bound or _MARGIN)
+        leaves = _is_idle(session)
+    if leaves:
+        await driver.leave(connection)
+    elif driver.closes_in_time(connection):
+        # without a task of its own, which takes longer than the farewell itself
+        await connection.close(timeout=bound or _MARGIN)
+    else:
+        await _close_in_time(connection, bound + _MARGIN)
+
+
+async def _close_in_time(connection: driver.Connection, seconds: float) -> None:
+    """Close a connection of asyncpg before 0.32, which first waits for a cancellation."""
+    closing = asyncio.ensure_future(connection.close(timeout=GRACEFUL_CLOSE_SECONDS))
+    # whoever is cancelled here drops the socket next, and no longer needs the result
+    closing.add_done_callback(driver.retrieve)
+    done, _ = await asyncio.wait({closing}, timeout=seconds)
+    if not done:
+        closing.cancel()
+        raise asyncio.TimeoutError
+    closing.result()

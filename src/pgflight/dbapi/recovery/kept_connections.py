@@ -92,7 +92,7 @@ class KeptConnections:
     async def _drain(self, kept: _Kept, session: Session) -> None:
         draining = asyncio.ensure_future(drain(session))
         # if this task is cancelled as that one fails, nobody else asks for the error
-        draining.add_done_callback(_retrieve)
+        draining.add_done_callback(driver.retrieve)
         with suppress(Exception):
             await asyncio.wait_for(draining, DRAIN_SECONDS)
             kept.ready = True
@@ -199,8 +199,3 @@ class KeptConnections:
             else:
                 self._forget(kept)
                 driver.abandon(kept.connection, kept.turn.loop, forked=False)
-
-
-def _retrieve(future: asyncio.Future[None]) -> None:
-    if not future.cancelled():
-        future.exception()

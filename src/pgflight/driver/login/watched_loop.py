@@ -14,6 +14,7 @@ from typing import Any
 
 from ..capability import OWNERS
 from ..contracts import Connection
+from ..futures import retrieve
 from .plaintext import LoginWatch, NegotiationWatch
 
 _PROTOCOL: Any = OWNERS["Protocol"] or ()
@@ -39,11 +40,6 @@ def _discard(task: asyncio.Task[Any]) -> None:
         asyncio_transport = result[0] if isinstance(result, tuple) else result
         if asyncio_transport is not None:
             asyncio_transport.abort()
-
-
-def _retrieve(future: asyncio.Future[Any]) -> None:
-    if not future.cancelled():
-        future.exception()
 
 
 def shown_address(address: object) -> str:
@@ -264,7 +260,7 @@ class LoginLoop:
         self._is_open = False
         for future in self._futures:
             # of a login that was cancelled asyncpg forgets one, and the loop complains of its error
-            future.add_done_callback(_retrieve)
+            future.add_done_callback(retrieve)
         self._futures = []
         if connection is None and self._transport is not None:
             # asyncpg has closed it, which by TLS means to wait for the other side, half a minute

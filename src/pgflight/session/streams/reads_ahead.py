@@ -11,6 +11,8 @@ from collections.abc import Coroutine
 from contextlib import AbstractContextManager
 from typing import Any
 
+from ...driver import retrieve
+
 
 class ReadsAhead:
     """The tasks of one session that are reading ahead; true while there are any."""
@@ -32,8 +34,7 @@ class ReadsAhead:
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled():
-            task.exception()  # marks it as retrieved: the stream may have been left by now
+        retrieve(task)  # the stream may have been left by now
 
     async def settle(self, bound: AbstractContextManager[Any]) -> None:
         """Wait until nothing is being read ahead, within ``bound``."""
