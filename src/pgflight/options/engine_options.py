@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from functools import lru_cache
 from typing import Any
 
 
@@ -36,16 +35,7 @@ class EngineOptions:
     @classmethod
     def taken_from(cls, arguments: dict[str, Any]) -> EngineOptions:
         """Return the options among the ``arguments`` of a connection, which are removed there."""
-        given = tuple((name, arguments.pop(name)) for name in NAMES if name in arguments)
-        try:
-            return _made(given)
-        except TypeError:  # a function that cannot be hashed
-            return cls(**dict(given))
-
-
-@lru_cache(maxsize=32)
-def _made(given: tuple[tuple[str, Any], ...]) -> EngineOptions:
-    return EngineOptions(**dict(given))
+        return cls(**{name: arguments.pop(name) for name in NAMES if name in arguments})
 
 
 NAMES = tuple(field.name for field in fields(EngineOptions))
