@@ -107,7 +107,8 @@ def test_a_timeout(pgflight_dialect: Dialect, table: sa.Table, rows: Any) -> Non
         engine = pgflight_dialect.engine(pool_size=1, max_overflow=0)
         async with committed(engine, table.metadata):
             async with engine.connect() as connection:
-                with pytest.raises(asyncio.TimeoutError):
+                said = r"within 0\.2 seconds \(timeout of the COPY\)"
+                with pytest.raises(asyncio.TimeoutError, match=said):
                     copying = pgflight.copy_in(connection, table, rows(), ["n", "s"], timeout=0.2)
                     await asyncio.wait_for(copying, HANG_SECONDS)
                 # SQLAlchemy replaces a connection whose statement has timed out

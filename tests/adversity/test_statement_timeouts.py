@@ -119,8 +119,8 @@ def test_the_first_statement_of_a_connection(pgflight_dialect: Dialect) -> None:
         engine = pgflight_dialect.engine()
         async with engine.connect(), engine.connect() as connection:
             raw: Any = await connection.get_raw_connection()
-            asyncpg_s = raw.dbapi_connection._connection
-            own = asyncpg_s._config if driver.is_private() else None
+            asyncpg_s: Any = raw.dbapi_connection._connection
+            own: Any = asyncpg_s._config if driver.is_private() else None
             with pytest.raises(StatementTimeoutError, match=r"within 0\.3 seconds"):
                 await asyncio.wait_for(by_statement(connection), MOST)
             if driver.is_private():

@@ -1,4 +1,4 @@
-"""Tables that look at their own rows, and tables that do not, for `test_array_situations.py`.
+"""Tables that look at their own rows, and tables that do not, for `test_array_*situations.py`.
 
 Each situation is SQL that makes `target` (id, n, up) or a view of that name, and the reason that is
 counted where its rows do not go through arrays.
@@ -6,8 +6,11 @@ counted where its rows do not go through arrays.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 TABLE = "CREATE TABLE target (id int PRIMARY KEY, n int, up int, seen int)"
 TRIGGERED = "a table with triggers, or with a foreign key to itself"
@@ -273,3 +276,15 @@ def rows_of(situation: Situation, number: int) -> list[dict[str, Any]]:
         up = None if situation.up is None else n + situation.up
         rows.append({"id": n, "n": n % 7, "up": up if up and 0 < up <= number else None})
     return rows
+
+
+async def make(connection: AsyncConnection, schema: str, ddl: Iterable[str]) -> None:
+    """Make a schema anew that everybody may use, and what is in it."""
+    for statement in (
+        f"DROP SCHEMA IF EXISTS {schema} CASCADE",
+        f"CREATE SCHEMA {schema}",
+        f"GRANT ALL ON SCHEMA {schema} TO PUBLIC",
+        f"SET search_path = {schema}",
+        *ddl,
+    ):
+        await connection.exec_driver_sql(statement)

@@ -25,6 +25,7 @@ from tests.parity.situations import (
     TABLE,
     TRIGGERED,
     function,
+    make,
 )
 
 target = sa.Table(
@@ -251,16 +252,9 @@ SITUATIONS: dict[str, tuple[dict[str, str | None], tuple[str, ...]]] = {
 CASES = [(name, kind) for name, (kinds, _) in SITUATIONS.items() for kind in kinds]
 
 
-async def make(connection: AsyncConnection, schema: str, ddl: tuple[str, ...]) -> None:
-    for statement in (
-        f"DROP SCHEMA IF EXISTS {schema} CASCADE",
-        f"CREATE SCHEMA {schema}",
-        f"GRANT ALL ON SCHEMA {schema} TO PUBLIC",
-        f"SET search_path = {schema}",
-        *ddl,
-        *(() if FILLED[0] in ddl else FILLED),
-    ):
-        await connection.exec_driver_sql(statement)
+async def fill(connection: AsyncConnection, schema: str, ddl: tuple[str, ...]) -> None:
+    """Make a situation with rows in it."""
+    await make(connection, schema, (*ddl, *(() if FILLED[0] in ddl else FILLED)))
     if LOG in ddl:
         await connection.exec_driver_sql("DELETE FROM log")
 
@@ -273,7 +267,7 @@ def test_the_rows_are_those_of_single_statements(both: Both, name: str, kind: st
 
     async def work(engine: AsyncEngine) -> Any:
         async with engine.connect() as connection:
-            await make(connection, schema, ddl)
+            await fill(connection, schema, ddl)
 
             async def send() -> None:
                 await connection.execute(statement, given)

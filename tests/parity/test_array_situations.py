@@ -14,7 +14,7 @@ import pgflight
 from pgflight.bulk.array_changes import BulkDialect
 from tests.fixtures.outcome import Both, Failure, attempt
 from tests.parity.scratch import apart, own
-from tests.parity.situations import SITUATIONS, Situation, rows_of
+from tests.parity.situations import SITUATIONS, make, rows_of
 
 target = sa.Table(
     "target",
@@ -81,7 +81,7 @@ def test_the_rows_are_those_of_single_inserts(
         options: Any = {"isolation_level": "AUTOCOMMIT"} if auto else {}
         async with engine.connect() as connection:
             connection = await connection.execution_options(**options)
-            await make(connection, schema, situation)
+            await make(connection, schema, situation.ddl)
             rows = rows_of(situation, number)
             if auto:
                 answers = [shown(await attempt(send(connection, rows, style)))]
@@ -110,14 +110,3 @@ def shown(answer: Any) -> Any:
         given = answer.params[1] if isinstance(answer.params, tuple) else answer.params
         return replace(answer, params=len(given))
     return answer
-
-
-async def make(connection: AsyncConnection, schema: str, situation: Situation) -> None:
-    for statement in (
-        f"DROP SCHEMA IF EXISTS {schema} CASCADE",
-        f"CREATE SCHEMA {schema}",
-        f"GRANT ALL ON SCHEMA {schema} TO PUBLIC",
-        f"SET search_path = {schema}",
-        *situation.ddl,
-    ):
-        await connection.exec_driver_sql(statement)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import ast
 import asyncio
 import contextlib
 import enum
-import inspect
-import re
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +15,10 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 import pgflight
 from tests.fixtures.engines import Dialect
+from tests.fixtures.pages import DOCS, blocks_of, run_blocks
 from tests.parity.scratch import committed, own
 
-PAGE = Path(__file__).parents[2] / "docs" / "copy.md"
-_BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PAGE = DOCS / "copy.md"
 
 
 class Mood(enum.Enum):
@@ -47,8 +44,7 @@ archive = sa.Table(own("page_archive"), Base.metadata, sa.Column("name", sa.Text
 def test_the_page_runs(
     pgflight_dialect: Dialect, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    blocks = _BLOCK.findall(PAGE.read_text())
-    assert len(blocks) == 6
+    assert len(blocks_of(PAGE)) == 6
     names: dict[str, Any] = {
         "sa": sa,
         "sqlalchemy": sa,
@@ -65,11 +61,7 @@ def test_the_page_runs(
     async def run() -> Any:
         names["engine"] = engine = pgflight_dialect.engine()
         async with committed(engine, Base.metadata):
-            for block in blocks:
-                code = compile(block, str(PAGE), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-                running = eval(code, names)
-                if inspect.isawaitable(running):
-                    await running
+            await run_blocks(PAGE, names)
             async with engine.connect() as connection:
                 copied = sa.select(sa.func.count()).select_from(archive)
                 return await connection.scalar(copied)

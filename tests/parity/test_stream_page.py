@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import ast
 import asyncio
-import inspect
-import re
-from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,10 +11,10 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship,
 
 import pgflight
 from tests.fixtures.engines import Dialect
+from tests.fixtures.pages import DOCS, blocks_of, run_blocks
 from tests.parity.scratch import committed, own
 
-PAGE = Path(__file__).parents[2] / "docs" / "streaming.md"
-_BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PAGE = DOCS / "streaming.md"
 USERS, ORDERS = 2000, 3
 
 
@@ -40,8 +36,7 @@ class Order(Base):
 
 
 def test_the_page_runs(pgflight_dialect: Dialect) -> None:
-    blocks = _BLOCK.findall(PAGE.read_text())
-    assert len(blocks) == 4
+    assert len(blocks_of(PAGE)) == 4
     names: dict[str, Any] = {
         "sa": sa,
         "pgflight": pgflight,
@@ -61,11 +56,7 @@ def test_the_page_runs(pgflight_dialect: Dialect) -> None:
                 await connection.execute(sa.insert(User), people)
                 orders = [{"user_id": n} for n in range(USERS) for _ in range(ORDERS)]
                 await connection.execute(sa.insert(Order), orders)
-            for block in blocks:
-                code = compile(block, str(PAGE), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-                running = eval(code, names)
-                if inspect.isawaitable(running):
-                    await running
+            await run_blocks(PAGE, names)
 
     asyncio.run(run())
     assert names["total"] == sum(range(USERS)) + USERS * ORDERS

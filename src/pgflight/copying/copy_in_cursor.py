@@ -70,7 +70,9 @@ class AsyncAdapt_asyncpg_copy_cursor(AsyncAdapt_asyncpg_cursor):
             if error is feed.failure or isinstance(error, exc.SQLAlchemyError):
                 raise
             if interrupts(error):
-                raise timed_out(adapted, error, operation) from error
+                raise timed_out(
+                    adapted, error, operation, seconds=feed.timeout, source="timeout of the COPY"
+                ) from error
             self._handle_exception(error)
         self._rowcount = feed.rows
 

@@ -35,13 +35,13 @@ def timed_out(
     parameters: Any = None,
     *,
     seconds: float | None = None,
+    source: str = "execution option timeout",
     many: bool = False,
 ) -> StatementTimeoutError:
     """Return the error to raise for a statement of ``operation`` that asyncpg gave up.
 
-    ``seconds`` is what the execution option allowed, None if it was ``command_timeout``.
+    ``seconds`` is what ``source`` allowed, None if it was ``command_timeout``.
     """
-    source = "execution option timeout"
     if seconds is None:
         seconds, source = driver.command_timeout(adapted.session.connection), "command_timeout"
     within = "in the time it was given" if seconds is None else f"within {seconds:g} seconds"
