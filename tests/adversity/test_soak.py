@@ -13,10 +13,9 @@ pytestmark = pytest.mark.slow
 
 SECONDS = scaled(60, least=20)
 SEED = 1
-FEW = 12
+FEW = 2
 """Errors that look avoidable: a fault from before a unit may reach it while it goes on elsewhere,
-and then it is struck twice; the busier the machine, the more often. The built-in dialect has some
-fifty."""
+and then it is struck twice. The built-in dialect has some fifty."""
 
 
 @pytest.mark.filterwarnings("ignore")  # of connections that are closed without their loop's turn
