@@ -194,6 +194,8 @@ def test_the_check_at_checkout_asks_nobody(pgflight_dialect: Dialect, proxy: Pro
         await count()
         async with engine.connect() as connection:
             await connection.invalidate()  # as the program does it: nothing to check next time
+        while proxy.live:  # for its farewell nobody waits
+            await asyncio.sleep(0.001)
         await count()
         return seen
 
