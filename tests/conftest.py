@@ -27,6 +27,7 @@ pytest_plugins = [
     "tests.fixtures.signals",
     "tests.fixtures.tasks",
     "tests.fixtures.gc",
+    "tests.fixtures.selection",
     "tests.fixtures.server",
     "tests.fixtures.proxy",
     "tests.fixtures.sabotage",

@@ -8,10 +8,11 @@ pgflight with its extra `test` into it and runs the suite twice. PostgreSQL is t
 PGFLIGHT_TEST_URL names, else the newest one installed here, else an embedded one from PyPI: with
 one of the latter, several tests run at a time, each process with a server of its own.
 
-Without --full, storms and random documents are scaled down, the Python form runs without the slow
+Without --full, storms and random documents are scaled down, of a test's parameters each value is
+tried but not each combination (tests/fixtures/selection.py), the Python form runs without the slow
 tests, and what takes long and says little about this machine is left out: SQLAlchemy's own tests,
 and those of builds and of leaks. Uses the standard library alone. Arguments after `--` go to pytest
-and replace the selection of directories.
+and replace the selection of directories and of parameters.
 """
 
 from __future__ import annotations
@@ -168,6 +169,7 @@ class Selection(NamedTuple):
     keyword: str = ""
     workers: int = WORKERS
     scale: str = "1"
+    selection: str = ""
 
     def command(self, python: Path, arguments: Sequence[str] = ()) -> list[str | Path]:
         """Return the command line; `arguments` replace the paths, and what is ignored of them."""
@@ -200,7 +202,9 @@ def selections(*, full: bool, python_only: bool) -> list[Selection]:
             Selection("compiled", FULL_ONLY),
             Selection("python", ONCE, marker="not slow"),
         ]
-    return wanted if full else [each._replace(scale=QUICK_SCALE) for each in wanted]
+    if full:
+        return wanted
+    return [each._replace(scale=QUICK_SCALE, selection=each.form) for each in wanted]
 
 
 def test(python: Path, selection: Selection, arguments: Sequence[str]) -> int:
@@ -208,6 +212,8 @@ def test(python: Path, selection: Selection, arguments: Sequence[str]) -> int:
     if os.environ.get("PGFLIGHT_TEST_URL"):
         selection = selection._replace(workers=1)  # there is one server for all
     environment = {"PGFLIGHT_IMPL": selection.form, "PGFLIGHT_TEST_SCALE": selection.scale}
+    if not arguments:
+        environment["PGFLIGHT_TEST_SELECTION"] = selection.selection
     what = f"test the {selection.form} form"
     return run(what, selection.command(python, arguments), environment, must_work=False)
 

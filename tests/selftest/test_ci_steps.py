@@ -1,5 +1,8 @@
 """Which step covers what: `.ci/run full` leaves nothing out, `.ci/run` only what is listed here.
 
+The passes that are not the default one run a selection of the tests in both kinds of run; a full
+run has each of their versions and levels in a suite that runs them all.
+
 Derived from the tables that `.ci/run` and tools/check.py read: a directory or a marker that is new
 fails here until a step runs it.
 """
@@ -15,7 +18,7 @@ from tests.packaging.checkout import ROOT
 from tools import check
 from tools.ci import work
 from tools.ci.environments import FACTORS, PASSES, Environment
-from tools.ci.steps import BY_NAME, STEPS
+from tools.ci.steps import BY_NAME, CORE, STEPS
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -67,6 +70,12 @@ class Part(NamedTuple):
     marker: str
     keyword: str
     scale: str
+    selection: str = ""
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing is left out of its paths but what it ignores."""
+        return (self.marker, self.keyword, self.scale, self.selection) == ("", "", "1", "")
 
 
 def parts(full: bool) -> list[Part]:
@@ -79,6 +88,7 @@ def parts(full: bool) -> list[Part]:
             suite.marker,
             suite.keyword,
             suite.scale,
+            suite.selection,
         )
         for step in STEPS
         for suite in step.suites(full)
@@ -89,7 +99,7 @@ def parts(full: bool) -> list[Part]:
         for each in check.selections(full=True, python_only=False):
             paths = set(DIRECTORIES if each.paths == ("tests",) else each.paths)
             ignored = frozenset(f"tests/{name}" for name in each.ignored)
-            chosen = (each.marker, each.keyword, each.scale)
+            chosen = (each.marker, each.keyword, each.scale, each.selection)
             environment = Environment(form=each.form)
             found.append(Part(environment, frozenset(paths - ignored), ignored, *chosen))
     return found
@@ -105,7 +115,7 @@ def test_full_runs_every_directory_whole(directory: str) -> None:
     whole = [
         part
         for part in parts(full=True)
-        if directory in part.paths and part[3:] == ("", "", "1") and not within(directory, part)
+        if directory in part.paths and part.whole and not within(directory, part)
     ]
     assert any(part.environment == PASSES["default"] for part in whole)
 
@@ -116,6 +126,7 @@ def test_quick_runs_every_directory(directory: str) -> None:
     assert any(
         part.environment == PASSES["default"]
         and not part.marker
+        and not part.selection
         and set(within(directory, part)) <= set(ELSEWHERE)
         for part in found
     ), f"{directory} is in no step of `.ci/run`: add it to tools/ci/steps.py"
@@ -141,11 +152,33 @@ def test_every_level_is_in_some_step(factor: str, level: str, full: bool) -> Non
 def test_full_runs_a_suite_one_level_away_from_the_default(factor: str, level: str) -> None:
     wanted = PASSES["default"]._replace(**{factor: level})
     found = [part for part in parts(full=True) if part.environment == wanted]
-    assert any(part.scale == "1" and "tests/parity" in part.paths | whole(part) for part in found)
+    assert any(
+        part.scale == "1" and not part.selection and "tests/parity" in part.paths | whole(part)
+        for part in found
+    )
 
 
 def whole(part: Part) -> frozenset[str]:
     return frozenset(DIRECTORIES) if "tests" in part.paths else frozenset()
+
+
+def test_each_function_runs_on_each_version_and_at_each_level() -> None:
+    """A quick run has it in four environments: the default, its opposite, and two that differ."""
+    passes = {
+        part.selection: part.environment for part in parts(full=False) if set(CORE) <= part.paths
+    }
+    assert passes.pop("") == PASSES["default"]
+    for half in ("1/2", "2/2"):
+        found = [
+            environment
+            for selection, environment in passes.items()
+            if selection.partition(":")[2] in ("", half)
+        ]
+        assert len(found) == 3
+        for number, factor in enumerate(FACTORS):
+            levels = {environment[number] for environment in (PASSES["default"], *found)}
+            assert levels == set(FACTORS[factor]), (half, factor)
+    assert {selection.partition(":")[0] for selection in passes} == set(PASSES) - {"default"}
 
 
 def test_what_quick_leaves_out_is_listed() -> None:
@@ -196,3 +229,5 @@ def test_the_quick_check_of_the_readme_runs_both_forms() -> None:
     assert (compiled.form, python.form) == ("compiled", "python")
     assert set(compiled.ignored) == {"compliance", "leaks", "packaging"}
     assert not compiled.marker and not compiled.keyword
+    # so that the two forms take different combinations
+    assert (compiled.selection, python.selection) == ("compiled", "python")

@@ -9,8 +9,8 @@ other in the other four factors, and no two of those factors are equal, or oppos
 versions. tests/selftest/test_ci_steps.py computes the cover from this table.
 
 So there are three virtual environments, one for each version, with two passes each. `default` is
-what most people run, and where nearly every bug shows: it gets the whole suite. The others get the
-tests that depend on what they choose.
+what most people run, and where nearly every bug shows: it gets the whole suite. Its opposite gets
+every function, the two passes of each other version a half of the functions each (`steps`).
 """
 
 from __future__ import annotations

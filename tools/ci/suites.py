@@ -20,7 +20,8 @@ DEFAULT = PASSES["default"]
 class Suite:
     """A selection of tests in one environment.
 
-    `ignore` names files, or the beginnings of test ids; `scale` is that of tests/fixtures/scale.py;
+    `ignore` names files, or the beginnings of test ids; `scale` is that of tests/fixtures/scale.py,
+    `selection` that of tests/fixtures/selection.py ("" for all);
     `workers` is 1 where the tests start processes of their own, or measure.
     """
 
@@ -30,6 +31,7 @@ class Suite:
     keyword: str = ""
     ignore: tuple[str, ...] = ()
     scale: str = "1"
+    selection: str = ""
     workers: int = WORKERS
     options: tuple[str, ...] = ()
     variables: tuple[tuple[str, str], ...] = ()
@@ -50,6 +52,8 @@ class Suite:
     def all_variables(self) -> dict[str, str]:
         """Return the environment variables that belong to it."""
         own = {"PGFLIGHT_TEST_SCALE": self.scale, **dict(self.variables)}
+        if self.selection:
+            own["PGFLIGHT_TEST_SELECTION"] = self.selection
         return self.environment.variables() | own
 
     def run(self, job: Job) -> None:
