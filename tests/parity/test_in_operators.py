@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.types import TypeDecorator
 
 from tests.fixtures.outcome import Both, Failure
+from tests.fixtures.scale import scaled
 from tests.parity.scratch import apart, scratch
 
 SHAPES = [(1, 0, 0), (9, 0, 0), (10, 0, 1), (10, 1, 0), (128, 0, 0)]
@@ -261,6 +262,8 @@ FAMILIES: list[tuple[tuple[type[Any], ...], set[str]]] = [
 """Types in a Table, and types on the server that could be compared with them."""
 ALL = False
 """Whether to try every type with every other: minutes."""
+EVERY = 3 - scaled(2, least=1)
+"""In a run that is scaled down, every second pair is tried."""
 
 
 def pairs() -> list[tuple[Any, Sequence[Any], int]]:
@@ -286,7 +289,7 @@ def test_grid(both: Both, part: int) -> None:
     async def body(engine: AsyncEngine) -> Any:
         found: dict[str, Any] = {}
         async with scratch(engine, None, *before(both)) as connection:
-            for kind, values, number in pairs()[part::3]:
+            for kind, values, number in pairs()[part :: 3 * EVERY]:
                 left, name = sa.column(f"c{number}", kind), list(REAL)[number]
                 statement = asked(left, kind, values)
                 outcome = told(await apart(connection, partial(rows_of, connection, statement)))
