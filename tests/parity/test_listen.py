@@ -223,6 +223,7 @@ def test_leaving_closes_the_connection(dialect: Dialect, leaves: Callable[..., A
                 await leaves(listener)
             finally:
                 sending.cancel()
+                await asyncio.wait({sending})
 
         async def goes_on_sending() -> None:
             while True:
