@@ -435,6 +435,26 @@ def test_another_loop(dialect: Dialect) -> None:
     asyncio.run(goes_on())
 
 
+def test_a_synchronous_engine(pgflight_dialect: Dialect) -> None:
+    """`async_fallback`: its pool keeps connections of its own event loop, before and after."""
+    engine = sa.create_engine(pgflight_dialect.url(query={"async_fallback": "true"}))
+
+    def sends_synchronously(payload: str) -> None:
+        with engine.begin() as connection:
+            pgflight.notify(connection, CHANNEL, payload)
+
+    async def work() -> None:
+        for payload in ("first", "second"):
+            async with pgflight.listen(engine, CHANNEL) as listener:
+                await asyncio.to_thread(sends_synchronously, payload)
+                assert await take(listener, 1) == [payload]
+
+    asyncio.run(work())
+    sends_synchronously("nobody listens")
+    assert pgflight.stats(engine).units_of_work >= 3
+    engine.dispose()
+
+
 def test_what_it_costs(pgflight_dialect: Dialect, proxy: Proxy) -> None:
     """A login, BEGIN, the proof and COMMIT, and asyncpg's two round trips for each channel."""
 

@@ -64,8 +64,10 @@ class Address:
         """Return a new connection; raise what ``engine.connect()`` raises."""
         engine = self.engine
         if getattr(engine.dialect, "server_version_info", None) is None:
-            # by the engine's own pool, whose other first connections wait until it is done
-            await greenlet_spawn(_visit, engine)
+            # by the engine's own pool, whose other first connections wait until it is done; that of
+            # a synchronous engine is not to get a connection of this event loop
+            runs = greenlet_spawn if engine.dialect.is_async else asyncio.to_thread
+            await runs(_visit, engine)
         # a pool of one connection, with the creator and the events of the engine's
         own = Engine(engine.pool.recreate(), engine.dialect, engine.url, hide_parameters=True)
         with redirecting(self._redirect):
