@@ -73,6 +73,7 @@ from .pipeline import open_pipeline as open_pipeline
 from .poolers.known import Known as Known
 from .poolers.preparing import Preparer as Preparer
 from .poolers.proof import PROCESS as PROCESS
+from .poolers.proof import is_direct as is_direct
 from .poolers.route import Route as Route
 from .portals import open_portal as open_portal
 from .sender import Closing as Closing
