@@ -47,7 +47,7 @@ def server_url(text: str, origin: str = "--url") -> URL:
     if url.drivername not in _ACCEPTED:
         raise CommandError(
             f"{origin} names the driver {url.drivername!r}, and only PostgreSQL through asyncpg is "
-            f"compared: write {BUILTIN_DRIVER}://... or postgresql://..."
+            f"looked at: write {BUILTIN_DRIVER}://... or postgresql://..."
         )
     return url.set(drivername=BUILTIN_DRIVER)
 

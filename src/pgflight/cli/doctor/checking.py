@@ -62,7 +62,7 @@ async def run_check(check: Check, url: URL, seconds: float) -> Fact:
                 check.name,
                 False,
                 f"no answer within {seconds:g} seconds",
-                {"refused_by": "silent"},
+                {"refused_by": "no answer"},
             )
         kind, text = explained(error, url)
         return Fact(check.name, False, text, {"refused_by": kind})

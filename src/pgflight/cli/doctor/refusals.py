@@ -168,7 +168,8 @@ def _authorization(said: str, url: URL) -> Refusal:
 
 
 def _database(said: str, url: URL) -> Refusal:
-    name = url.database or url.username
+    given = url.query.get("database") or url.query.get("dbname")
+    name = given or url.database or url.username
     return Refusal("database", f"The URL names the database {name!r} behind its last /.")
 
 
