@@ -62,6 +62,9 @@ from .known_types import numeric_error as numeric_error
 from .known_types import register_array_types as register_array_types
 from .known_types import set_codec as set_codec
 from .known_types import unchecked_numerics as unchecked_numerics
+from .login.authentication import NOTHING_ASKED as NOTHING_ASKED
+from .login.authentication import Seen as Seen
+from .login.authentication import see_login as see_login
 from .login.watched_loop import LoginLoop as LoginLoop
 from .pipeline import BEGIN_EARLY as BEGIN_EARLY
 from .pipeline import Pipeline as Pipeline
