@@ -170,7 +170,9 @@ class Preparer:
         own, free = not (self.route.pooled or self.has_moving_names()), side_effect_free
         if not describes_in_flight(sender, statement, heard, own=own, side_effect_free=free):
             return None
-        return DescribedStatement(self._connection, sender, receiver, statement, operation, heard)
+        return DescribedStatement(
+            self._connection, sender, receiver, statement, operation, heard, self._watch
+        )
 
     async def _send(
         self, operation: str, name: str | None, introduction: Introduction | None = None
