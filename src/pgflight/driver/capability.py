@@ -86,6 +86,7 @@ COPY_NAMES: Names = (
 TYPE_NAMES: Names = (
     ("Connection", "_drop_local_statement_cache"),
     ("Connection", "_protocol"),
+    ("Connection", "_stmt_cache"),
     ("ConnectionSettings", "add_python_codec"),
     ("ConnectionSettings", "get_data_codec"),
     ("ConnectionSettings", "get_text_codec"),
