@@ -49,6 +49,8 @@ class PGExecutionContext_asyncpg(BulkParameters, theirs.PGExecutionContext_async
 
         def _setup_result_proxy(self) -> Any:
             """Return the result; of our own class if it reads a cursor."""
+            if self.isddl:
+                self._note_schema_change()
             options = self.execution_options
             compiled: Any = self.compiled
             if (
@@ -62,18 +64,26 @@ class PGExecutionContext_asyncpg(BulkParameters, theirs.PGExecutionContext_async
                 or compiled.has_out_parameters
             ):
                 return PgflightCursorResult.adopt(super()._setup_result_proxy())  # type: ignore[no-untyped-call]
-            description: Any = self.cursor.description
+            cursor: Any = self.cursor
+            own = cursor.__class__ is AsyncAdapt_asyncpg_cursor
+            # SQLAlchemy goes through it once, at most: no list is made for that
+            description: Any = cursor._description if own else cursor.description
             if description is None:
                 return super()._setup_result_proxy()  # type: ignore[no-untyped-call]
             return PgflightCursorResult(self, default_fetch, description)
 
-    def post_exec(self) -> None:
+    else:  # not where there is another place for it: a call less for each statement
+
+        def post_exec(self) -> None:
+            super().post_exec()  # type: ignore[no-untyped-call]
+            if self.isddl:
+                self._note_schema_change()
+
+    def _note_schema_change(self) -> None:
         """Invalidate the engine's caches after DDL, whatever the server calls it."""
-        super().post_exec()  # type: ignore[no-untyped-call]
-        if self.isddl:
-            cursor: Any = self.cursor
-            if is_ours(cursor):
-                cursor._adapt_connection.session.commands.note_schema_change()
+        cursor: Any = self.cursor
+        if is_ours(cursor):
+            cursor._adapt_connection.session.commands.note_schema_change()
 
     def create_server_side_cursor(self) -> Any:
         """Return a cursor whose rows stay on the server, or the one that a COPY has asked for."""
