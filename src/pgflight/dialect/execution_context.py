@@ -24,6 +24,7 @@ CURSOR_OPTION = "pgflight_cursor"
 """Execution option of pgflight's own: makes the cursor of a streaming execution."""
 TIMEOUT_OPTIONS = ("timeout", "asyncpg_timeout")
 """Execution options of how long one statement may take, in seconds; the first one given counts."""
+_TIMEOUTS = frozenset(TIMEOUT_OPTIONS)
 _STREAMING = frozenset({"preserve_rowcount", "stream_results", "yield_per"})
 
 
@@ -35,8 +36,9 @@ class PGExecutionContext_asyncpg(BulkParameters, theirs.PGExecutionContext_async
         cursor: Any = self.cursor
         if cursor.__class__ is AsyncAdapt_asyncpg_cursor or is_ours(cursor):
             cursor._as_tuples = _OWN_ROWS
-            if self.execution_options:
-                cursor._timeout = _timeout(self.execution_options)
+            options = self.execution_options
+            if options and not _TIMEOUTS.isdisjoint(options):
+                cursor._timeout = _timeout(options)
         else:
             super().pre_exec()  # type: ignore[no-untyped-call]
 
