@@ -207,12 +207,14 @@ def was_used_recently(adapted: object) -> bool:
 
 
 def _is_lost(adapted: AsyncAdapt_asyncpg_connection) -> bool:
-    liveness = adapted.session.liveness
-    if adapted.session.connection.is_closed() is True or liveness.is_leaving():
+    session = adapted.session
+    pipeline = session.transactions.pipeline
+    if session.connection.is_closed() is True or (pipeline is not None and pipeline.farewell):
         return True
-    idle = monotonic() - adapted.session.transactions.last_used
+    idle = monotonic() - session.transactions.last_used
     if idle < IDLE_SECONDS:
         return False
+    liveness = session.liveness
     if idle > OWED_SECONDS and liveness.end_is_owed() and adapted._can_wait():
         return bool(adapted.await_(_leaves_owed(adapted.session)))
     # also if only a notice has arrived, which the loop reads as well

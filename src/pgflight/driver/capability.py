@@ -86,6 +86,7 @@ COPY_NAMES: Names = (
 TYPE_NAMES: Names = (
     ("Connection", "_drop_local_statement_cache"),
     ("Connection", "_protocol"),
+    ("Connection", "_stmt_cache"),
     ("ConnectionSettings", "add_python_codec"),
     ("ConnectionSettings", "get_data_codec"),
     ("ConnectionSettings", "get_text_codec"),
@@ -110,6 +111,20 @@ POOLER_NAMES: Names = (
     ("Protocol", "queries_count"),
 )
 """Pairs that telling a pooler needs; if one is missing, only its errors tell."""
+
+ARRAY_NAMES: Names = (
+    ("ConnectionSettings", "add_python_codec"),
+    ("ConnectionSettings", "register_data_types"),
+    ("PreparedStatementState", "_init_codecs"),
+    ("Protocol", "bind_execute"),
+    ("Protocol", "connection_made"),
+    ("Protocol", "data_received"),
+    ("Protocol", "get_settings"),
+    ("Protocol", "prepare"),
+    ("Protocol", "set_connection"),
+)
+"""Pairs that finding out how asyncpg goes through arrays needs; if one is missing, it is given
+lists as they are."""
 
 VALUE_NAMES: Names = (("pgproto", "UUID"),)
 """Classes of values; if one is missing, rows with such a value as their key are sent one by one.
@@ -196,6 +211,7 @@ _bounds = _choose_group(_chosen, _missing_names(BOUND_NAMES))
 _copy = _choose_group(_chosen, _missing_names(COPY_NAMES))
 _types = _choose_group(_chosen, _missing_names(TYPE_NAMES))
 _poolers = _choose_group(_chosen, _missing_names(POOLER_NAMES))
+_arrays = _choose_group(_chosen, _missing_names(ARRAY_NAMES))
 
 
 def capabilities() -> Capabilities:
@@ -238,6 +254,11 @@ def can_tell_poolers() -> bool:
     return _poolers.possible and _pipeline.possible
 
 
+def can_flatten_arrays() -> bool:
+    """Tell whether it can be found out how asyncpg goes through arrays."""
+    return _arrays.possible and is_private()
+
+
 def stepped_aside() -> dict[str, str]:
     """Return the features that step aside though the level is ``private``, with the reasons."""
     groups = {
@@ -246,6 +267,7 @@ def stepped_aside() -> dict[str, str]:
         "COPY": _copy,
         "types": _types,
         "poolers": _poolers,
+        "arrays": _arrays,
     }
     found = {name: group.reason for name, group in groups.items() if not group.possible}
     return found if is_private() else {}

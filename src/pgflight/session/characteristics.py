@@ -145,11 +145,10 @@ class ReadOnlyChoice:
         PostgreSQL 14 and newer say so with whatever they answer next.  What the program has set as
         it connected is no change.
         """
-        reports, before = self._reports_read_only(), self._before
-        if before is None:
-            self._before = reports
+        if self._before is None:
+            self._before = self._reports_read_only()
             return False
-        return reports and not before and not self.stands()
+        return not self._before and self._reports_read_only() and not self.stands()
 
     def _reports_read_only(self) -> bool:
         settings = self._settings

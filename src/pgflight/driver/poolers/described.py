@@ -19,11 +19,13 @@ from typing import Any
 import asyncpg
 
 from ..._contracts import Receiver
+from ..arguments.flat_lists import flat_lists, places_of_arrays
 from ..contracts import Connection, Statement
 from ..copying.copying import custom_codec_format
 from ..given_answers import complete_unsent
 from ..sender import Sender
 from ..sockets import is_idle
+from ..watching import CALLS, Watch
 from .messages import DESCRIBE, Screen, parse_message
 
 _FIRST_TYPE_OF_THE_CLUSTER = 10000
@@ -119,6 +121,8 @@ class DescribedStatement:
         "_text",
         "_messages",
         "_heard",
+        "_arrays",
+        "_watch",
         "renewed",
     )
 
@@ -130,6 +134,7 @@ class DescribedStatement:
         statement: Statement,
         text: str,
         heard: Listening,
+        watch: Watch,
     ) -> None:
         self._connection = connection
         self._sender = sender
@@ -138,6 +143,8 @@ class DescribedStatement:
         self._text = text
         self._heard = heard
         self._messages = parse_message(text, heard.types()) + DESCRIBE
+        self._arrays = places_of_arrays(statement._state._get_parameters())
+        self._watch = watch
         self.renewed: Callable[[Statement], None] | None = None
 
     async def __call__(self, args: Sequence[Any]) -> Any:
@@ -148,13 +155,16 @@ class DescribedStatement:
         protocol = connection._protocol
         if not sender.can_hold_back and not is_idle(protocol, state):
             await protocol.close_portal("", None)  # waits, or raises the appropriate error
+        values = args
+        if self._arrays and self._watch.by(CALLS) is None:
+            values = flat_lists(args, self._arrays)
         before, alone = protocol.queries_count, not sender.has_unsent
         heard = self._heard
         comparing = _Comparing(self._receiver, heard.parameters, heard.columns)
         comparing.install()
         sender.put(self._messages)
         try:
-            reply = await protocol.bind_execute(state, args, "", 0, True, None)
+            reply = await protocol.bind_execute(state, values, "", 0, True, None)
         except BaseException as error:
             if protocol.queries_count == before:  # asyncpg has not sent anything
                 comparing.remove()

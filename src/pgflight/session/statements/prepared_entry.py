@@ -46,7 +46,7 @@ class PreparedEntry:
         self.statement = statement
         parameters = driver.parameters_of(statement)
         self._numerics = driver.unchecked_numerics(connection, parameters)
-        execute = driver.executor(statement, watch)
+        execute = driver.executor(statement, watch, parameters)
         self.execute_by(execute)
         self.description: Description | None = describe(statement.get_attributes())
         self.epoch = epoch
