@@ -62,6 +62,7 @@ from .known_types import numeric_error as numeric_error
 from .known_types import register_array_types as register_array_types
 from .known_types import set_codec as set_codec
 from .known_types import unchecked_numerics as unchecked_numerics
+from .login.parsed_arguments import ParsedArguments as ParsedArguments
 from .login.watched_loop import LoginLoop as LoginLoop
 from .pipeline import BEGIN_EARLY as BEGIN_EARLY
 from .pipeline import Pipeline as Pipeline

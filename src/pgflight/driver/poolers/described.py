@@ -108,7 +108,8 @@ class DescribedStatement:
     """Executes one statement that has no name; an executor like the driver's others.
 
     ``statement`` is asyncpg's, as it has just been prepared, and ``heard`` its description.
-    ``renewed`` is called with a new one where the server describes it otherwise meanwhile.
+    Where the server describes it otherwise meanwhile, what ``renewed`` refers to weakly is called
+    with a new one.
     """
 
     __slots__ = (
@@ -138,7 +139,7 @@ class DescribedStatement:
         self._text = text
         self._heard = heard
         self._messages = parse_message(text, heard.types()) + DESCRIBE
-        self.renewed: Callable[[Statement], None] | None = None
+        self.renewed: Callable[[], Callable[[Statement], None] | None] | None = None
 
     async def __call__(self, args: Sequence[Any]) -> Any:
         """Execute the statement; raise asyncpg's errors."""
@@ -172,8 +173,9 @@ class DescribedStatement:
         connection, sender = self._connection, self._sender
         statement = await connection.prepare(self._text, name="")
         try:
-            if self.renewed is not None:
-                self.renewed(statement)
+            renewed = self.renewed and self.renewed()
+            if renewed:
+                renewed(statement)
             if not sender.can_hold_back:
                 # only for a statement without side effects, see describes_in_flight()
                 return await connection._protocol.bind_execute(
