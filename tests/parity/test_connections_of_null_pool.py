@@ -65,8 +65,8 @@ def test_the_arguments_are_parsed_once(pgflight_dialect: Dialect, tmp_path: Path
             patch.setenv("HOME", str(tmp_path))
             for _ in range(20):
                 assert await outcome(engine) == 21
-        parsed = engine.dialect.dbapi.parsed  # type: ignore[attr-defined]
-        assert parsed.parses == int(driver.is_private())
+        dbapi: Any = engine.dialect.dbapi
+        assert dbapi.parsed.parses == int(driver.is_private())
 
     asyncio.run(work())
 
