@@ -6,10 +6,11 @@ Used by the DBAPI module.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+import asyncpg
 from asyncpg import exceptions as driver_errors
 
 from .. import driver
@@ -52,7 +53,8 @@ class Login:
         self._dbapi = dbapi
         creator = options.async_creator_fn
         self._own = creator in (None, dbapi.asyncpg.connect)
-        self._creator = self._connect if self._own else taking_secrets(creator)
+        # not a method of ours: in a cycle the connection would wait for the garbage collector
+        self._creator = None if self._own else taking_secrets(creator)
         self._args = args
         self._arguments = arguments
         self._socket_options = socket_options
@@ -118,7 +120,8 @@ class Login:
 
         A login has no effect that lasts.  What a program's own function does is its own affair.
         """
-        connect = partial(self._dbapi.refused_settings.connect, self._creator, self._args)
+        creator = self._creator or self._connect
+        connect = partial(self._dbapi.refused_settings.connect, creator, self._args)
         loop = asyncio.get_running_loop()
         began, seconds = loop.time(), arguments.get("timeout")
         made: tuple[Any, dict[str, str]]
@@ -151,9 +154,13 @@ class Login:
         wanted = arguments.get("target_session_attrs")
         asks = getattr(wanted, "value", wanted) not in (None, "any")
         watched = driver.LoginLoop(loop, seconds=each, guards=self._guards, asks=asks)
-        connect = taking_secrets(self._dbapi.asyncpg.connect, but="password")
+        connect: Callable[..., Any] | None = None
         connection = None
         try:
+            if self._dbapi.asyncpg is asyncpg:
+                connect = self._dbapi.parsed.connector(args, arguments)
+            if connect is None:
+                connect = taking_secrets(self._dbapi.asyncpg.connect, but="password")
             connection = await connect(*args, **arguments, timeout=total, loop=watched)
         except (OSError, asyncio.TimeoutError) as error:
             if isinstance(asked, AskedPassword) and asked.error is error:

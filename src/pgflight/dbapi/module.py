@@ -145,6 +145,7 @@ class AsyncAdapt_asyncpg_dbapi(theirs.AsyncAdapt_asyncpg_dbapi, dbapi_module_bas
         self.farewells = Farewells()
         self.kept = KeptConnections()
         self.writable_servers = WritableServers()
+        self.parsed = driver.ParsedArguments()
         self._last: _Last | None = None
 
     @property

@@ -65,6 +65,7 @@ from .known_types import unchecked_numerics as unchecked_numerics
 from .login.authentication import NOTHING_ASKED as NOTHING_ASKED
 from .login.authentication import Seen as Seen
 from .login.authentication import see_login as see_login
+from .login.parsed_arguments import ParsedArguments as ParsedArguments
 from .login.watched_loop import LoginLoop as LoginLoop
 from .pipeline import BEGIN_EARLY as BEGIN_EARLY
 from .pipeline import Pipeline as Pipeline

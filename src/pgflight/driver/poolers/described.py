@@ -110,7 +110,8 @@ class DescribedStatement:
     """Executes one statement that has no name; an executor like the driver's others.
 
     ``statement`` is asyncpg's, as it has just been prepared, and ``heard`` its description.
-    ``renewed`` is called with a new one where the server describes it otherwise meanwhile.
+    Where the server describes it otherwise meanwhile, what ``renewed`` refers to weakly is called
+    with a new one.
     """
 
     __slots__ = (
@@ -145,7 +146,7 @@ class DescribedStatement:
         self._messages = parse_message(text, heard.types()) + DESCRIBE
         self._arrays = places_of_arrays(statement._state._get_parameters())
         self._watch = watch
-        self.renewed: Callable[[Statement], None] | None = None
+        self.renewed: Callable[[], Callable[[Statement], None] | None] | None = None
 
     async def __call__(self, args: Sequence[Any]) -> Any:
         """Execute the statement; raise asyncpg's errors."""
@@ -182,8 +183,9 @@ class DescribedStatement:
         connection, sender = self._connection, self._sender
         statement = await connection.prepare(self._text, name="")
         try:
-            if self.renewed is not None:
-                self.renewed(statement)
+            renewed = self.renewed and self.renewed()
+            if renewed:
+                renewed(statement)
             if not sender.can_hold_back:
                 # only for a statement without side effects, see describes_in_flight()
                 return await connection._protocol.bind_execute(

@@ -236,10 +236,8 @@ class PreparedStatements(driver.Preparer):
         if described is not None:
             if self.cache is None:  # nothing is kept on the server
                 self.cache = _impl.stmtcache.StatementCache(MOST_DESCRIBED)
-            kept = self._entry(entry.statement, entry.epoch, operation)
-            kept.execute_by(described)
-            kept.in_flight = True
-            described.renewed = kept.renew
+            kept = entry.in_flight_by(described)
+            described.renewed = weakref.WeakMethod(kept.renew)  # no cycle
             if moves:
                 self._watch_search_path(kept, operation)
             self.cache.put(operation, kept)
