@@ -19,6 +19,9 @@ from sqlalchemy.exc import DisconnectionError
 
 from .. import driver
 from .._warnings import warn
+from ..compat import connections
+from ..compat.connections import listen_to_dispose
+from ..compat.loops.first_connection_lock import FirstConnectionLock
 from ..compat.versions import await_only, in_greenlet
 from ..dbapi.connection import AsyncAdapt_asyncpg_connection
 from ..dbapi.recovery.kept_connections import HERE_SECONDS
@@ -26,6 +29,7 @@ from ..dbapi.synchronous import AsyncAdaptFallback_asyncpg_connection
 from ..session.recovery.deadline import Deadline
 from ..session.recovery.lost_connection import BEGUN, CHECKED_OUT
 from ..session.session import Session
+from ..session.turn import running_loop
 
 IDLE_SECONDS = 0.01
 """The socket of a connection that was used this recently is not checked for input."""
@@ -129,6 +133,27 @@ def refuse_foreign(adapted: AsyncAdapt_asyncpg_connection) -> None:
         dbapi.has_warned_of_loops = True
         warn(_FOREIGN)
     raise DisconnectionError("the connection belongs to another event loop or process")
+
+
+def serve_several_loops(engine: Any) -> None:
+    """Have tasks of several event loops wait for an engine's connections."""
+    connections.set_first_connection_lock(engine.pool, FirstConnectionLock())
+    set_queue(engine)
+    listen_to_dispose(engine, set_queue)  # which makes a new pool
+
+
+def set_queue(engine: Any) -> None:
+    """Give an engine's new pool its queue; a listener of the engine."""
+    connections.serve_several_loops(engine.pool, is_wanted_elsewhere)
+
+
+def is_wanted_elsewhere(record: Any) -> bool:
+    """Tell whether a pool's entry has a connection of another loop, which runs and can use it."""
+    session: Session | None = getattr(record.dbapi_connection, "session", None)
+    if session is None or session.turn.abandoned:
+        return False
+    loop = session.turn.loop
+    return loop is not None and loop is not running_loop() and loop.is_running()
 
 
 def close_unfit(dbapi_connection: Any) -> None:
