@@ -72,6 +72,8 @@ def refuse_lost(dbapi_connection: Any, record: object, proxy: object) -> None:
     if transactions.read_only.has_turned():
         want_writable(dbapi_connection)
         raise DisconnectionError("the server has become read-only")
+    if transactions.read_only.wants_standby and leaves_for_a_standby(dbapi_connection):
+        raise DisconnectionError("a standby is there again")
     transactions.use = CHECKED_OUT
     ends = dbapi_connection.session.ends
     ends.entry = ref(record)
@@ -102,6 +104,26 @@ def want_writable(adapted: Any) -> None:
     servers = getattr(adapted.dbapi, "writable_servers", None)
     if servers is not None:
         servers.want()
+
+
+def leaves_for_a_standby(adapted: Any) -> bool:
+    """Tell whether a connection to a standby is ready to take the place of one to a primary.
+
+    Have one looked for otherwise.  Not behind a pooler, nor once the program has had its hands on
+    asyncpg's connection, nor where each connection is closed as it comes back.
+    """
+    session: Session = adapted.session
+    if session.transactions.read_only.on_standby() is not False:
+        return False
+    if session.statements.route.pooled or session.transactions.exposed:
+        return False
+    if session.ends.closes_at_once or not adapted._can_wait():
+        return False
+    servers = adapted.dbapi.standby_servers
+    if servers.is_ready():
+        return True
+    servers.look()
+    return False
 
 
 def has_lost_its_primary(adapted: Any) -> bool:
@@ -192,6 +214,9 @@ def _goes_on_beside(adapted: AsyncAdapt_asyncpg_connection, error: BaseException
 
 def forget_kept(engine: Any) -> None:
     """Close what waits for the pool of an engine that is disposed of; an engine's listener."""
+    standbys = getattr(engine.dialect.dbapi, "standby_servers", None)
+    if standbys is not None:
+        standbys.drop()
     kept = getattr(engine.dialect.dbapi, "kept", None)
     if kept is None or not len(kept):
         return
