@@ -24,6 +24,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from bench import situations
 from pgflight.cli.server.cluster import TempCluster, embedded_binaries, find_binaries
 from tests.fixtures.proxy import Proxy
 from tests.fixtures.server import Server, running_server
@@ -230,6 +231,13 @@ FAULTS: dict[str, Callable[[Scene], Awaitable[str]]] = {
     "2,000 random cancels, 50 tasks, pool of 10: sessions lost to those that struck a unit":
         tasks_cancelled,
     "statements that take too long: sessions lost": statements_timed_out,
+    "a bound of its own for a statement (`execution_options(timeout=0.2)`; elsewhere"
+    " `asyncio.timeout(0.2)`): sessions lost": situations.statements_bounded,
+    "`search_path` for each tenant, changed within a unit: statements that fail":
+        situations.tenants_take_turns,
+    f"waits of a new connection's first statement, the engine having met its parameter's type:"
+    f" {', '.join(situations.PARAMETERS)}": situations.types_met_again,
+    "an engine in several loops, threads or processes: uses that fail": situations.loops_and_forks,
     "a primary that becomes a standby, another one beside it: units refused": demoted,
     "a server that stops answering: connecting, no option set": silent_at_login,
     "the same: `asyncio.timeout(1)` around a statement": silent_under_a_bound,
