@@ -67,6 +67,12 @@ def disposed_of_in_another_loop() -> None:
     asyncio.run(engine.dispose())
 
 
+def checked_out() -> int:
+    pool = engine.pool
+    assert isinstance(pool, sa.pool.QueuePool)
+    return pool.checkedout()
+
+
 def check(found: object, wanted: object) -> None:
     """Compare, also where Python leaves out assertions, and with them what they call."""
     if found != wanted:
@@ -138,7 +144,7 @@ def a_pool_that_threads_wait_for() -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", pgflight.PgflightWarning)
             check(in_threads(3, crowd), [])
-        check(engine.pool.checkedout(), 0)
+        check(checked_out(), 0)
         asyncio.run(engine.dispose(close=False))
     asyncio.run(unit())
     asyncio.run(engine.dispose())
@@ -169,7 +175,7 @@ def a_pool_whose_waiters_give_up() -> None:
     waits = threading.Event()
     works = iter((holder, patient))
     check(in_threads(2, lambda: next(works)(waits)), [])
-    check(engine.pool.checkedout(), 0)
+    check(checked_out(), 0)
     asyncio.run(engine.dispose(close=False))
 
 
