@@ -49,10 +49,11 @@ def test_one_loop_is_served_as_by_sqlalchemy_s(kind: Any, use_lifo: bool) -> Non
     asyncio.run(work())
 
 
-@pytest.mark.parametrize("kind", QUEUES)
-def test_who_is_woken_and_cancelled_wakes_the_next(kind: Any) -> None:
+def test_who_is_woken_and_cancelled_wakes_the_next() -> None:
+    """With SQLAlchemy 2.0 and Python 3.11, its own lets the task go on that was cancelled."""
+
     async def work() -> None:
-        queue = kind(3)
+        queue: Any = PoolQueue(3)
         first, second = (
             asyncio.ensure_future(greenlet_spawn(queue.get, True, 60)) for _ in range(2)
         )

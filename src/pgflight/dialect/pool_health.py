@@ -159,13 +159,13 @@ def refuse_foreign(adapted: AsyncAdapt_asyncpg_connection) -> None:
 
 def serve_several_loops(engine: Any) -> None:
     """Have tasks of several event loops wait for an engine's connections."""
+    prepare_pool(engine)
+    listen_to_dispose(engine, prepare_pool)
+
+
+def prepare_pool(engine: Any) -> None:
+    """Give an engine's new pool its lock and its queue; a listener, as dispose() makes a pool."""
     connections.set_first_connection_lock(engine.pool, FirstConnectionLock())
-    set_queue(engine)
-    listen_to_dispose(engine, set_queue)  # which makes a new pool
-
-
-def set_queue(engine: Any) -> None:
-    """Give an engine's new pool its queue; a listener of the engine."""
     connections.serve_several_loops(engine.pool, is_wanted_elsewhere)
 
 
