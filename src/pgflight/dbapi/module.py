@@ -28,6 +28,7 @@ from .login import Login
 from .passwords import hidden_positional
 from .recovery.closing import Farewells
 from .recovery.kept_connections import KeptConnections
+from .recovery.standby_servers import StandbyServers
 from .recovery.writable_servers import WritableServers
 from .synchronous import AsyncAdaptFallback_asyncpg_connection
 
@@ -146,6 +147,7 @@ class AsyncAdapt_asyncpg_dbapi(theirs.AsyncAdapt_asyncpg_dbapi, dbapi_module_bas
         self.kept = KeptConnections()
         self.writable_servers = WritableServers()
         self.parsed = driver.ParsedArguments()
+        self.standby_servers = StandbyServers()
         self._last: _Last | None = None
 
     @property
