@@ -1,6 +1,7 @@
 """A private event loop in a thread of its own, for callers that have no event loop.
 
 One per DBAPI module; synchronous connections (:mod:`pgflight.dbapi.synchronous`) live in it.
+Another one is for all connections of ``pgflight.dbapi.connect()``.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ class LoopThread:
     made by fork() starts its own.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "pgflight-async-fallback") -> None:
+        self._name = name
         # re-entrant: the garbage collector may end a connection while this thread holds it
         self._lock = threading.RLock()
         self._reset()
@@ -69,7 +71,7 @@ class LoopThread:
                 self._thread = threading.Thread(
                     target=self._serve,
                     args=(loop, self._alive),
-                    name="pgflight-async-fallback",
+                    name=self._name,
                     daemon=True,
                 )
                 self._thread.start()
