@@ -201,6 +201,15 @@ def test_a_statement_that_takes_too_long(server: Server) -> None:
         assert connection.execute("SELECT 1").fetchone() == (1,)
 
 
+def test_a_password_function_must_not_connect_by_itself(server: Server) -> None:
+    def asks_the_database() -> str:
+        with dbapi.connect(server.text("postgresql")):
+            return "unused"
+
+    with pytest.raises(dbapi.InterfaceError, match="such as a password function"):
+        dbapi.connect(server.text("postgresql"), password=asks_the_database)
+
+
 def test_what_is_closed_is_refused(server: Server) -> None:
     connection = dbapi.connect(server.text("postgresql"))
     cursor = connection.cursor()

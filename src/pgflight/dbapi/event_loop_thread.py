@@ -60,7 +60,8 @@ class LoopThread:
         """Tell whether the caller is the loop's own thread, which must not wait for itself."""
         return threading.current_thread() is self._thread
 
-    def _use(self) -> asyncio.AbstractEventLoop:
+    def use(self) -> asyncio.AbstractEventLoop:
+        """Return the loop, begun if need be, and count one user more; :meth:`leave` ends that."""
         if self._pid != os.getpid():
             self._lock = threading.RLock()  # threads do not survive fork()
             self._reset()
@@ -102,7 +103,7 @@ class LoopThread:
                 "a synchronous pgflight connection was used inside its own event loop's thread; "
                 "use it from the program's threads"
             )
-        loop = self._use()
+        loop = self.use()
         try:
             future: concurrent.futures.Future[_T] = asyncio.run_coroutine_threadsafe(
                 _resolve(awaitable), loop
