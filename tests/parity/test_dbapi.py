@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg
 import pytest
 
-from pgflight import dbapi
+from pgflight import dbapi, driver
 from tests.fixtures.server import Server
 
 SECONDS = 30
@@ -139,7 +139,9 @@ def test_many_are_all_or_none(connection: dbapi.Connection) -> None:
     assert caught.value.sqlstate == "23505"
     assert cursor.execute("SELECT * FROM many").fetchall() == []
     cursor.executemany("INSERT INTO many VALUES (%s)", ([n] for n in range(100)))
-    assert (cursor.rowcount, cursor.description) == (100, None)
+    # asyncpg's public interface does not tell
+    assert cursor.rowcount == (100 if driver.is_private() else -1)
+    assert cursor.description is None
     cursor.executemany("INSERT INTO many VALUES (%s)", [])
     assert cursor.rowcount == 0
     assert cursor.execute("SELECT sum(n) FROM many").fetchone() == (4950,)
@@ -195,8 +197,9 @@ def test_errors_of_connecting(server: Server) -> None:
 
 def test_a_statement_that_takes_too_long(server: Server) -> None:
     with dbapi.connect(server.text("postgresql"), command_timeout=0.2) as connection:
-        with pytest.raises(dbapi.OperationalError, match=r"within 0\.2 seconds"):
+        with pytest.raises(dbapi.OperationalError, match="the statement has not ended") as caught:
             connection.execute("SELECT pg_sleep(60)")
+        assert ("within 0.2 seconds" in str(caught.value)) == driver.is_private()
         connection.rollback()
         assert connection.execute("SELECT 1").fetchone() == (1,)
 

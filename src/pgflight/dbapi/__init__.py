@@ -52,14 +52,16 @@ __all__ = [
 _LAZY = frozenset(__all__)
 
 
-def __getattr__(name: str) -> Any:
-    # the dialect does without; the import system asks for submodules here, too
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from .pep249 import module
+if not TYPE_CHECKING:  # type checkers would take any name for one that exists
 
-    value = globals()[name] = getattr(module, name)
-    return value
+    def __getattr__(name: str) -> Any:
+        # the dialect does without; the import system asks for submodules here, too
+        if name not in _LAZY:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from .pep249 import module
+
+        value = globals()[name] = getattr(module, name)
+        return value
 
 
 def __dir__() -> list[str]:
