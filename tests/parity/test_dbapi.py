@@ -6,6 +6,9 @@ import datetime
 import gc
 import os
 import signal
+import socket
+import subprocess
+import sys
 import threading
 import time
 import warnings
@@ -231,10 +234,13 @@ def test_what_is_closed_is_refused(server: Server) -> None:
 def test_a_connection_that_the_server_ends(server: Server, connection: dbapi.Connection) -> None:
     lost = dbapi.connect(server.text("postgresql"))
     pid = backend(lost)
+    cursor = lost.execute("SELECT 5")
     connection.execute("SELECT pg_terminate_backend(%s)", (pid,))
     wait_for(server, GONE, pid)
-    with pytest.raises(dbapi.Error):
-        lost.execute("SELECT 1")
+    for _ in range(2):  # the second finds that it has ended
+        with pytest.raises(dbapi.OperationalError):
+            lost.execute("SELECT 1")
+    assert cursor.fetchall() == [(5,)]
     lost.close()
     assert lost.closed
 
@@ -308,6 +314,37 @@ def test_ctrl_c_cancels_the_statement_on_the_server(server: Server, inside: bool
         assert backend(connection) == pid
         with pytest.raises(dbapi.ProgrammingError):
             connection.execute("SELECT * FROM interrupted")
+
+
+def test_ctrl_c_while_a_server_does_not_answer() -> None:
+    """Nothing is left of the login."""
+    with socket.create_server(("127.0.0.1", 0)) as silent, ThreadPoolExecutor(1) as threads:
+
+        def interrupt() -> bytes:
+            accepted, _ = silent.accept()
+            with accepted:
+                accepted.settimeout(SECONDS)
+                accepted.recv(1)
+                os.kill(os.getpid(), signal.SIGINT)
+                while accepted.recv(1000):
+                    pass
+                return b"closed"
+
+        answer = threads.submit(interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            dbapi.connect(host="127.0.0.1", port=silent.getsockname()[1], user="x", password="x")
+        assert answer.result(SECONDS) == b"closed"
+
+
+def test_a_program_that_ends_without_closing(server: Server) -> None:
+    """Silently: Python does not show a ResourceWarning unless it is asked to."""
+    program = (
+        "import sys; from pgflight import dbapi; c = dbapi.connect(sys.argv[1]);"
+        " print(c.execute('SELECT 6').fetchone())"
+    )
+    command = [sys.executable, "-c", program, server.text("postgresql")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "(6,)\n", "")
 
 
 def test_a_child_process_makes_its_own(server: Server) -> None:

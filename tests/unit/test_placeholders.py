@@ -23,6 +23,7 @@ from pgflight.dbapi.pep249.placeholders import Parameters, template
         ("SELECT%s0 FROM a%sb", "SELECT $1 0 FROM a $2 b", (1, 2), [1, 2]),
         ("SELECT $1%s", "SELECT $1 $1", (1,), [1]),
         ("SELECT 1", "SELECT 1", {}, []),
+        ("%s" + " " * 20_000, "$1" + " " * 20_000, [1], [1]),
         ("%s\n%s", "$1\n$2", range(2), [0, 1]),
     ],
 )

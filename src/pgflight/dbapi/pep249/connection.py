@@ -37,7 +37,12 @@ def connect(
     OperationalError where no connection can be made, and the server's errors.
     """
     arguments = {**_from_url(dsn), **options} if dsn is not None else options
-    adapted = call(partial(adapter.connect, **arguments))
+    return call(partial(_connect, arguments, autocommit))
+
+
+def _connect(arguments: dict[str, Any], autocommit: bool) -> Connection:
+    # in the loop's thread: if the caller is interrupted, the collector closes it
+    adapted = adapter.connect(**arguments)
     if autocommit:
         adapted.autocommit = True
     return Connection(adapted)
@@ -138,13 +143,14 @@ class Connection:
 
         In a child process the parent's connection is let go of, and the server hears nothing.
         """
-        if self._closed:
-            return
-        self._closed = True
         if self._adapted.session.turn.is_a_parents():
+            self._closed = True
             self._adapted.left_elsewhere()
             return
         with self._lock:
+            if self._closed:
+                return
+            self._closed = True
             try:
                 if not self._driver_connection.is_closed():
                     call(self._adapted.close)
@@ -180,11 +186,14 @@ class Connection:
             loop_thread.abandon(self._driver_connection)
             warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=1)
 
-    def _check(self) -> None:
+    def _check(self, *, ended: bool = True) -> None:
+        """Raise the error of a connection that was closed, or, with ``ended``, that has ended."""
         if self._adapted.session.turn.is_a_parents():
             raise errors.InterfaceError(_A_PARENTS)
         if self._closed:
             raise errors.InterfaceError("the connection is closed")
+        if ended and self._driver_connection.is_closed():
+            raise errors.OperationalError("the connection has ended: close it and make another")
 
     def _call(self, function: Callable[[], T]) -> T:
         """Run ``function`` in the event loop, when no other thread does."""

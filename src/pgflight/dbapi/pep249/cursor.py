@@ -34,6 +34,8 @@ class Connection(Protocol):
         """Roll back the open transaction, if there is one."""
         ...
 
+    def _check(self, *, ended: bool = True) -> None: ...
+
     def _adapted_cursor(self) -> AsyncAdapt_asyncpg_cursor: ...
 
     def _call(self, function: Callable[[], T]) -> T: ...
@@ -162,15 +164,14 @@ class Cursor:
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
-    def _open(self) -> AsyncAdapt_asyncpg_cursor:
+    def _open(self, *, ended: bool = True) -> AsyncAdapt_asyncpg_cursor:
         if self._adapted is None:
             raise InterfaceError("the cursor is closed")
-        if self._connection.closed:
-            raise InterfaceError("the connection is closed")
+        self._connection._check(ended=ended)
         return self._adapted
 
     def _with_rows(self) -> AsyncAdapt_asyncpg_cursor:
-        adapted = self._open()
+        adapted = self._open(ended=False)  # they are in memory
         if adapted.description is None:
             raise ProgrammingError("there are no rows to fetch: the last statement returned none")
         return adapted

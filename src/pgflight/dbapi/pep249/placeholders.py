@@ -56,13 +56,20 @@ class Template:
         return values
 
 
-@lru_cache(maxsize=512)
+_LONGEST_KEPT = 10_000
+"""Characters of a text whose template is kept."""
+
+
 def template(operation: str) -> Template:
     """Return the template of a text that comes with parameters.
 
     ``%%`` is a percent sign.  Raises ProgrammingError for other uses of ``%``, and for texts with
     placeholders of both kinds.
     """
+    return _made(operation) if len(operation) > _LONGEST_KEPT else _kept(operation)
+
+
+def _made(operation: str) -> Template:
     numbers: dict[str, int] = {}
     positions = 0
 
@@ -89,3 +96,6 @@ def template(operation: str) -> Template:
     if positions and numbers:
         raise ProgrammingError("the statement mixes %s and %(name)s")
     return Template(text, tuple(numbers) or None, positions or None)
+
+
+_kept = lru_cache(maxsize=512)(_made)
