@@ -134,6 +134,17 @@ def test_type_codes_and_constructors(connection: dbapi.Connection) -> None:
     assert dbapi.TimeFromTicks(0) == dbapi.TimestampFromTicks(0).time()
 
 
+def test_values_that_psycopg_treats_otherwise(connection: dbapi.Connection) -> None:
+    cursor = connection.cursor()
+    assert cursor.execute("SELECT '{\"a\": 1}'::jsonb").fetchone() == ('{"a": 1}',)
+    assert cursor.execute("SELECT %s", ("text",)).fetchone() == ("text",)
+    for operation, value in (("SELECT %s", 1), ("SELECT %s::int", "1")):
+        with pytest.raises(dbapi.Error, match="invalid input for query argument"):
+            cursor.execute(operation, (value,))
+    with pytest.raises(dbapi.ProgrammingError, match="multiple commands"):
+        cursor.execute("SELECT 1; SELECT 2")
+
+
 def test_many_are_all_or_none(connection: dbapi.Connection) -> None:
     cursor = connection.cursor()
     cursor.execute("CREATE TEMPORARY TABLE many (n int UNIQUE)")
