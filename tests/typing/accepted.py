@@ -25,6 +25,7 @@ from typing_extensions import TypedDict, assert_type
 
 import pgflight
 import pgflight.auto
+from pgflight import dbapi as pep249
 from pgflight.dialect import (
     AsyncAdapt_asyncpg_connection,
     AsyncAdapt_asyncpg_cursor,
@@ -215,3 +216,25 @@ def copies_synchronously(connection: Connection, session: Session) -> None:
         assert_type(row, Row[Any])
     written = b"".join(pgflight.copy_out(session, sa.select(User.name), format="text"))
     assert_type(written, bytes)
+
+
+def without_asyncio() -> None:
+    """PEP 249."""
+    with pep249.connect("postgresql://localhost", autocommit=True, connect_timeout=3) as connection:
+        cursor = connection.cursor()
+        assert_type(cursor, pep249.Cursor)
+        cursor.execute("SELECT %s::int", (1,)).execute("SELECT %(a)s", {"a": "x"})
+        cursor.executemany("INSERT INTO t VALUES (%s)", ((n,) for n in range(3)))
+        assert_type(cursor.fetchone(), tuple[Any, ...] | None)
+        assert_type(cursor.fetchmany(2), list[tuple[Any, ...]])
+        assert_type(list(cursor), list[tuple[Any, ...]])
+        for column in cursor.description or ():
+            assert_type(column[1] == pep249.STRING, bool)
+        assert_type(cursor.callproc("lower", ["X"]), list[Any])
+    try:
+        connection.commit()
+    except connection.IntegrityError as error:
+        assert_type(error.sqlstate, str | None)
+    except (pep249.OperationalError, pep249.Error):
+        connection.rollback()
+    assert_type(pep249.Binary(b"x"), bytes)

@@ -1,6 +1,7 @@
 """A private event loop in a thread of its own, for callers that have no event loop.
 
 One per DBAPI module; synchronous connections (:mod:`pgflight.dbapi.synchronous`) live in it.
+Another one is for all connections of ``pgflight.dbapi.connect()``.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ class LoopThread:
     made by fork() starts its own.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "pgflight-async-fallback") -> None:
+        self._name = name
         # re-entrant: the garbage collector may end a connection while this thread holds it
         self._lock = threading.RLock()
         self._reset()
@@ -58,7 +60,8 @@ class LoopThread:
         """Tell whether the caller is the loop's own thread, which must not wait for itself."""
         return threading.current_thread() is self._thread
 
-    def _use(self) -> asyncio.AbstractEventLoop:
+    def use(self) -> asyncio.AbstractEventLoop:
+        """Return the loop, begun if need be, and count one user more; :meth:`leave` ends that."""
         if self._pid != os.getpid():
             self._lock = threading.RLock()  # threads do not survive fork()
             self._reset()
@@ -69,7 +72,7 @@ class LoopThread:
                 self._thread = threading.Thread(
                     target=self._serve,
                     args=(loop, self._alive),
-                    name="pgflight-async-fallback",
+                    name=self._name,
                     daemon=True,
                 )
                 self._thread.start()
@@ -100,7 +103,7 @@ class LoopThread:
                 "a synchronous pgflight connection was used inside its own event loop's thread; "
                 "use it from the program's threads"
             )
-        loop = self._use()
+        loop = self.use()
         try:
             future: concurrent.futures.Future[_T] = asyncio.run_coroutine_threadsafe(
                 _resolve(awaitable), loop
