@@ -43,7 +43,6 @@ from .execution import IN_TRANSACTION as IN_TRANSACTION
 from .execution import UnknownStatus as UnknownStatus
 from .execution import check_text as check_text
 from .execution import counter as counter
-from .execution import executemany as executemany
 from .execution import executor as executor
 from .execution import fetch as fetch
 from .execution import name_of as name_of

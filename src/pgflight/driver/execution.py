@@ -18,6 +18,7 @@ from .contracts import Connection, Executor, Operation, ProtocolOfAsyncpg, State
 from .known_types import check_numeric_rows, has_own_numeric
 from .watching import CALLS, CLASSES, PROTOCOL, STATEMENT, VALID, State, Watch
 
+_PRIVATE = is_private()
 _STATEMENT = CLASSES["PreparedStatement"]
 _DIRECTLY = "a statement executed without asyncpg's fetch()"
 
@@ -158,7 +159,7 @@ def receive_in_bulk(connection: Connection) -> None:
 
 def receiver_of(connection: Connection) -> Receiver | None:
     """Return the receiver that :func:`receive_in_bulk` has installed, None if there is none."""
-    transport = getattr(connection, "_transport", None) if is_private() else None
+    transport = getattr(connection, "_transport", None) if _PRIVATE else None
     stands = None if transport is None else transport.get_protocol()
     return stands if isinstance(stands, _impl.receiving.Receiver) else None
 

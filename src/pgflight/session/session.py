@@ -227,13 +227,13 @@ class Session:
         """Execute one statement once per parameter set, atomically; return the row count or -1."""
 
         async def send() -> int:
-            await self.statements.synchronize()
+            statements = self.statements
+            await statements.synchronize()
             if self.counters.by_hand:
                 self.counters.ran()
-            if self.statements.has_moving_names():
-                self.statements.forget_asyncpgs()
-            with self.statements.left_to_asyncpg(operation) as pooled:
-                return await driver.executemany(self.connection, operation, parameter_sets, pooled)
+            if statements.has_moving_names():
+                statements.forget_asyncpgs()
+            return await statements.left_to_asyncpg(operation, parameter_sets)
 
         return int(await self.run(Request(operation, send, Begin.WITH_MANY, bound=bound)))
 

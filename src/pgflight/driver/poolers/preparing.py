@@ -5,15 +5,14 @@ A base of the session's prepared statements.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import asyncpg
 
 from ..capability import can_tell_types
 from ..contracts import Connection
-from ..execution import check_text, name_of
+from ..execution import check_text, executemany, name_of
 from ..introspection.introducer import Introducer
 from ..introspection.introduction import Introduction
 from ..known_types import register_array_types
@@ -22,6 +21,8 @@ from ..watching import CALLS, Watch
 from .described import DescribedStatement, Listening, describes_in_flight
 from .proof import is_query
 from .route import Route, unique_name
+
+_TELLS_TYPES = can_tell_types()
 
 
 class Preparer:
@@ -72,11 +73,11 @@ class Preparer:
         route = self.route
         return route.asks and is_query(operation) and route.ask()
 
-    @contextmanager
-    def left_to_asyncpg(self, operation: str) -> Iterator[bool]:
-        """Put our questions in front of what asyncpg sends for ``operation`` within the block.
+    async def left_to_asyncpg(self, operation: str, parameter_sets: object) -> int:
+        """Have asyncpg execute a statement for each set, with our questions in front of it.
 
-        Gives whether a pooler is known already.
+        Returns the number of rows, or -1, and raises what
+        :func:`~pgflight.driver.execution.executemany` does.
         """
         route = self.route
         if route.asks:
@@ -87,8 +88,9 @@ class Preparer:
             introduction = self.introducer.begin(operation)
         succeeded = False
         try:
-            yield route.pooled
+            changed = await executemany(self._connection, operation, parameter_sets, route.pooled)
             succeeded = True
+            return changed
         finally:
             route.unsent()
             if introduction is not None:
@@ -99,7 +101,7 @@ class Preparer:
 
         False where that cannot be told.
         """
-        kept = getattr(self._connection, "_stmt_cache", None) if can_tell_types() else None
+        kept = getattr(self._connection, "_stmt_cache", None) if _TELLS_TYPES else None
         # its key for what is executed without other classes of rows or codecs
         return kept is not None and kept.has((operation, asyncpg.Record, False)) is True
 
