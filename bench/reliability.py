@@ -1,10 +1,10 @@
 """What faults cost a program: the built-in dialect, pgflight and psycopg, on real servers.
 
-    python -m bench.reliability [--write docs/reliability.md]
+    python -m bench.reliability [--write docs/reliability.md] [--only "random cancels"]
 
 Each fault is made, not simulated: another session's DDL, `pg_terminate_backend()`, cancelled tasks,
-a proxy that forwards nothing, a primary that becomes read-only. Starts a server of its own, and a
-second one for the failover. Takes about five minutes, most of it waiting for what never answers.
+a proxy that forwards nothing, a primary that becomes read-only. Starts servers of its own. Takes
+about ten minutes, most of it waiting for what never answers.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from bench import situations
 from pgflight.cli.server.cluster import TempCluster, embedded_binaries, find_binaries
 from tests.fixtures.proxy import Proxy
 from tests.fixtures.server import Server, running_server
@@ -218,10 +219,8 @@ async def demoted(scene: Scene) -> str:
 
 
 def _cluster() -> TempCluster:
-    return TempCluster(
-        find_binaries() or embedded_binaries(),
-        settings={"fsync": "off", "hot_standby": "on", "wal_level": "replica"},
-    )
+    settings = {"fsync": "off", "hot_standby": "on", "wal_level": "replica"}
+    return TempCluster(find_binaries() or embedded_binaries(), settings=settings)
 
 
 FAULTS: dict[str, Callable[[Scene], Awaitable[str]]] = {
@@ -230,6 +229,13 @@ FAULTS: dict[str, Callable[[Scene], Awaitable[str]]] = {
     "2,000 random cancels, 50 tasks, pool of 10: sessions lost to those that struck a unit":
         tasks_cancelled,
     "statements that take too long: sessions lost": statements_timed_out,
+    "a bound of its own for a statement (`execution_options(timeout=0.2)`; elsewhere"
+    " `asyncio.timeout(0.2)`): sessions lost": situations.statements_bounded,
+    "`search_path` for each tenant, changed within a unit: statements that fail":
+        situations.tenants_take_turns,
+    f"waits of a new connection's first statement, the engine having met its parameter's type:"
+    f" {', '.join(situations.PARAMETERS)}": situations.types_met_again,
+    "an engine in several loops, threads or processes: uses that fail": situations.loops_and_forks,
     "a primary that becomes a standby, another one beside it: units refused": demoted,
     "a server that stops answering: connecting, no option set": silent_at_login,
     "the same: `asyncio.timeout(1)` around a statement": silent_under_a_bound,
@@ -238,10 +244,12 @@ FAULTS: dict[str, Callable[[Scene], Awaitable[str]]] = {
 }  # fmt: skip
 
 
-def measure(server: Server) -> dict[str, list[str]]:
-    """Return the outcomes of each fault, one for each dialect."""
+def measure(server: Server, only: str) -> dict[str, list[str]]:
+    """Return the outcomes of each fault whose name contains a text, one for each dialect."""
     found: dict[str, list[str]] = {}
     for fault, work in FAULTS.items():
+        if only not in fault:
+            continue
         for driver in KINDS.values():
             proxy = Proxy(server)
             proxy.start()
@@ -265,10 +273,11 @@ def main() -> None:
     """Measure, and write the table into a page if asked to."""
     parser = argparse.ArgumentParser(description="What faults cost a program.")
     parser.add_argument("--write", type=Path, help="a page with the markers of the table")
+    parser.add_argument("--only", default="", help="a text in the names of the faults")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     with running_server() as server:
-        found = measure(server)
+        found = measure(server, options.only)
         version = ".".join(map(str, server.version))
     lines = [f"| fault | {' | '.join(KINDS)} |", "|---" * (len(KINDS) + 1) + "|"]
     lines += [f"| {fault} | {' | '.join(outcomes)} |" for fault, outcomes in found.items()]
@@ -276,7 +285,11 @@ def main() -> None:
     if options.write:
         page = options.write.read_text("utf-8")
         head, _, rest = page.partition("<!-- table -->")
-        tail = rest.partition("<!-- end of the table -->")[2]
+        before, _, tail = rest.partition("<!-- end of the table -->")
+        if options.only:  # the other rows stay
+            rows = dict(zip(found, lines[2:], strict=True))
+            named = ((line, line[2:].partition(" | ")[0]) for line in before.strip().splitlines())
+            table = "\n".join(rows.get(name, line) for line, name in named)
         options.write.write_text(
             f"{head}<!-- table -->\n\n{table}\n\n<!-- end of the table -->{tail}", "utf-8"
         )

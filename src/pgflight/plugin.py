@@ -10,7 +10,8 @@ from sqlalchemy.engine import URL, CreateEnginePlugin
 from sqlalchemy.exc import ArgumentError
 
 _OURS = "postgresql+pgflight"
-_SERVED = ("postgresql+asyncpg", _OURS)
+_SERVED = ("postgresql+asyncpg", _OURS, "postgresql", "postgres")
+"""Drivers whose URLs are served: the last two name none, as the URLs of hosting companies do."""
 
 
 class PgflightPlugin(CreateEnginePlugin):
@@ -20,8 +21,8 @@ class PgflightPlugin(CreateEnginePlugin):
         """Return `url` with our driver; everything else in it stays.
 
         The engine's `url` then reads `postgresql+pgflight://...`, so that an engine created again
-        from it is served by pgflight as well. Raises ArgumentError when the URL names another
-        driver.
+        from it is served by pgflight as well. A URL may name no driver (`postgresql://`,
+        `postgres://`). Raises ArgumentError when it names another one.
         """
         if url.drivername not in _SERVED:
             raise ArgumentError(

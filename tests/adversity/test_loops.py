@@ -18,6 +18,7 @@ USES = (
     "two_first_connections_at_once",
     "a_first_connection_that_is_cancelled",
     "a_pool_that_threads_wait_for",
+    "a_pool_whose_waiters_give_up",
     "a_fork_within_a_task",
     "a_child_without_dispose",
     "a_child_of_a_running_loop",

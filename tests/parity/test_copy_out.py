@@ -72,7 +72,10 @@ def test_csv_text_and_binary_are_the_servers(pgflight_dialect: Dialect) -> None:
         for format, header in [*forms, ("binary", False)]:
             out = pgflight.copy_out(connection, select, format=format, header=header)
             outputs.append(b"".join(await all_of(out)))
-        whole = b"".join(await all_of(pgflight.copy_out(connection, numbers, format="csv")))
+        pieces = await all_of(pgflight.copy_out(connection, numbers, format="csv"))
+        # a StreamingResponse of FastAPI's takes bytes, and no bytearray
+        assert {type(piece) for piece in pieces} == {bytes}
+        whole = b"".join(pieces)
         return outputs, list(csv.reader(io.StringIO(whole.decode())))
 
     (plain, headed, text, binary), whole = work(pgflight_dialect, body)

@@ -24,6 +24,7 @@ EACH_FEATURE = {
     Feature.FIRST_CONNECTION: "Connection._log_info",
     Feature.VALUES: "Enum._valid_lookup",
     Feature.RECONNECTING: "_ConnectionFairy._pool",
+    Feature.QUEUES: "QueuePool._pool",
     Feature.DOCUMENTED: "TypeEngine._has_bind_expression",
 }
 

@@ -41,7 +41,7 @@ PAGES = (
 )
 README = "../README.md"
 PROGRAMS = (README, "index.md", "start/fastapi.md", "start/plain.md")
-OF_THEIR_OWN = ("copy.md", "streaming.md")
+OF_THEIR_OWN = ("copy.md", "listen.md", "sight.md", "streaming.md")
 IN_SITE = ("alembic.md", "cloud-tokens.md", "start/litestar.md", "start/sqlmodel.md")
 """Run by tests/packaging/docs_site, where the packages that they need are."""
 

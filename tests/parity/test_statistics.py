@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 import warnings
 from decimal import Decimal
 from typing import Any
@@ -17,6 +18,7 @@ import pgflight
 from pgflight.parameters.in_list_texts import TYPES, VALUES
 from pgflight.session.statistics import Statistics
 from tests.fixtures.engines import Dialect
+from tests.fixtures.pages import DOCS, run_blocks
 
 ZERO = Statistics(0, 0, 0, 0, 0)
 
@@ -130,3 +132,19 @@ def test_what_is_no_engine_of_ours(builtin: Dialect) -> None:
         pgflight.stats("postgresql+asyncpg://")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"served by sqlalchemy.*: call pgflight\.install\(\)"):
         pgflight.stats(builtin.engine())
+
+
+def test_the_page_on_sight(pgflight_dialect: Dialect) -> None:
+    """docs/sight.md, as it stands there, on an engine that has worked."""
+
+    async def work() -> None:
+        engine = pgflight_dialect.engine()
+        async with engine.connect() as connection:
+            await connection.execute(text("SELECT 1"))
+        names: dict[str, Any] = {"pgflight": pgflight, "json": json, "engine": engine}
+        await run_blocks(DOCS / "sight.md", names)
+        trips = pgflight.stats(engine).round_trips
+        assert json.loads(names["document"])["round_trips"] == trips > 0
+        assert f'pgflight_round_trips_total{{engine="orders"}} {trips}\n' in names["page"]
+
+    asyncio.run(work())

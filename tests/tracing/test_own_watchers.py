@@ -7,8 +7,10 @@ The tracers themselves: `packages/`.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
 from typing import Any, ClassVar
 
 import asyncpg
@@ -21,7 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 import pgflight
 from pgflight import driver
-from pgflight.cli.environment import watchers_fact
+from pgflight.cli.doctor.tracers import SWITCHED_OFF, SWITCHED_OFF_OF_COPY, watchers_fact
 from tests.fixtures.engines import Dialect
 from tests.tracing import units
 from tests.tracing.recording import CALLER, METHODS, Call, Transparent, plain, traced, wrapped
@@ -480,7 +482,7 @@ def test_copying_goes_by_a_method_that_is_watched(pgflight_dialect: Dialect) -> 
 def test_nobody_watches_here() -> None:
     assert driver.watchers() == {}
     assert "watched" not in pgflight.implementation().reason
-    assert watchers_fact().text == "nobody watches asyncpg in this process"
+    assert watchers_fact().text.startswith("nobody watches asyncpg in this process")
 
 
 def test_who_watches_is_told() -> None:
@@ -489,4 +491,39 @@ def test_who_watches_is_told() -> None:
         fact = watchers_fact()
     assert reason.endswith("; asyncpg is watched by tests.tracing.recording.Transparent")
     assert fact.good
-    assert "(asyncpg.Connection.execute, asyncpg.Protocol.query)" in fact.text
+    methods = ["asyncpg.Connection.execute", "asyncpg.Protocol.query"]
+    assert fact.data["wraps"] == {"tests.tracing.recording.Transparent": methods}
+    assert fact.data["switches_off"] == [*SWITCHED_OFF]
+    assert "Transparent wraps asyncpg.Connection.execute, asyncpg.Protocol.query" in fact.text
+
+
+def test_what_a_watched_copy_costs(monkeypatch: pytest.MonkeyPatch) -> None:
+    copy = asyncpg.Connection.copy_to_table
+
+    async def watched(*args: Any, **options: Any) -> str:
+        return str(await copy(*args, **options))
+
+    monkeypatch.setattr(asyncpg.Connection, "copy_to_table", watched)
+    assert watchers_fact().data["switches_off"] == [*SWITCHED_OFF_OF_COPY]
+
+
+def test_doctor_knows_what_steps_aside() -> None:
+    """Every name that the code gives to Watch.steps_aside()."""
+    package = Path(str(pgflight.__file__)).parent
+    texts = {path: path.read_text("utf-8") for path in package.rglob("*.py")}
+    constants = {
+        name: text
+        for source in texts.values()
+        for name, text in re.findall(r'^(_?[A-Z_]+) = "([^"]+)"$', source, re.MULTILINE)
+    }
+    given = {
+        argument
+        for source in texts.values()
+        for argument in re.findall(r"\.steps_aside\(([^,)]+(?:\(\))?[^,)]*)", source)
+    }
+    named = {
+        argument.strip('"') if argument.startswith('"') else constants[argument.rpartition(".")[2]]
+        for argument in given
+    }
+    assert len(named) > 6
+    assert named <= {*SWITCHED_OFF, *SWITCHED_OFF_OF_COPY}

@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql.base import PGDialect
-from sqlalchemy.engine import Connection, Row, RowMapping, create_engine, make_url
+from sqlalchemy.engine import Connection, Engine, Row, RowMapping, create_engine, make_url
 from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.ext.asyncio import (
     AsyncConnection,
@@ -183,6 +183,28 @@ async def streams(
         print(number, name)
     reading: AsyncIterator[Any] = pgflight.stream(connection, query)
     await pgflight.copy_in(connection, users, reading)
+
+
+async def notifications(
+    engine: AsyncEngine,
+    synchronous: Engine,
+    connection: AsyncConnection,
+    scoped: async_scoped_session[AsyncSession],
+    session: Session,
+) -> None:
+    """LISTEN and NOTIFY."""
+    async with pgflight.listen(engine, "jobs", "mail", queue_size=None) as listener:
+        async for item in listener:
+            if isinstance(item, pgflight.Gap):
+                assert_type(item.missed, int | None)
+            else:
+                assert_type(item, pgflight.Notification)
+                print(item.channel, item.payload, item.pid)
+        assert_type(await anext(listener), pgflight.Notification | pgflight.Gap)
+    pgflight.listen(synchronous, "jobs", url=synchronous.url, check_every=None, give_up_after=5)
+    await pgflight.notify(connection, "jobs", "7")
+    await pgflight.notify(scoped, "jobs")
+    pgflight.notify(session, "jobs", payload="7")
 
 
 def copies_synchronously(connection: Connection, session: Session) -> None:

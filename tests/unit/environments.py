@@ -64,6 +64,7 @@ def run(
     """Run `python` with `path` as PYTHONPATH (nothing: unset) and warnings as errors."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PGFLIGHT_")}
     kept.pop("PYTHONPATH", None)
+    kept.pop("DATABASE_URL", None)  # which `doctor` would try
     if path:
         kept["PYTHONPATH"] = os.pathsep.join(path)
     return subprocess.run(

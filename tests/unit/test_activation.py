@@ -81,7 +81,7 @@ show(make(engine.url))
     ]
 
 
-@pytest.mark.parametrize("driver", ["postgresql+psycopg", "postgresql", "sqlite"])
+@pytest.mark.parametrize("driver", ["postgresql+psycopg", "postgresql+psycopg2", "sqlite"])
 def test_plugin_refuses_another_driver(path: list[str], driver: str) -> None:
     code = f"""
 from sqlalchemy.exc import ArgumentError
@@ -94,6 +94,12 @@ except ArgumentError as error:
         f"the pgflight plugin serves postgresql+asyncpg URLs, and this URL names '{driver}': "
         "write postgresql+asyncpg://... or remove the plugin"
     ]
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql"])
+def test_plugin_serves_a_url_that_names_no_driver(path: list[str], scheme: str) -> None:
+    code = f"show(make('{scheme}://localhost/test', plugins=['pgflight']))"
+    assert printed(path, code) == [OURS]
 
 
 def test_url_of_its_own(path: list[str]) -> None:

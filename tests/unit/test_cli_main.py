@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import pgflight
 from pgflight.__main__ import COMMANDS, main
 from pgflight.cli import environment
 from pgflight.cli.demo import dataset
@@ -37,8 +38,53 @@ def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -
     assert f"python -m pgflight {name}" in capsys.readouterr().out
 
 
-def test_unknown_command(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "'bench-all'" in failed(capsys, "bench-all")
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [("bench-all", ""), ("docter", "did you mean doctor? "), ("DOCTOR", "did you mean doctor? ")],
+)
+def test_unknown_command(word: str, meant: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([word]) == 2
+    assert f"error: there is no command {word!r}: {meant}The commands" in capsys.readouterr().err
+
+
+def test_a_url_is_no_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["postgresql://u:w0rd@h/d"]) == 2
+    said = capsys.readouterr().err
+    assert "write python -m pgflight doctor URL" in said and "w0rd" not in said
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["help", "doctor"], ["doctor", "help"], ["doctor", "-h"], ["doctor", "--help"]],
+    ids=str,
+)
+def test_help_of_a_command(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(words)
+    assert left.value.code == 0
+    assert "usage: python -m pgflight doctor" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [["help"], ["-h"], ["help", "--help"]], ids=str)
+def test_help_in_every_spelling(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(words)
+    assert left.value.code == 0
+    said = capsys.readouterr().out
+    assert all(name in said for name in COMMANDS)
+
+
+def test_help_of_no_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["help", "docter"]) == 2
+    assert "did you mean doctor?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["--version"], ["doctor", "--version"]], ids=str)
+def test_version(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(words)
+    assert left.value.code == 0
+    assert capsys.readouterr().out == f"pgflight {pgflight.__version__}\n"
 
 
 def test_no_command(capsys: pytest.CaptureFixture[str]) -> None:

@@ -29,10 +29,11 @@ CALLED = {
     **dict.fromkeys(["settings", "get_settings"], "ConnectionSettings"),
     **dict.fromkeys(["statement", "_statement", "described"], "PreparedStatement"),
     **dict.fromkeys(["state", "_state", "_probe"], "PreparedStatementState"),
+    **dict.fromkeys(["params"], "ConnectionParameters"),
     **dict.fromkeys(["protocol", "_protocol", "counter"], "Protocol"),
     **dict.fromkeys(["transaction"], "Transaction"),
     **dict.fromkeys(["TransactionState"], "TransactionState"),
-    **dict.fromkeys(["pgproto"], "pgproto"),
+    **{name: name for name in ("compat", "connect_utils", "pgproto")},
 }
 """What the driver room calls asyncpg's objects, and the class that each is of."""
 
@@ -41,13 +42,16 @@ ASYNCIO = ("asyncio", "asyncio_transport", "asyncio_protocol")
 
 UNDOCUMENTED = {
     "ConnectionConfig",
+    "ConnectionParameters",
     "ConnectionSettings",
     "PreparedStatementState",
     "Protocol",
     "TransactionState",
+    "compat",
+    "connect_utils",
     "pgproto",
 }
-"""Classes (and a module) of which asyncpg documents nothing: all that is used has to be listed."""
+"""Classes (and modules) of which asyncpg documents nothing: all that is used has to be listed."""
 
 SHAPES = {
     "ProtocolOfAsyncpg": "Protocol",

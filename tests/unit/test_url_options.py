@@ -146,6 +146,7 @@ def test_wrong_value_names_value_option_and_fix(query: str, words: list[str]) ->
         ("min_protocol_version=3.2", "3.0"),
         ("sslkeylogfile=keys.log", "SSLKEYLOGFILE"),
         ("oauth_issuer=https://id.example", "OAuth"),
+        ("uselibpqcompat=false", "sslmode=verify-full"),
     ],
 )
 def test_what_asyncpg_cannot_do_is_refused_never_dropped(query: str, reason: str) -> None:
@@ -179,6 +180,7 @@ def test_refused_secrets_are_not_shown() -> None:
         "sslcertmode=allow",
         "min_protocol_version=3.0",
         "max_protocol_version=latest",
+        "uselibpqcompat=true",
     ],
 )
 def test_what_asyncpg_does_anyway_is_accepted_and_not_passed_on(query: str) -> None:
@@ -209,11 +211,14 @@ def test_unknown_option_names_the_nearest(name: str, near: str) -> None:
     assert f"{name!r} in connect_args" in str(caught.value) and repr(near) in str(caught.value)
 
 
-def test_server_setting_gets_the_place_where_it_belongs() -> None:
-    with pytest.raises(ArgumentError) as caught:
-        from_url("jit=off")
-    assert "options=-c%20jit%3D" in str(caught.value)
-    assert "server_settings={'jit': 'value'}" in str(caught.value)
+@pytest.mark.parametrize("name", ["jit", "statement_timeout", "lock_timeout", "TimeZone"])
+def test_server_setting_gets_the_place_where_it_belongs(name: str) -> None:
+    for refused in (lambda: from_url(f"{name}=1"), lambda: prepare_connect_kwargs({name: "1"})):
+        with pytest.raises(ArgumentError) as caught:
+            refused()
+        assert f"options=-c%20{name}%3D" in str(caught.value)
+        assert f"server_settings={{{name!r}: 'value'}}" in str(caught.value)
+        assert "did you mean" not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", sorted(ELSEWHERE))

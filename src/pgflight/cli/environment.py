@@ -9,7 +9,9 @@ import platform
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 SUPPORTED: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
@@ -32,6 +34,12 @@ class Fact(NamedTuple):
     name: str
     good: bool
     text: str
+    data: Mapping[str, object] = MappingProxyType({})
+    """The same for programs, of what JSON knows."""
+
+    def document(self) -> dict[str, object]:
+        """Return what `doctor --json` prints of it."""
+        return {"name": self.name, "good": self.good, "text": self.text, "data": {**self.data}}
 
 
 def versions() -> dict[str, str]:
@@ -67,7 +75,7 @@ def implementation_fact() -> Fact:
         name, reason = pgflight.implementation()
     except (ImportError, ValueError) as error:
         return Fact("implementation", False, f"cannot be loaded: {error}")
-    return Fact("implementation", True, f"{name} ({reason})")
+    return Fact("implementation", True, f"{name} ({reason})", {"form": name, "reason": reason})
 
 
 def driver_fact() -> Fact:
@@ -81,7 +89,8 @@ def driver_fact() -> Fact:
         return Fact("driver level", False, f"cannot be loaded: {error}")
     lacking = f"; not there: {', '.join(missing)}" if missing else ""
     asides = "".join(f"; {name} goes the slower way: {why}" for name, why in slower.items())
-    return Fact("driver level", True, f"{level} ({reason}{lacking}{asides})")
+    data = {"level": level, "reason": reason, "missing": [*missing], "slower": {**slower}}
+    return Fact("driver level", True, f"{level} ({reason}{lacking}{asides})", data)
 
 
 def pipeline_fact() -> Fact:
@@ -93,27 +102,6 @@ def pipeline_fact() -> Fact:
     except (ImportError, ValueError) as error:
         return Fact("pipeline", False, f"cannot be loaded: {error}")
     return Fact("pipeline", True, f"{'possible' if possible else 'off'} ({reason})")
-
-
-def watchers_fact() -> Fact:
-    """Say who watches asyncpg in this process and what that costs; it is slower, not wrong."""
-    try:
-        from pgflight.driver import watchers
-
-        found = watchers()
-    except (ImportError, ValueError) as error:
-        return Fact("tracers", False, f"cannot be looked for: {error}")
-    if not found:
-        return Fact("tracers", True, "nobody watches asyncpg in this process")
-    makers = {by: [name for name in found if found[name] == by] for by in found.values()}
-    who = "; ".join(f"{by} ({', '.join(names)})" for by, names in makers.items())
-    return Fact(
-        "tracers",
-        True,
-        f"asyncpg is watched by {who}: what they watch is called as the built-in dialect calls it,"
-        " so that BEGIN, pings and the ends of transactions are waited for and INSERTs of many rows"
-        " are no arrays; pgflight.stats() counts it",
-    )
 
 
 def private_name_facts() -> list[Fact]:

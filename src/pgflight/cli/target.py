@@ -1,4 +1,4 @@
-"""The server that a command was pointed at: `--url`, checked before anything connects.
+"""The server that a command was pointed at: a URL, checked before anything connects.
 
 `demo` and `doctor` call server_url(); `pgflight.__main__` turns CommandError into exit code 2.
 SQLAlchemy is imported only when a URL is parsed.
@@ -20,10 +20,11 @@ class CommandError(Exception):
     """A command cannot run as asked; the text is one sentence with the fix."""
 
 
-def server_url(text: str) -> URL:
+def server_url(text: str, origin: str = "--url") -> URL:
     """Parse `text` as a PostgreSQL URL; the driver in it, if any, becomes the built-in one.
 
-    Raises CommandError, without the password, if it is not one or names another driver.
+    `origin` is what messages call it.  Raises CommandError, without the password, if it is not one
+    or names another driver.
     """
     from sqlalchemy.engine import make_url
     from sqlalchemy.exc import ArgumentError
@@ -33,19 +34,20 @@ def server_url(text: str) -> URL:
     except (ArgumentError, ValueError):
         # The exception's text may carry the password.
         raise CommandError(
-            "--url is not a database URL: write postgresql://user:password@host:5432/database"
+            f"{origin} is not a database URL: write postgresql://user:password@host:5432/database"
+            " (in a password, %40 for an @ and %2F for a /)"
         ) from None
     if "@" in f"{url.host}{url.database}" or _may_have_the_rest(url):
         # what SQLAlchemy takes for the host, or what follows it, is the rest of the password
         raise CommandError(
-            "--url has an @ in its password, which ends it: write %40 for it, as in "
+            f"{origin} has an @ in its password, which ends it: write %40 for it, as in "
             "postgresql://user:p%40ssword@host:5432/database (a database with an @ in its name is "
             "written ?database=)"
         )
     if url.drivername not in _ACCEPTED:
         raise CommandError(
-            f"--url names the driver {url.drivername!r}, and only PostgreSQL through asyncpg is "
-            f"compared: write {BUILTIN_DRIVER}://... or postgresql://..."
+            f"{origin} names the driver {url.drivername!r}, and only PostgreSQL through asyncpg is "
+            f"looked at: write {BUILTIN_DRIVER}://... or postgresql://..."
         )
     return url.set(drivername=BUILTIN_DRIVER)
 

@@ -12,8 +12,11 @@ from typing import Any
 
 from sqlalchemy import event
 from sqlalchemy.dialects.postgresql.base import PGDialect
+from sqlalchemy.util.queue import AsyncAdaptedQueue
 
 from . import capability
+from .features import Feature
+from .loops.pool_queue import PoolQueue
 
 Getter = Callable[[Any], Any]
 
@@ -80,6 +83,23 @@ def set_first_connection_lock(pool: Any, lock: Any) -> None:
     listeners = pool.dispatch.connect.for_modify(pool.dispatch)
     if hasattr(type(listeners), "_exec_once_mutex"):
         listeners._exec_once_mutex = lock
+
+
+def serve_several_loops(pool: Any, wanted_elsewhere: Callable[[Any], bool]) -> None:
+    """Have a pool that nobody has used yet queue in a way that serves several event loops.
+
+    ``wanted_elsewhere`` tells whether an entry is better left to another loop.  A pool of another
+    kind keeps its own queue.
+    """
+    if not capability.has(Feature.QUEUES):
+        return
+    queue = getattr(pool, "_pool", None)
+    if (
+        type(queue) is AsyncAdaptedQueue
+        and pool.checkedin() == 0
+        and pool.overflow() == -pool.size()
+    ):
+        pool._pool = PoolQueue(queue.maxsize, queue.use_lifo, wanted_elsewhere)
 
 
 def proxy_of_record(record: Any) -> Any:

@@ -21,6 +21,7 @@ class Feature(Flag):
     FIRST_CONNECTION = auto()
     VALUES = auto()
     RECONNECTING = auto()
+    QUEUES = auto()
     DOCUMENTED = auto()
     """Facts that are also available in a documented way."""
 
@@ -46,6 +47,10 @@ INSTEAD: dict[Feature, tuple[str, str]] = {
     Feature.RECONNECTING: (
         "going on with a new connection where the first statement met a lost one",
         "the loss is raised",
+    ),
+    Feature.QUEUES: (
+        "a pool's queue for several event loops",
+        "SQLAlchemy's queue, in which tasks of one loop can wait",
     ),
     Feature.DOCUMENTED: ("short cut to it", "it is asked for in the documented way"),
 }

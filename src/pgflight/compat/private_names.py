@@ -26,6 +26,7 @@ from sqlalchemy.engine.cursor import CursorResultMetaData
 from sqlalchemy.engine.default import DefaultDialect, DefaultExecutionContext
 from sqlalchemy.event import attr
 from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.pool import QueuePool
 from sqlalchemy.pool import base as pool_base
 from sqlalchemy.sql import annotation, compiler, sqltypes
 from sqlalchemy.sql.compiler import IdentifierPreparer, SQLCompiler
@@ -73,7 +74,7 @@ def _rows(
 _PARAMETERS, _LISTS, _BATCHES = Feature.PARAMETERS, Feature.IN_LISTS, Feature.BATCHES
 _ARRAYS, _CHANGES, _RESULTS = Feature.ARRAYS, Feature.CHANGES, Feature.RESULTS
 _FIRST, _VALUES, _DOCUMENTED = Feature.FIRST_CONNECTION, Feature.VALUES, Feature.DOCUMENTED
-_RECONNECTING = Feature.RECONNECTING
+_RECONNECTING, _QUEUES = Feature.RECONNECTING, Feature.QUEUES
 
 PRIVATE_NAMES: tuple[PrivateName, ...] = (
     # compiled statements
@@ -144,6 +145,7 @@ PRIVATE_NAMES: tuple[PrivateName, ...] = (
     *_rows(DefaultExecutionContext, "_is_server_side", _RESULTS),
     *_rows(DefaultExecutionContext, "_setup_result_proxy", _RESULTS, HOOK),
     *_rows(pool_base._ConnectionFairy, "_pool", _RECONNECTING),
+    *_rows(QueuePool, "_pool", _QUEUES),
     *_rows(attr._CompoundListener, "_exec_once_mutex", _DOCUMENTED),
     # results
     *_rows(engine_cursor, "_DEFAULT_FETCH", _RESULTS),

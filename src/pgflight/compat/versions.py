@@ -5,7 +5,7 @@ Every other room imports them from here, so that a new SQLAlchemy line changes o
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import sqlalchemy
@@ -25,6 +25,9 @@ SQLALCHEMY_2_1: bool = SQLALCHEMY_VERSION >= (2, 1)
 
 await_only: Callable[[Any], Any] = _concurrency.await_only
 """Hand an awaitable to the event loop that drives the current greenlet and return its result."""
+
+greenlet_spawn: Callable[..., Awaitable[Any]] = _concurrency.greenlet_spawn
+"""Call a function in a greenlet in which ``await_only`` may be used; to be awaited."""
 
 in_greenlet: Callable[[], bool] = _concurrency.in_greenlet
 """Tell whether the caller runs inside SQLAlchemy's greenlet, where ``await_only`` may be used."""

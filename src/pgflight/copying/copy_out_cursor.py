@@ -94,11 +94,12 @@ class AsyncAdapt_asyncpg_copy_out_cursor(AsyncAdapt_asyncpg_cursor):
         watch = self._adapt_connection.session.watch
         await driver.copy_out(self._connection, self._query, self._options, self._take_piece, watch)
 
-    async def _take_piece(self, piece: bytes) -> None:
+    async def _take_piece(self, piece: bytes | bytearray) -> None:
         # leave asyncpg only from here: cancelled while it waits for the server, it may lose
         # track of the messages
         if not self._leaving:
-            self._pieces.append(piece)
+            # asyncpg's may be a bytearray, which web frameworks refuse
+            self._pieces.append(bytes(piece))
             self._taken.clear()
             self._came.set()
             await self._taken.wait()

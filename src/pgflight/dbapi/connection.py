@@ -34,9 +34,8 @@ class AsyncAdapt_asyncpg_connection(
     """A PEP 249 connection over one :class:`asyncpg.Connection`.
 
     ``prepared_statement_cache_size`` statements are kept prepared, 0 for none;
-    ``prepared_statement_name_func`` returns the name of each new one as a string.  Both override
-    the same fields of ``options``.  Methods that wait run inside SQLAlchemy's greenlet.  Two tasks
-    that use one connection queue.
+    ``prepared_statement_name_func`` names each new one.  Both override these fields of ``options``.
+    Methods that wait run inside SQLAlchemy's greenlet.  Two tasks that use one connection queue.
     """
 
     __slots__ = ("session",)
@@ -161,7 +160,7 @@ class AsyncAdapt_asyncpg_connection(
         session = self.session
         if session.turn.is_elsewhere() and self.left_elsewhere():
             self._handle_exception(session.turn.refusal())
-        if session.reads_ahead:
+        if session.reads_ahead.tasks:
             self._settle_reads(commit=True)
         unit = session.unit
         if unit.transaction is not None or unit.in_doubt is not None:
@@ -180,7 +179,7 @@ class AsyncAdapt_asyncpg_connection(
             return  # closed, which rolls back, too
         if session.copying_out is not None and self._can_wait():
             self.await_(session.copying_out.stop())
-        if session.reads_ahead:
+        if session.reads_ahead.tasks:
             self._settle_reads(commit=False)
         unit = session.unit
         if unit.transaction is not None or unit.in_doubt is not None:
@@ -189,7 +188,8 @@ class AsyncAdapt_asyncpg_connection(
                 self._wait_for(session.end(commit=False))
         if session.held_cursors.names:
             session.held_cursors.abandon_all()
-        self.close_abandoned_cursors()
+        if session.held_cursors.abandoned:
+            self.close_abandoned_cursors()
         # the program's own use of asyncpg's connection may have left it unsettled
         pipeline = session.transactions.pipeline
         if pipeline is not None and pipeline.unsettled and self._can_wait():

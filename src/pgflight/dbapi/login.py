@@ -6,10 +6,11 @@ Used by the DBAPI module.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+import asyncpg
 from asyncpg import exceptions as driver_errors
 
 from .. import driver
@@ -22,7 +23,8 @@ from ..options.tls import chooses_plaintext
 from ..session import codecs
 from ..session.session import Session
 from .passwords import AskedPassword, may_have_expired, taking_secrets
-from .recovery.writable_servers import chooses_to_read
+from .recovery.standby_servers import ASKS_FOR_STANDBY, CAME_BACK, PREFERRED, Way
+from .recovery.writable_servers import asked_for, chooses_to_read
 
 CONNECT_SECONDS = PerHost(10.0)
 """How long logging in to a host may take if the program does not say."""
@@ -52,7 +54,8 @@ class Login:
         self._dbapi = dbapi
         creator = options.async_creator_fn
         self._own = creator in (None, dbapi.asyncpg.connect)
-        self._creator = self._connect if self._own else taking_secrets(creator)
+        # not a method of ours: in a cycle the connection would wait for the garbage collector
+        self._creator = None if self._own else taking_secrets(creator)
         self._args = args
         self._arguments = arguments
         self._socket_options = socket_options
@@ -62,15 +65,21 @@ class Login:
             arguments.setdefault("timeout", CONNECT_SECONDS)
         self._guards = not (options.allow_cleartext_password or chooses_plaintext(arguments))
         self._login: object = None
-        self._is_kept = False
+        self._is_kept = self._came_back = False
         self._cut_off = False
         self._refused: dict[str, str] = {}
 
     async def open(self) -> Any:
         """Return asyncpg's connection; raise its errors."""
         dbapi = self._dbapi
-        connection = await self._kept_one() if self._own else None
-        self._is_kept = connection is not None
+        connection = None
+        if self._own:
+            self._note_login()
+            connection = dbapi.standby_servers.take(self._login)
+            self._came_back = connection is not None
+            if connection is None:
+                connection = await dbapi.kept.connection_for(self._login)
+                self._is_kept = connection is not None
         if connection is None:
             if self._own:
                 made = await dbapi.writable_servers.connect(self._log_in, self._arguments)
@@ -89,13 +98,20 @@ class Login:
             raise
         return connection
 
-    async def _kept_one(self) -> Any:
-        self._note_login()
-        return await self._dbapi.kept.connection_for(self._login)
-
     def _note_login(self) -> None:
         """Note with what a connection made now logs in."""
         self._login = self._args, self._dbapi.writable_servers.arguments_for(self._arguments)
+
+    async def _to_a_standby(self) -> Any:
+        """Return a connection of asyncpg's to a standby, not to the primary; raise its errors."""
+        wanted = asked_for(self._arguments)
+        wanted = "standby" if wanted == PREFERRED else wanted
+        made = await self._log_in({**self._arguments, "target_session_attrs": wanted})
+        connection, refused = made
+        if refused or connection.get_settings().in_hot_standby != "on":
+            connection.terminate()
+            return None
+        return connection
 
     async def _log_in(self, arguments: dict[str, Any]) -> tuple[Any, dict[str, str]]:
         """Return asyncpg's connection and the settings that were refused; raise its errors."""
@@ -118,7 +134,8 @@ class Login:
 
         A login has no effect that lasts.  What a program's own function does is its own affair.
         """
-        connect = partial(self._dbapi.refused_settings.connect, self._creator, self._args)
+        creator = self._creator or self._connect
+        connect = partial(self._dbapi.refused_settings.connect, creator, self._args)
         loop = asyncio.get_running_loop()
         began, seconds = loop.time(), arguments.get("timeout")
         made: tuple[Any, dict[str, str]]
@@ -151,9 +168,13 @@ class Login:
         wanted = arguments.get("target_session_attrs")
         asks = getattr(wanted, "value", wanted) not in (None, "any")
         watched = driver.LoginLoop(loop, seconds=each, guards=self._guards, asks=asks)
-        connect = taking_secrets(self._dbapi.asyncpg.connect, but="password")
+        connect: Callable[..., Any] | None = None
         connection = None
         try:
+            if self._dbapi.asyncpg is asyncpg:
+                connect = self._dbapi.parsed.connector(args, arguments)
+            if connect is None:
+                connect = taking_secrets(self._dbapi.asyncpg.connect, but="password")
             connection = await connect(*args, **arguments, timeout=total, loop=watched)
         except (OSError, asyncio.TimeoutError) as error:
             if isinstance(asked, AskedPassword) and asked.error is error:
@@ -183,8 +204,25 @@ class Login:
         elif self._own:
             session.login = self._login
             session.counters.kept = int(self._is_kept)
+            self._tell_side(session)
+        if self._came_back:
+            session.counters.heal(CAME_BACK, "a connection is made again")
         if self._cut_off:
             session.counters.heal(CUT_OFF, "a connection is made again")
+
+    def _tell_side(self, session: Session) -> None:
+        """Note whether an engine that reads from a standby has been led to one."""
+        read_only = session.transactions.read_only
+        wanted = asked_for(self._arguments)
+        if wanted not in ASKS_FOR_STANDBY or read_only.on_standby() is None:
+            return
+        servers, way = self._dbapi.standby_servers, Way(self._login, self._to_a_standby)
+        if read_only.on_standby():
+            servers.meet_standby(way)
+            read_only.wants_standby = True
+        elif wanted == PREFERRED and count_hosts(self._arguments) > 1:
+            servers.meet_primary(way)
+            read_only.wants_standby = True
 
 
 def _bounds(given: float | None, hosts: int) -> tuple[float | None, float | None]:

@@ -5,6 +5,9 @@ Made once per dialect by ``PGDialect_asyncpg.import_dbapi()``.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from types import FunctionType, ModuleType
 from typing import Any, NamedTuple
 
@@ -25,8 +28,22 @@ from .login import Login
 from .passwords import hidden_positional
 from .recovery.closing import Farewells
 from .recovery.kept_connections import KeptConnections
+from .recovery.standby_servers import StandbyServers
 from .recovery.writable_servers import WritableServers
 from .synchronous import AsyncAdaptFallback_asyncpg_connection
+
+_Redirect = Callable[[dict[str, Any]], dict[str, Any]]
+_redirect: ContextVar[_Redirect | None] = ContextVar("pgflight redirect", default=None)
+
+
+@contextmanager
+def redirecting(redirect: _Redirect | None) -> Iterator[None]:
+    """Have this task connect with the arguments that ``redirect`` makes of an engine's."""
+    token = _redirect.set(redirect)
+    try:
+        yield
+    finally:
+        _redirect.reset(token)
 
 
 class _Prepared(NamedTuple):
@@ -129,6 +146,8 @@ class AsyncAdapt_asyncpg_dbapi(theirs.AsyncAdapt_asyncpg_dbapi, dbapi_module_bas
         self.farewells = Farewells()
         self.kept = KeptConnections()
         self.writable_servers = WritableServers()
+        self.parsed = driver.ParsedArguments()
+        self.standby_servers = StandbyServers()
         self._last: _Last | None = None
 
     @property
@@ -145,6 +164,9 @@ class AsyncAdapt_asyncpg_dbapi(theirs.AsyncAdapt_asyncpg_dbapi, dbapi_module_bas
         """
         # a tracer that collects local variables, such as Sentry's, is shown no password
         args, kwargs = hidden_positional(args), with_secrets_hidden(kwargs)
+        redirect = _redirect.get()
+        if redirect is not None:
+            kwargs = redirect(kwargs)
         arguments, socket_options, options = self._prepared(kwargs)
         login = Login(self, options, args, arguments, socket_options)
 

@@ -21,8 +21,7 @@ from .. import _greenlet_stacks
 from ..bulk.array_changes import BulkDialect
 from ..bulk.known_tables import KnownTables
 from ..compat.builtin import theirs
-from ..compat.connections import listen_to_dispose, set_first_connection_lock
-from ..compat.first_connection_lock import FirstConnectionLock
+from ..compat.connections import listen_to_dispose
 from ..dbapi.connection import AsyncAdapt_asyncpg_connection as AsyncAdapt_asyncpg_connection
 from ..dbapi.cursor import AsyncAdapt_asyncpg_cursor as AsyncAdapt_asyncpg_cursor
 from ..dbapi.module import AsyncAdapt_asyncpg_dbapi as AsyncAdapt_asyncpg_dbapi
@@ -52,6 +51,7 @@ from .pool_health import (
     note_begin,
     refuse_foreign,
     refuse_lost,
+    serve_several_loops,
     want_writable,
     was_used_recently,
 )
@@ -215,7 +215,7 @@ class PGDialect_asyncpg(
         if isinstance(engine.pool, sqlalchemy_pool.NullPool):
             engine.dialect.closes_at_once = True
         if getattr(engine.dialect, "is_async", False):
-            set_first_connection_lock(engine.pool, FirstConnectionLock())
+            serve_several_loops(engine)
         look = getattr(engine.dialect, "look_for_patches", None)
         if look is not None:
             look(with_types=True)

@@ -24,6 +24,7 @@ CURSOR_OPTION = "pgflight_cursor"
 """Execution option of pgflight's own: makes the cursor of a streaming execution."""
 TIMEOUT_OPTIONS = ("timeout", "asyncpg_timeout")
 """Execution options of how long one statement may take, in seconds; the first one given counts."""
+_TIMEOUTS = frozenset(TIMEOUT_OPTIONS)
 _STREAMING = frozenset({"preserve_rowcount", "stream_results", "yield_per"})
 
 
@@ -35,8 +36,9 @@ class PGExecutionContext_asyncpg(BulkParameters, theirs.PGExecutionContext_async
         cursor: Any = self.cursor
         if cursor.__class__ is AsyncAdapt_asyncpg_cursor or is_ours(cursor):
             cursor._as_tuples = _OWN_ROWS
-            if self.execution_options:
-                cursor._timeout = _timeout(self.execution_options)
+            options = self.execution_options
+            if options and not _TIMEOUTS.isdisjoint(options):
+                cursor._timeout = _timeout(options)
         else:
             super().pre_exec()  # type: ignore[no-untyped-call]
 
@@ -49,6 +51,8 @@ class PGExecutionContext_asyncpg(BulkParameters, theirs.PGExecutionContext_async
 
         def _setup_result_proxy(self) -> Any:
             """Return the result; of our own class if it reads a cursor."""
+            if self.isddl:
+                self._note_schema_change()
             options = self.execution_options
             compiled: Any = self.compiled
             if (
@@ -62,18 +66,26 @@ class PGExecutionContext_asyncpg(BulkParameters, theirs.PGExecutionContext_async
                 or compiled.has_out_parameters
             ):
                 return PgflightCursorResult.adopt(super()._setup_result_proxy())  # type: ignore[no-untyped-call]
-            description: Any = self.cursor.description
+            cursor: Any = self.cursor
+            own = cursor.__class__ is AsyncAdapt_asyncpg_cursor
+            # SQLAlchemy goes through it once, at most: no list is made for that
+            description: Any = cursor._description if own else cursor.description
             if description is None:
                 return super()._setup_result_proxy()  # type: ignore[no-untyped-call]
             return PgflightCursorResult(self, default_fetch, description)
 
-    def post_exec(self) -> None:
+    else:  # not where there is another place for it: a call less for each statement
+
+        def post_exec(self) -> None:
+            super().post_exec()  # type: ignore[no-untyped-call]
+            if self.isddl:
+                self._note_schema_change()
+
+    def _note_schema_change(self) -> None:
         """Invalidate the engine's caches after DDL, whatever the server calls it."""
-        super().post_exec()  # type: ignore[no-untyped-call]
-        if self.isddl:
-            cursor: Any = self.cursor
-            if is_ours(cursor):
-                cursor._adapt_connection.session.commands.note_schema_change()
+        cursor: Any = self.cursor
+        if is_ours(cursor):
+            cursor._adapt_connection.session.commands.note_schema_change()
 
     def create_server_side_cursor(self) -> Any:
         """Return a cursor whose rows stay on the server, or the one that a COPY has asked for."""

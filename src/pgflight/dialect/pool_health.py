@@ -19,6 +19,9 @@ from sqlalchemy.exc import DisconnectionError
 
 from .. import driver
 from .._warnings import warn
+from ..compat import connections
+from ..compat.connections import listen_to_dispose
+from ..compat.loops.first_connection_lock import FirstConnectionLock
 from ..compat.versions import await_only, in_greenlet
 from ..dbapi.connection import AsyncAdapt_asyncpg_connection
 from ..dbapi.recovery.kept_connections import HERE_SECONDS
@@ -26,6 +29,7 @@ from ..dbapi.synchronous import AsyncAdaptFallback_asyncpg_connection
 from ..session.recovery.deadline import Deadline
 from ..session.recovery.lost_connection import BEGUN, CHECKED_OUT
 from ..session.session import Session
+from ..session.turn import running_loop
 
 IDLE_SECONDS = 0.01
 """The socket of a connection that was used this recently is not checked for input."""
@@ -68,6 +72,8 @@ def refuse_lost(dbapi_connection: Any, record: object, proxy: object) -> None:
     if transactions.read_only.has_turned():
         want_writable(dbapi_connection)
         raise DisconnectionError("the server has become read-only")
+    if transactions.read_only.wants_standby and leaves_for_a_standby(dbapi_connection):
+        raise DisconnectionError("a standby is there again")
     transactions.use = CHECKED_OUT
     ends = dbapi_connection.session.ends
     ends.entry = ref(record)
@@ -100,6 +106,26 @@ def want_writable(adapted: Any) -> None:
         servers.want()
 
 
+def leaves_for_a_standby(adapted: Any) -> bool:
+    """Tell whether a connection to a standby is ready to take the place of one to a primary.
+
+    Have one looked for otherwise.  Not behind a pooler, nor once the program has had its hands on
+    asyncpg's connection, nor where each connection is closed as it comes back.
+    """
+    session: Session = adapted.session
+    if session.transactions.read_only.on_standby() is not False:
+        return False
+    if session.statements.route.pooled or session.transactions.exposed:
+        return False
+    if session.ends.closes_at_once or not adapted._can_wait():
+        return False
+    servers = adapted.dbapi.standby_servers
+    if servers.is_ready():
+        return True
+    servers.look()
+    return False
+
+
 def has_lost_its_primary(adapted: Any) -> bool:
     """Tell whether a write that is refused as read-only means that the server is a primary no more.
 
@@ -129,6 +155,27 @@ def refuse_foreign(adapted: AsyncAdapt_asyncpg_connection) -> None:
         dbapi.has_warned_of_loops = True
         warn(_FOREIGN)
     raise DisconnectionError("the connection belongs to another event loop or process")
+
+
+def serve_several_loops(engine: Any) -> None:
+    """Have tasks of several event loops wait for an engine's connections."""
+    prepare_pool(engine)
+    listen_to_dispose(engine, prepare_pool)
+
+
+def prepare_pool(engine: Any) -> None:
+    """Give an engine's new pool its lock and its queue; a listener, as dispose() makes a pool."""
+    connections.set_first_connection_lock(engine.pool, FirstConnectionLock())
+    connections.serve_several_loops(engine.pool, is_wanted_elsewhere)
+
+
+def is_wanted_elsewhere(record: Any) -> bool:
+    """Tell whether a pool's entry has a connection of another loop, which runs and can use it."""
+    session: Session | None = getattr(record.dbapi_connection, "session", None)
+    if session is None or session.turn.abandoned:
+        return False
+    loop = session.turn.loop
+    return loop is not None and loop is not running_loop() and loop.is_running()
 
 
 def close_unfit(dbapi_connection: Any) -> None:
@@ -167,6 +214,9 @@ def _goes_on_beside(adapted: AsyncAdapt_asyncpg_connection, error: BaseException
 
 def forget_kept(engine: Any) -> None:
     """Close what waits for the pool of an engine that is disposed of; an engine's listener."""
+    standbys = getattr(engine.dialect.dbapi, "standby_servers", None)
+    if standbys is not None:
+        standbys.drop()
     kept = getattr(engine.dialect.dbapi, "kept", None)
     if kept is None or not len(kept):
         return
@@ -207,12 +257,14 @@ def was_used_recently(adapted: object) -> bool:
 
 
 def _is_lost(adapted: AsyncAdapt_asyncpg_connection) -> bool:
-    liveness = adapted.session.liveness
-    if adapted.session.connection.is_closed() is True or liveness.is_leaving():
+    session = adapted.session
+    pipeline = session.transactions.pipeline
+    if session.connection.is_closed() is True or (pipeline is not None and pipeline.farewell):
         return True
-    idle = monotonic() - adapted.session.transactions.last_used
+    idle = monotonic() - session.transactions.last_used
     if idle < IDLE_SECONDS:
         return False
+    liveness = session.liveness
     if idle > OWED_SECONDS and liveness.end_is_owed() and adapted._can_wait():
         return bool(adapted.await_(_leaves_owed(adapted.session)))
     # also if only a notice has arrived, which the loop reads as well

@@ -76,8 +76,9 @@ class PgflightCursorResult(CursorResult[Any]):
 
     def _plain(self) -> Any:
         """Return the row factory, None if rows need more than it does."""
-        factory = self.__dict__.get(_FACTORY)
-        if factory is None:
+        try:
+            factory = self.__dict__[_FACTORY]
+        except KeyError:
             return None
         metadata, uniqueness = results.metadata_and_uniqueness(self)
         return factory if factory.parent is metadata and uniqueness is None else None
@@ -94,12 +95,17 @@ class PgflightCursorResult(CursorResult[Any]):
 
     def _take(self) -> list[Any]:
         """Return all rows not read yet as the driver gave them, in a list of the caller's own."""
-        cursor = self._buffered()
-        if cursor is None:
+        cursor: Any = self.cursor
+        # _buffered() and the cursor's _take(), written out: most results are read here, once
+        if (
+            self.cursor_strategy is not results.default_fetch
+            or type(cursor) is not AsyncAdapt_asyncpg_cursor
+        ):
             return list(self.fetch_rest())
-        rows: list[Any] = cursor._take()
+        rows = cursor._rows
+        cursor._rows = []
         self.close_softly()
-        return rows
+        return rows if type(rows) is list else list(rows)
 
     def _fetchiter_impl(self) -> Iterator[Any]:
         cursor = self._buffered()

@@ -62,6 +62,10 @@ from .known_types import numeric_error as numeric_error
 from .known_types import register_array_types as register_array_types
 from .known_types import set_codec as set_codec
 from .known_types import unchecked_numerics as unchecked_numerics
+from .login.authentication import NOTHING_ASKED as NOTHING_ASKED
+from .login.authentication import Seen as Seen
+from .login.authentication import see_login as see_login
+from .login.parsed_arguments import ParsedArguments as ParsedArguments
 from .login.watched_loop import LoginLoop as LoginLoop
 from .pipeline import BEGIN_EARLY as BEGIN_EARLY
 from .pipeline import Pipeline as Pipeline
@@ -73,6 +77,7 @@ from .pipeline import open_pipeline as open_pipeline
 from .poolers.known import Known as Known
 from .poolers.preparing import Preparer as Preparer
 from .poolers.proof import PROCESS as PROCESS
+from .poolers.proof import is_direct as is_direct
 from .poolers.route import Route as Route
 from .portals import open_portal as open_portal
 from .sender import Closing as Closing

@@ -86,6 +86,7 @@ COPY_NAMES: Names = (
 TYPE_NAMES: Names = (
     ("Connection", "_drop_local_statement_cache"),
     ("Connection", "_protocol"),
+    ("Connection", "_stmt_cache"),
     ("ConnectionSettings", "add_python_codec"),
     ("ConnectionSettings", "get_data_codec"),
     ("ConnectionSettings", "get_text_codec"),
@@ -111,11 +112,35 @@ POOLER_NAMES: Names = (
 )
 """Pairs that telling a pooler needs; if one is missing, only its errors tell."""
 
-VALUE_NAMES: Names = (("pgproto", "UUID"),)
-"""Classes of values; if one is missing, rows with such a value as their key are sent one by one.
+ARRAY_NAMES: Names = (
+    ("ConnectionSettings", "add_python_codec"),
+    ("ConnectionSettings", "register_data_types"),
+    ("PreparedStatementState", "_init_codecs"),
+    ("Protocol", "bind_execute"),
+    ("Protocol", "connection_made"),
+    ("Protocol", "data_received"),
+    ("Protocol", "get_settings"),
+    ("Protocol", "prepare"),
+    ("Protocol", "set_connection"),
+)
+"""Pairs that finding out how asyncpg goes through arrays needs; else it is given plain lists."""
 
-Looked for at level ``public``, too, where asyncpg returns values of that class as well.
-"""
+PARSING_NAMES: Names = (
+    ("ConnectionParameters", "password"),
+    ("ConnectionParameters", "target_session_attrs"),
+    ("compat", "timeout"),
+    ("connect_utils", "_connect"),
+    ("connect_utils", "_connect_addr"),
+    ("connect_utils", "_parse_connect_arguments"),
+)
+"""Pairs that parsing the arguments of logins once needs; if one is missing, each is parsed."""
+
+PARSED_VERSIONS = ("0.30.", "0.31.", "0.32.")
+"""Versions of which is known what they read besides their arguments."""
+
+VALUE_NAMES: Names = (("pgproto", "UUID"),)
+"""Classes of values, which asyncpg returns at level ``public``, too; if one is missing, rows with
+such a value as their key are sent one by one."""
 
 
 class Capabilities(NamedTuple):
@@ -146,15 +171,18 @@ def _within(*path: str) -> Any:
 OWNERS: dict[str, Any] = {
     "Connection": asyncpg.connection.Connection,
     "ConnectionConfig": _within("connect_utils", "_ClientConfiguration"),
+    "ConnectionParameters": _within("connect_utils", "_ConnectionParameters"),
     "ConnectionSettings": _within("protocol", "protocol", "ConnectionSettings"),
     "PreparedStatement": _within("prepared_stmt", "PreparedStatement"),
     "PreparedStatementState": _within("protocol", "protocol", "PreparedStatementState"),
     "Protocol": _within("protocol", "Protocol"),
     "Transaction": _within("transaction", "Transaction"),
     "TransactionState": _within("transaction", "TransactionState"),
+    "compat": _within("compat"),
+    "connect_utils": _within("connect_utils"),
     "pgproto": _within("pgproto", "pgproto"),
 }
-"""The classes (and one module) of asyncpg whose names are listed; None if one is missing."""
+"""The classes (and modules) of asyncpg whose names are listed; None if one is missing."""
 
 
 def _missing_names(names: Names) -> tuple[str, ...]:
@@ -185,8 +213,7 @@ def _choose_group(chosen: Capabilities, missing: tuple[str, ...]) -> Capability:
     if chosen.level != "private":
         return Capability(False, f"driver level {chosen.level}")
     if missing:
-        lacks = f"asyncpg {asyncpg.__version__} lacks {', '.join(missing)}"
-        return Capability(False, lacks)
+        return Capability(False, f"asyncpg {asyncpg.__version__} lacks {', '.join(missing)}")
     return Capability(True, f"all names found in asyncpg {asyncpg.__version__}")
 
 
@@ -196,6 +223,10 @@ _bounds = _choose_group(_chosen, _missing_names(BOUND_NAMES))
 _copy = _choose_group(_chosen, _missing_names(COPY_NAMES))
 _types = _choose_group(_chosen, _missing_names(TYPE_NAMES))
 _poolers = _choose_group(_chosen, _missing_names(POOLER_NAMES))
+_arrays = _choose_group(_chosen, _missing_names(ARRAY_NAMES))
+_parsing = _choose_group(_chosen, _missing_names(PARSING_NAMES))
+if _parsing.possible and not asyncpg.__version__.startswith(PARSED_VERSIONS):
+    _parsing = Capability(False, f"asyncpg {asyncpg.__version__} is not known to read the same")
 
 
 def capabilities() -> Capabilities:
@@ -238,6 +269,16 @@ def can_tell_poolers() -> bool:
     return _poolers.possible and _pipeline.possible
 
 
+def can_flatten_arrays() -> bool:
+    """Tell whether it can be found out how asyncpg goes through arrays."""
+    return _arrays.possible and is_private()
+
+
+def can_parse_once() -> bool:
+    """Tell whether asyncpg has to parse the same arguments only once."""
+    return _parsing.possible
+
+
 def stepped_aside() -> dict[str, str]:
     """Return the features that step aside though the level is ``private``, with the reasons."""
     groups = {
@@ -246,6 +287,8 @@ def stepped_aside() -> dict[str, str]:
         "COPY": _copy,
         "types": _types,
         "poolers": _poolers,
+        "arrays": _arrays,
+        "logins": _parsing,
     }
     found = {name: group.reason for name, group in groups.items() if not group.possible}
     return found if is_private() else {}

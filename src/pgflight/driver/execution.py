@@ -12,6 +12,7 @@ from asyncpg import exceptions as driver_errors
 
 from .. import _impl
 from .._contracts import Receiver
+from .arguments.flat_lists import flat_lists, places_of_arrays
 from .capability import is_private, pipelines
 from .contracts import Connection, Executor, Operation, ProtocolOfAsyncpg, Statement
 from .known_types import check_numeric_rows, has_own_numeric
@@ -45,11 +46,15 @@ async def _fetch_public(
     return records, statement.get_statusmsg()
 
 
-def _executor_public(statement: Statement, watch: Watch | None = None) -> Executor:
+def _executor_public(
+    statement: Statement, watch: Watch | None = None, types: Sequence[Any] | None = None
+) -> Executor:
     return partial(_fetch_public, statement)
 
 
-def _executor_private(statement: Statement, watch: Watch | None = None) -> Executor:
+def _executor_private(
+    statement: Statement, watch: Watch | None = None, types: Sequence[Any] | None = None
+) -> Executor:
     connection = statement._connection
     watch = watch or Watch(connection)
     if type(statement) is not _STATEMENT or watch.other is not None:
@@ -64,6 +69,7 @@ def _executor_private(statement: Statement, watch: Watch | None = None) -> Execu
     bind_execute = protocol.bind_execute
     state = statement._state
     attributes = watch.attributes
+    arrays = places_of_arrays(state._get_parameters() if types is None else types)
     pooled = getattr(connection, "_proxy", connection) is not None
 
     def execute(args: Sequence[Any]) -> Awaitable[Any]:
@@ -76,15 +82,19 @@ def _executor_private(statement: Statement, watch: Watch | None = None) -> Execu
         # from an asyncpg pool: after its release another task may have the connection
         if pooled or state.closed or connection.is_closed():
             statement._check_conn_validity("fetch")  # raises the appropriate error
+        if arrays:
+            args = flat_lists(args, arrays)  # encoded at the first step, before anyone sees them
         return bind_execute(state, args, "", 0, True, None)
 
     return execute
 
 
-executor: Callable[[Statement, Watch | None], Executor] = (
+executor: Callable[[Statement, Watch | None, Sequence[Any] | None], Executor] = (
     _executor_private if is_private() else _executor_public
 )
 """Return the function that executes a prepared statement, without a coroutine of its own.
+
+``types`` are those of its parameters, if they have been asked for already.
 
 Awaiting what it returns gives a sequence that begins with the records and the command tag (text or
 bytes).  Pass any error that it raises to :func:`settle`.

@@ -119,8 +119,9 @@ class Pipeline(DeferredEnds):
 
     def drop_unsent_begin(self) -> bool:
         """Forget a BEGIN that has not been sent; tell whether there was one."""
-        if not self._sender.drop_unsent():
+        if not self._sender.unsent:  # nearly always: asked behind each first statement
             return False
+        self._sender.take_unsent()
         if self._pretended:
             try:
                 self._pretend(b"I")

@@ -37,7 +37,7 @@ class Sender:
         "can_hold_back",
         "_transport",
         "_hooks",
-        "_messages",
+        "unsent",
         "_write",
         "_write_now",
         "_kept",
@@ -49,7 +49,8 @@ class Sender:
         """Whether messages wait for the next write rather than being sent at once."""
         self._transport = transport
         self._hooks: dict[str, Any] = getattr(transport, "__dict__", {})
-        self._messages = b""
+        self.unsent = b""
+        """Messages that are waiting to be sent."""
         self._write = self._write_now = transport.write
         self._kept: list[bytes] | None = None
         self._watcher: Callable[[int], None] | None = None
@@ -57,7 +58,7 @@ class Sender:
     @property
     def has_unsent(self) -> bool:
         """Whether messages are waiting to be sent."""
-        return bool(self._messages)
+        return bool(self.unsent)
 
     def put(self, messages: bytes, *, before_buffers: bool = False) -> None:
         """Send ``messages`` with the next write.
@@ -67,7 +68,7 @@ class Sender:
         if not self.can_hold_back:
             self._write(messages)
             return
-        self._messages += messages
+        self.unsent += messages
         self._hooks["write"] = self._write_in_front
         if before_buffers:
             self._hooks["writelines"] = self._write_in_front_of_buffers
@@ -105,7 +106,7 @@ class Sender:
 
     def take_unsent(self) -> bytes:
         """Return unsent messages, and drop them."""
-        messages, self._messages = self._messages, b""
+        messages, self.unsent = self.unsent, b""
         if messages:
             hooks = self._hooks
             hooks.pop("writelines", None)
@@ -136,7 +137,7 @@ class Sender:
         if not self.can_hold_back:
             return False
         self._watcher = watcher
-        if not self._messages:
+        if not self.unsent:
             self._hooks["write"] = self._write_watched
         return True
 
@@ -144,11 +145,11 @@ class Sender:
         """Stop calling the watcher."""
         if self._watcher is not None:
             self._watcher = None
-            if not self._messages:
+            if not self.unsent:
                 del self._hooks["write"]
 
     def _keep_hooked(self) -> None:
-        if not self._messages:
+        if not self.unsent:
             self._hooks["write"] = self._keep
             self._hooks["writelines"] = self._keep_buffers
 

@@ -37,8 +37,23 @@ ELSEWHERE: dict[str, str] = {
     "pool_pre_ping": _POOL,
     "echo": _POOL,
     "isolation_level": _POOL,
+    "connection_timeout": "write connect_timeout",
+    "pool_mode": "a pooler's; it is found by itself, or write pooler=transaction or pooler=session",
+    "sslaccept": "Prisma's; write sslmode=verify-full or sslmode=require",
+    "sslidentity": "Prisma's; write sslcert and sslkey",
 }
 """Options of other drivers and tools that are often found in a copied URL."""
+
+
+SETTINGS = frozenset(
+    (
+        *("statement_timeout", "lock_timeout", "transaction_timeout", "idle_session_timeout"),
+        *("idle_in_transaction_session_timeout", "client_connection_check_interval", "work_mem"),
+        *("timezone", "datestyle", "jit", "role", "client_min_messages", "synchronous_commit"),
+        *("default_transaction_read_only", "default_transaction_isolation", "row_security"),
+    )
+)
+"""Settings of the server that are often written as options: not the misspelt name of one."""
 
 
 def nearest_option(name: str) -> str | None:
@@ -53,7 +68,7 @@ def unknown_option(name: str, place: str) -> ArgumentError:
     start = f"Unknown option {name!r} {place}"
     if name in ELSEWHERE:
         return ArgumentError(f"{start}: {ELSEWHERE[name]}")
-    near = nearest_option(name)
+    near = None if name.lower() in SETTINGS else nearest_option(name)
     guess = f"did you mean {near!r}? A" if near else "a"
     return ArgumentError(
         f"{start}: {guess} setting of the server is written options=-c%20{name}%3Dvalue in the "

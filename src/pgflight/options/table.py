@@ -70,9 +70,13 @@ class Option:
 
 _UTF8 = {"utf8": "UTF8", "utf-8": "UTF8", "unicode": "UTF8", "auto": "UTF8"}
 _NO_BINDING = (
-    "asyncpg does not implement SCRAM-SHA-256-PLUS; leave channel_binding out and let "
-    "sslmode=verify-full prove who the server is (sslrootcert=system where its certificate comes "
-    "from a public authority)"
+    "asyncpg does not implement SCRAM-SHA-256-PLUS; in place of channel_binding=require write "
+    "sslmode=verify-full, which proves who the server is, and sslrootcert=system where its "
+    "certificate comes from a public authority, as Neon's does"
+)
+_NODE_TLS = (
+    "node-postgres's, which would have every sslmode verify the certificate; leave it out and "
+    "write sslmode=verify-full"
 )
 _NO_GSS = "asyncpg cannot encrypt with GSSAPI; leave gssencmode out and use sslmode=verify-full"
 _NO_AUTH = "asyncpg answers whatever method the server asks for; leave require_auth out"
@@ -233,6 +237,9 @@ def _table() -> Iterator[Option]:
     yield option("sslcertmode", choice("allow", refused=dict.fromkeys(
                      ("disable", "require"), _NO_CERTMODE)),
                  check, "send a client certificate", "libpq 16")
+    yield option("uselibpqcompat", choice("true", synonyms={"1": "true"}, refused=dict.fromkeys(
+                     ("false", "0"), _NODE_TLS)),
+                 check, "sslmode as in libpq", "node-postgres")
     yield option("sslkeylogfile", impossible(_KEYLOG), check, "TLS keys, to debug", "libpq 18")
     yield option("min_protocol_version", choice("3.0", refused=dict.fromkeys(
                      ("3.2", "latest"), _PROTOCOL_32)),

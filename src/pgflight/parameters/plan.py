@@ -229,11 +229,16 @@ class PlannedParameters(PGExecutionContext):
             statement = compiled_names.schema_translator(compiled)(statement, names)
             self.unicode_statement = statement
         self.statement = statement
-        self.parameters = self._positional(plan.params, values) if listed is None else [expanded]
+        if listed is not None:
+            self.parameters = [expanded]
+        elif number == 1:
+            self.parameters = plan.params.rows(values)
+        else:
+            self.parameters = self._positional(plan.params, values)
         return self
 
     def _positional(self, plan: Any, values: list[tuple[Any, ...]]) -> Any:
-        """Return the positional parameters of all sets; errors of a processor are passed on."""
+        """Return the positional parameters of several sets; errors of a processor are passed on."""
         return plan.rows(values)
 
 

@@ -105,11 +105,21 @@ class ReadOnlyChoice:
     What the server says of itself is no choice of the program's: it may be a primary no more.
     """
 
-    __slots__ = ("chosen", "began_read_only", "_settings", "_session", "_transaction", "_before")
+    __slots__ = (
+        "chosen",
+        "began_read_only",
+        "wants_standby",
+        "_settings",
+        "_session",
+        "_transaction",
+        "_before",
+    )
 
     def __init__(self, connection: Any) -> None:
         self.chosen = False
         """Whether the program asked for a session that cannot write when it connected."""
+        self.wants_standby = False
+        """Whether the program asked for a standby, and there was or may be one."""
         self._session = self._transaction = False
         self._before: bool | None = None
         # asyncpg keeps it up to date; looked at for every checkout
@@ -145,11 +155,15 @@ class ReadOnlyChoice:
         PostgreSQL 14 and newer say so with whatever they answer next.  What the program has set as
         it connected is no change.
         """
-        reports, before = self._reports_read_only(), self._before
-        if before is None:
-            self._before = reports
+        if self._before is None:
+            self._before = self._reports_read_only()
             return False
-        return reports and not before and not self.stands()
+        return not self._before and self._reports_read_only() and not self.stands()
+
+    def on_standby(self) -> bool | None:
+        """Tell whether the session leads to a standby; None if the server does not say."""
+        reported = getattr(self._settings, "in_hot_standby", None)
+        return None if reported is None else bool(reported == "on")
 
     def _reports_read_only(self) -> bool:
         settings = self._settings

@@ -100,40 +100,48 @@ class Session:
 
     async def run(self, request: Request) -> Any:
         """Wait for the turn, send a request in a transaction, and return the answer."""
-        again = False
-        async with self.turn:
-            unit, transactions = self.unit, self.transactions
-            first = unit.transaction is None or self.ends.has_ended()
-            bound = request.bound
-            try:
-                if bound is not None:
-                    bound.set()
-                if request.begin is Begin.AWAITED:
-                    await transactions.begin_awaited()
-                elif not first:
-                    pass
-                elif request.begin is Begin.WITH_MANY:
-                    await transactions.begin_many()
-                elif (waiting := transactions.begin()) is not None:
-                    await waiting
-                if not request.notes_side_effects:
-                    unit.side_effect_free = False
-                answer = await request.send()
-                if first:
-                    transactions.first_answered()
-                return answer
-            except Exception as error:
+        turn = self.turn
+        if turn.taken or turn.loop is not running_loop():
+            await turn.acquire()
+        else:
+            turn.taken = True
+        unit, transactions, bound, first = self.unit, self.transactions, request.bound, False
+        try:
+            first = unit.transaction is None or (
+                (self.ends.status.status != driver.IN_TRANSACTION or unit.driver_exposed)
+                and self.ends.has_ended()
+            )
+            if bound is not None:
+                bound.set()
+            if request.begin is Begin.AWAITED:
+                await transactions.begin_awaited()
+            elif not first:
+                pass
+            elif request.begin is Begin.WITH_MANY:
+                await transactions.begin_many()
+            elif (waiting := transactions.begin()) is not None:
+                await waiting
+            if not request.notes_side_effects:
                 unit.side_effect_free = False
-                again = first and await transactions.first_failed(error)
-                if not again:
-                    self.note_failure(error)
-                    raise
-            except BaseException:
-                transactions.interrupted()
+            answer = await request.send()
+            if first:
+                transactions.first_answered()
+            return answer
+        except Exception as error:
+            unit.side_effect_free = False
+            if not (first and await transactions.first_failed(error)):
+                self.note_failure(error)
                 raise
-            finally:
-                if bound is not None:
-                    bound.lift()
+        except BaseException:
+            transactions.interrupted()
+            raise
+        finally:
+            if bound is not None:
+                bound.lift()
+            if turn.waiting:
+                turn.release()
+            else:
+                turn.taken = False
         return await self.run(request)
 
     async def execute(
@@ -145,8 +153,8 @@ class Session:
     ) -> Answer:
         """Execute one statement and return all its rows; ``alone``: without a BEGIN of ours.
 
-        The same as :meth:`run`, in line, which saves two coroutines, four calls of the turn and
-        one request for each statement.  A test checks that both do the same.
+        The same as :meth:`run`, in line, which saves two coroutines and a request for each
+        statement.  A test checks that both do the same.
         """
         turn = self.turn
         if turn.taken or turn.loop is not running_loop():

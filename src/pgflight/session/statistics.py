@@ -15,6 +15,7 @@ from weakref import WeakSet
 
 from .. import _greenlet_stacks, driver
 from .._greenlet_stacks import GreenletStacks
+from . import exposition
 
 _log = logging.getLogger("pgflight")
 _EXECUTED_AGAIN = "the first statement of a unit of work is executed again"
@@ -84,6 +85,15 @@ class Statistics(NamedTuple):
     greenlet_stacks: GreenletStacks = _greenlet_stacks.NONE
     """Stacks of ended greenlets that new ones took over, of all engines and everything else in the
     process."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the numbers by their names, in what JSON knows."""
+        return exposition.as_dict(self)
+
+    def prometheus(self, labels: Mapping[str, str] = MappingProxyType({})) -> str:
+        """Return the numbers in Prometheus' text format, each with ``labels``; ValueError for one
+        whose name it does not know."""
+        return exposition.prometheus(self, labels)
 
 
 NOTHING = Statistics(0, 0, 0, 0, 0)

@@ -112,7 +112,7 @@ class Transactions:
         if (
             self._unit.in_doubt is not None
             or self._held.abandoned
-            or (pipeline is not None and pipeline.end_needs_attention)
+            or (pipeline is not None and pipeline.end_refused)
         ):
             return self._begin_later()
         return self._begin_now()

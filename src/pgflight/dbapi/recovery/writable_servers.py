@@ -20,6 +20,8 @@ from typing import Any
 
 from asyncpg import exceptions as driver_errors
 
+from .standby_servers import ASKS_FOR_STANDBY
+
 PAUSE_SECONDS = 0.2
 """Between two tries to connect."""
 
@@ -30,7 +32,6 @@ REST_SECONDS = 60.0
 """For how long after a search in vain to ask once only, so that readers do not wait each time."""
 
 _ANY = frozenset({None, "any"})
-_READ_ONLY = frozenset({"read-only", "standby", "prefer-standby"})
 _SETTING = "default_transaction_read_only"
 _ON = frozenset({"on", "true", "yes", "1"})
 
@@ -39,13 +40,14 @@ def chooses_to_read(arguments: dict[str, Any]) -> bool:
     """Tell whether a program asks for connections that cannot write."""
     settings: dict[str, str] = arguments.get("server_settings") or {}
     return (
-        _asked_for(arguments) in _READ_ONLY
+        asked_for(arguments) in ASKS_FOR_STANDBY
         or str(settings.get(_SETTING, "")).lower() in _ON
         or _SETTING in settings.get("options", "")
     )
 
 
-def _asked_for(arguments: dict[str, Any]) -> str | None:
+def asked_for(arguments: dict[str, Any]) -> str | None:
+    """Return which of several servers a program asks for, None if it does not say."""
     given: str | None = arguments.get("target_session_attrs")
     return given or os.environ.get("PGTARGETSESSIONATTRS") or None
 
@@ -69,7 +71,7 @@ class WritableServers:
 
     def arguments_for(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """Return the arguments of the next connection, if the program leaves the choice to us."""
-        if not self.wanted or _asked_for(arguments) not in _ANY:
+        if not self.wanted or asked_for(arguments) not in _ANY:
             return arguments
         if chooses_to_read(arguments):
             return arguments

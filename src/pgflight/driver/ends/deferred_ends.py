@@ -120,11 +120,6 @@ class DeferredEnds:
         """Whether the server has not answered a deferred end yet."""
         return self._receiver is not None and self._receiver.owed > 0
 
-    @property
-    def end_needs_attention(self) -> bool:
-        """Whether to act on the last end first, because it was refused."""
-        return self.end_refused
-
     def is_idle(self) -> bool:
         """Tell whether asyncpg would send its next message at once."""
         protocol = self._protocol

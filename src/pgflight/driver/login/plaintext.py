@@ -35,7 +35,7 @@ class Login(Protocol):
     def refuse(self, error: Exception) -> None: ...
 
 
-class _Watch(asyncio.Protocol):
+class Watcher(asyncio.Protocol):
     """Stands in front of a protocol, to which everything is passed on."""
 
     def __init__(self, login: Login, asyncio_protocol: Any) -> None:
@@ -60,7 +60,7 @@ class _Watch(asyncio.Protocol):
         self._inner.resume_writing()
 
 
-class NegotiationWatch(_Watch):
+class NegotiationWatch(Watcher):
     """In front of what asks the server for TLS: sees it refused, and asyncpg go on without."""
 
     def connection_made(self, transport: Any) -> None:
@@ -88,7 +88,7 @@ class NegotiationWatch(_Watch):
         watch.follow(asyncio_transport)
 
 
-class LoginWatch(_Watch):
+class LoginWatch(Watcher):
     """In front of asyncpg's protocol until it has logged in: refuses to send a password as it is.
 
     Passes on whole messages only, so that a request that comes in pieces is seen in time.

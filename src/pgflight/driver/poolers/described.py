@@ -19,11 +19,13 @@ from typing import Any
 import asyncpg
 
 from ..._contracts import Receiver
+from ..arguments.flat_lists import flat_lists, places_of_arrays
 from ..contracts import Connection, Statement
 from ..copying.copying import custom_codec_format
 from ..given_answers import complete_unsent
 from ..sender import Sender
 from ..sockets import is_idle
+from ..watching import CALLS, Watch
 from .messages import DESCRIBE, Screen, parse_message
 
 _FIRST_TYPE_OF_THE_CLUSTER = 10000
@@ -108,7 +110,8 @@ class DescribedStatement:
     """Executes one statement that has no name; an executor like the driver's others.
 
     ``statement`` is asyncpg's, as it has just been prepared, and ``heard`` its description.
-    ``renewed`` is called with a new one where the server describes it otherwise meanwhile.
+    Where the server describes it otherwise meanwhile, what ``renewed`` refers to weakly is called
+    with a new one.
     """
 
     __slots__ = (
@@ -119,6 +122,8 @@ class DescribedStatement:
         "_text",
         "_messages",
         "_heard",
+        "_arrays",
+        "_watch",
         "renewed",
     )
 
@@ -130,6 +135,7 @@ class DescribedStatement:
         statement: Statement,
         text: str,
         heard: Listening,
+        watch: Watch,
     ) -> None:
         self._connection = connection
         self._sender = sender
@@ -138,7 +144,9 @@ class DescribedStatement:
         self._text = text
         self._heard = heard
         self._messages = parse_message(text, heard.types()) + DESCRIBE
-        self.renewed: Callable[[Statement], None] | None = None
+        self._arrays = places_of_arrays(statement._state._get_parameters())
+        self._watch = watch
+        self.renewed: Callable[[], Callable[[Statement], None] | None] | None = None
 
     async def __call__(self, args: Sequence[Any]) -> Any:
         """Execute the statement; raise asyncpg's errors."""
@@ -148,13 +156,16 @@ class DescribedStatement:
         protocol = connection._protocol
         if not sender.can_hold_back and not is_idle(protocol, state):
             await protocol.close_portal("", None)  # waits, or raises the appropriate error
+        values = args
+        if self._arrays and self._watch.by(CALLS) is None:
+            values = flat_lists(args, self._arrays)
         before, alone = protocol.queries_count, not sender.has_unsent
         heard = self._heard
         comparing = _Comparing(self._receiver, heard.parameters, heard.columns)
         comparing.install()
         sender.put(self._messages)
         try:
-            reply = await protocol.bind_execute(state, args, "", 0, True, None)
+            reply = await protocol.bind_execute(state, values, "", 0, True, None)
         except BaseException as error:
             if protocol.queries_count == before:  # asyncpg has not sent anything
                 comparing.remove()
@@ -172,8 +183,9 @@ class DescribedStatement:
         connection, sender = self._connection, self._sender
         statement = await connection.prepare(self._text, name="")
         try:
-            if self.renewed is not None:
-                self.renewed(statement)
+            renewed = self.renewed and self.renewed()
+            if renewed:
+                renewed(statement)
             if not sender.can_hold_back:
                 # only for a statement without side effects, see describes_in_flight()
                 return await connection._protocol.bind_execute(

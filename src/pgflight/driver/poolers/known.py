@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 from ..introspection.met_types import MetTypes
 
@@ -15,7 +16,7 @@ ONE_ASKS_OF = 32
 class Known:
     """What the connections of one engine have found out for each other."""
 
-    __slots__ = ("pooler", "answers", "types", "short_lived", "_has_said", "_unasked")
+    __slots__ = ("pooler", "answers", "types", "short_lived", "config", "_has_said", "_unasked")
 
     def __init__(self) -> None:
         self.pooler = False
@@ -26,6 +27,8 @@ class Known:
         """Which types their statements name."""
         self.short_lived = False
         """Whether each serves one unit of work."""
+        self.config: tuple[Any, Any] | None = None
+        """A configuration of asyncpg's, and what is made of it behind a pooler."""
         self._has_said = False
         self._unasked = 0
 

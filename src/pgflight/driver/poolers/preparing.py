@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import asyncpg
+
 from ..capability import can_tell_types
 from ..contracts import Connection
 from ..execution import check_text, name_of
@@ -80,7 +82,9 @@ class Preparer:
         if route.asks:
             self.prove(operation)
         route.note_parse()
-        introduction = self.introducer.begin(operation)
+        introduction = None
+        if not self._is_asyncpgs(operation):
+            introduction = self.introducer.begin(operation)
         succeeded = False
         try:
             yield route.pooled
@@ -89,6 +93,15 @@ class Preparer:
             route.unsent()
             if introduction is not None:
                 self.introducer.end(operation, introduction, succeeded=succeeded)
+
+    def _is_asyncpgs(self, operation: str) -> bool:
+        """Tell whether asyncpg has prepared a statement for itself, so that it sends no Parse.
+
+        False where that cannot be told.
+        """
+        kept = getattr(self._connection, "_stmt_cache", None) if can_tell_types() else None
+        # its key for what is executed without other classes of rows or codecs
+        return kept is not None and kept.has((operation, asyncpg.Record, False)) is True
 
     async def prepare_unnamed(self, operation: str) -> Any:
         """Return asyncpg's statement for ``operation``, valid until the next one is prepared."""
@@ -170,7 +183,9 @@ class Preparer:
         own, free = not (self.route.pooled or self.has_moving_names()), side_effect_free
         if not describes_in_flight(sender, statement, heard, own=own, side_effect_free=free):
             return None
-        return DescribedStatement(self._connection, sender, receiver, statement, operation, heard)
+        return DescribedStatement(
+            self._connection, sender, receiver, statement, operation, heard, self._watch
+        )
 
     async def _send(
         self, operation: str, name: str | None, introduction: Introduction | None = None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 from ..._contracts import Receiver
 from ..pipeline import statement_messages
@@ -40,6 +41,15 @@ VACUUM or CREATE DATABASE, which have to be alone.
 def is_query(operation: str) -> bool:
     """Tell whether a question may be put in front of a statement."""
     return _QUERY.match(operation) is not None
+
+
+async def is_direct(connection: Any) -> bool:
+    """Ask in a round trip of its own; for a connection in a transaction.  Raises asyncpg's errors.
+
+    By asyncpg's documented API alone, so it may be asked at every driver level.
+    """
+    process = await connection.fetchval(f"SELECT {PROCESS}")
+    return bool(process == connection.get_server_pid())
 
 
 def is_refusal(error: bytes) -> bool:

@@ -43,7 +43,6 @@ class Route:
         "receiver",
         "_connection",
         "_config",
-        "_config_of_pooler",
         "_pipeline",
         "_tells",
     )
@@ -59,7 +58,6 @@ class Route:
             and self.receiver is not None
         )
         self._config = connection._config if self._tells else None
-        self._config_of_pooler: ConnectionConfig | None = None
         self._pipeline: Pipeline | None = None
         self.known = Known()
         self.wanted = "auto"
@@ -115,9 +113,10 @@ class Route:
         if config is None:
             return
         if self.keeps_nothing:
-            if self._config_of_pooler is None:
-                self._config_of_pooler = _with_largest(config, _NOTHING_FITS)
-            configure(connection, self._config_of_pooler)
+            made = self.known.config
+            if made is None or made[0] is not config:
+                self.known.config = made = (config, _with_largest(config, _NOTHING_FITS))
+            configure(connection, made[1])
             # off would mean that asyncpg parses unnamed statements twice
             connection._stmt_cache_enabled = True
         else:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
+from weakref import ref
 
 from ... import driver
 from ...sqltext.side_effects import is_side_effect_free
@@ -31,6 +32,7 @@ class PreparedEntry:
         "side_effect_free",
         "in_flight",
         "_numerics",
+        "__weakref__",
     )
 
     execute: Callable[[Any], Any]
@@ -46,7 +48,7 @@ class PreparedEntry:
         self.statement = statement
         parameters = driver.parameters_of(statement)
         self._numerics = driver.unchecked_numerics(connection, parameters)
-        execute = driver.executor(statement, watch)
+        execute = driver.executor(statement, watch, parameters)
         self.execute_by(execute)
         self.description: Description | None = describe(statement.get_attributes())
         self.epoch = epoch
@@ -70,15 +72,25 @@ class PreparedEntry:
 
         self.execute = check_and_execute
 
+    def in_flight_by(self, execute: Callable[[Any], Any]) -> PreparedEntry:
+        """Return an entry of the same statement for its next executions, each prepared anew."""
+        made = PreparedEntry.__new__(PreparedEntry)
+        made.statement, made.epoch, made._numerics = self.statement, self.epoch, self._numerics
+        made.description, made.timeless = self.description, self.timeless
+        made.side_effect_free, made.in_flight = self.side_effect_free, True
+        made.execute_by(execute)
+        return made
+
     def expire_after(self, executions: int) -> None:
         """Have the statement prepared again after that many executions."""
-        left, execute = executions, self.execute
+        left, execute, itself = executions, self.execute, ref(self)  # no cycle, see above
 
         def execute_and_count(values: Any) -> Any:
             nonlocal left
             left -= 1
-            if left <= 0:
-                self.expire()
+            entry = itself()
+            if left <= 0 and entry is not None:
+                entry.expire()
             return execute(values)
 
         self.execute = execute_and_count

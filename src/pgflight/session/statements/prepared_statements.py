@@ -214,9 +214,11 @@ class PreparedStatements(driver.Preparer):
     async def prepare(self, operation: str) -> PreparedEntry:
         """Prepare a statement that :meth:`cached` did not find, and cache it."""
         entry = await self._prepare(operation)
-        self._watch_search_path(entry, operation)
+        moves = may_move_search_path(operation)
+        if moves:
+            self._watch_search_path(entry, operation)
         if self.route.pooled or self._heard is not None:
-            self._keep_description(entry, operation)
+            self._keep_description(entry, operation, moves=moves)
         elif self._capacity and driver.name_of(entry.statement):
             if has_long_list(operation):
                 entry.expire_after(EXECUTIONS_PLANNED)
@@ -227,24 +229,21 @@ class PreparedStatements(driver.Preparer):
             driver.take_dropped(self._connection, self._dropped, self._watch)
         return entry
 
-    def _keep_description(self, entry: PreparedEntry, operation: str) -> None:
+    def _keep_description(self, entry: PreparedEntry, operation: str, *, moves: bool) -> None:
         """Have the next executions parse and describe the statement in the same flight."""
         free = entry.side_effect_free
         described = self._described(entry.statement, operation, side_effect_free=free)
         if described is not None:
             if self.cache is None:  # nothing is kept on the server
                 self.cache = _impl.stmtcache.StatementCache(MOST_DESCRIBED)
-            kept = self._entry(entry.statement, entry.epoch, operation)
-            kept.execute_by(described)
-            kept.in_flight = True
-            described.renewed = kept.renew
-            self._watch_search_path(kept, operation)
+            kept = entry.in_flight_by(described)
+            described.renewed = weakref.WeakMethod(kept.renew)  # no cycle
+            if moves:
+                self._watch_search_path(kept, operation)
             self.cache.put(operation, kept)
 
     def _watch_search_path(self, entry: PreparedEntry, operation: str) -> None:
         """Have it noted, whenever the statement is executed, that names may mean other tables."""
-        if not may_move_search_path(operation):
-            return
         execute, statements = entry.execute, weakref.ref(self)
 
         def note_and_execute(values: Any) -> Any:

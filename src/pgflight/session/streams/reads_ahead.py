@@ -17,27 +17,27 @@ from ...driver import retrieve
 class ReadsAhead:
     """The tasks of one session that are reading ahead; true while there are any."""
 
-    __slots__ = ("_tasks",)
+    __slots__ = ("tasks",)
 
     def __init__(self) -> None:
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self.tasks: set[asyncio.Task[Any]] = set()
 
     def __bool__(self) -> bool:
-        return bool(self._tasks)
+        return bool(self.tasks)
 
     def start(self, reading: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Begin to read in the running event loop."""
         task = asyncio.get_running_loop().create_task(reading)
-        self._tasks.add(task)
+        self.tasks.add(task)
         task.add_done_callback(self._ended)
         return task
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
+        self.tasks.discard(task)
         retrieve(task)  # the stream may have been left by now
 
     async def settle(self, bound: AbstractContextManager[Any]) -> None:
         """Wait until nothing is being read ahead, within ``bound``."""
         with bound:
-            while self._tasks:
-                await asyncio.wait(set(self._tasks))
+            while self.tasks:
+                await asyncio.wait(set(self.tasks))

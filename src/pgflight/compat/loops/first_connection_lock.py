@@ -12,7 +12,7 @@ import threading
 from collections import deque
 from typing import Any
 
-from .versions import await_only
+from ..versions import await_only
 
 
 def _grant(future: asyncio.Future[None]) -> None:

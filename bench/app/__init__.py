@@ -1,0 +1,1 @@
+"""A whole application, a FastAPI service of orders, on three dialects: `python -m bench.app`."""

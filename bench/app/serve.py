@@ -1,0 +1,35 @@
+"""The service's process: `python -m bench.app.serve asyncio|uvloop`, its database in DATABASE_URL.
+
+Prints the port that it listens on, and serves until it is told to end by SIGTERM.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+
+import uvicorn
+
+from bench.app.service import service
+
+
+def main() -> None:
+    """Serve on a free port of the loopback address."""
+    loop = sys.argv[1]
+    if loop not in ("asyncio", "uvloop"):
+        raise SystemExit(f"{loop!r}: give asyncio or uvloop")
+    listener = socket.create_server(("127.0.0.1", 0), backlog=512)
+    config = uvicorn.Config(
+        service(os.environ["DATABASE_URL"]),
+        loop=loop,
+        http="httptools",
+        log_level="warning",
+        access_log=False,
+    )
+    print(listener.getsockname()[1], flush=True)
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+if __name__ == "__main__":
+    main()
