@@ -21,31 +21,7 @@ Document = dict[str, Any]
 FILE = Path(__file__).resolve().parents[1] / "README.md"
 OPENS = "<!-- benchmarks -->\n"
 CLOSES = "<!-- /benchmarks -->\n"
-SHOWN = (
-    "one_row",
-    "rows_simple",
-    "rows_timestamptz",
-    "rows_jsonb",
-    "rows_mixed",
-    "scalars",
-    "mappings",
-    "big_simple",
-    "big_json",
-    "orm_entities",
-    "executemany",
-    "insertmanyvalues",
-    "bulk_insert",
-    "bulk_sorted",
-    "bulk_flush",
-    "in_1000",
-    "copy_100000",
-    "unit_read",
-    "unit_read_tasks",
-    "unit_read_2ms",
-    "unit_read_1ms_tasks",
-    "unit_insert_2ms",
-    "unit_get_2ms",
-)
+SHOWN = ("one_row", "rows_mixed", "bulk_insert", "unit_read", "unit_read_2ms", "unit_insert_2ms")
 _COMPARISONS = {
     "compiled": "compiled against built-in",
     "python": "Python form against built-in",

@@ -29,7 +29,6 @@ _SHOWN = {
 }
 _BAR = 0.16
 _ROW_INCHES = 0.85
-_WIDEST = 12  # longer bars are cut off there, and their label tells
 
 
 def write(directory: Path, document: Document) -> Path:
@@ -69,7 +68,7 @@ def _bars(axes: Axes, shown: list[Document]) -> None:
         found = [shown[row]["medians"][label] for row in rows]
         bars = axes.barh(
             [row + (place - (len(_SHOWN) - 1) / 2) * _BAR for row in rows],
-            [min(each["waits"], _WIDEST) for each in found],
+            [each["waits"] for each in found],
             height=_BAR,
             color=colour,
             label=name,

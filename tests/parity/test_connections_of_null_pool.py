@@ -54,8 +54,10 @@ def test_each_follows_the_environment_and_the_user_s_files(
         found.append(await outcome(engine))
         return found
 
-    wrong = "InterfaceError"  # asyncpg's ClientConfigurationError
-    assert asyncio.run(work()) == [21, 21, wrong, wrong, 21, 21, "SSLError", 21]
+    # SQLAlchemy 2.0.40 lets asyncpg's error through as it is
+    wrong, its_own = "InterfaceError", "ClientConfigurationError"
+    found = [wrong if each == its_own else each for each in asyncio.run(work())]
+    assert found == [21, 21, wrong, wrong, 21, 21, "SSLError", 21]
 
 
 def test_the_arguments_are_parsed_once(pgflight_dialect: Dialect, tmp_path: Path) -> None:

@@ -121,6 +121,24 @@ def tracers(job: Job) -> None:
         job.attempt(python_of(job, DEFAULT), *tests, environment=variables)
 
 
+def docs(job: Job) -> None:
+    """Build the site with warnings as errors, and run the examples that need more packages.
+
+    These are in an environment of their own: SQLModel asks for SQLAlchemy before 2.1.
+    """
+    versions = VERSIONS[DEFAULT]
+    directory = job.scratch / "env-docs"
+    job.call(the_machine.interpreter(versions.python), "-m", "venv", directory)
+    python = directory / "bin" / "python"
+    tag = f"cp{versions.python.replace('.', '')}"
+    (wheel,) = _wheels(job).glob(f"pgflight-*-{tag}-{tag}-*.whl")
+    job.call(python, "-m", "pip", "install", "-q", "--upgrade", "pip")
+    job.call(python, "-m", "pip", "install", "-q", f"{wheel}[docs]")
+    variables = {"PGFLIGHT_DOCS_PYTHON": str(python)}
+    tests = ("-m", "pytest", "tests/packaging/docs_site")
+    job.attempt(python_of(job, DEFAULT), *tests, environment=variables)
+
+
 ENVIRONMENTS = {name: _environment(name) for name in VERSIONS}
 
 

@@ -38,7 +38,8 @@ async def server(engine: AsyncEngine) -> Answer:
     try:
         async with engine.connect() as connection:
             row = (await connection.execute(_SERVER)).one()
-    except DBAPIError as error:
+    # SQLAlchemy 2.0.40 lets asyncpg's errors of a login through as they are
+    except (DBAPIError, asyncpg.PostgresError) as error:
         kind, said = explained(error, engine.url)
         if kind == "database":
             said += await _databases_instead(engine.url)
