@@ -141,7 +141,10 @@ def test_a_server_that_turns_tls_down(
     with false_server([CLEARTEXT], tls=context, says_by_tls=[NO_TLS]) as server:
         error = LOOPS[loop](attempt(pgflight_dialect, server.port, ""))
     assert REFUSED in str(error)
-    assert server.logins == 2 and server.heard == server.heard_by_tls == b""
+    assert server.logins == 2 and server.heard == b""
+    # uvloop may end TLS with a record, which is then no message within it
+    assert SECRET.encode() not in server.heard_by_tls
+    assert server.heard_by_tls[:1] in (b"", b"\x17")
 
 
 @pytest.mark.parametrize("says", [b"R\0\0\0\4", b"X\0\0\0\1", b"R\0\0\0\7\0\0\0"])

@@ -16,7 +16,6 @@ from .contracts import Connection, StatementState, Transport
 from .sockets import is_idle
 from .watching import CALLS, Watch
 
-_PRIVATE = is_private()
 _GLUED_UP_TO = 65536
 """Size up to which a message is joined with ours, for one write instead of two, in bytes."""
 
@@ -187,7 +186,7 @@ def _swallow(_data: object) -> None:
 
 def open_sender(connection: Connection) -> Sender | None:
     """Return the one sender of asyncpg's connection, None at level ``public``."""
-    transport = getattr(connection, "_transport", None) if _PRIVATE else None
+    transport = getattr(connection, "_transport", None) if is_private() else None
     if transport is None:
         return None
     try:
@@ -217,7 +216,7 @@ def take_dropped(
     asyncpg marks a statement for closing once nothing refers to it any more, including cursors.
     Level ``public`` leaves them to asyncpg, and so it is done if its calls are watched.
     """
-    waiting = connection._stmts_to_close if _PRIVATE else None
+    waiting = connection._stmts_to_close if is_private() else None
     if waiting and (watch is None or watch.by(CALLS) is None):
         while waiting:  # a garbage collection may add to it at any moment
             into.add(waiting.pop())
