@@ -7,7 +7,9 @@ the numbers are the same on every server.  It forgets the answers when a codec i
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence, Sized
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from itertools import chain
 from operator import itemgetter
 from typing import Any
 from uuid import UUID
@@ -102,7 +104,15 @@ _MOST_DIGITS = 131072
 """In front of a numeric's point."""
 _MOST_BITS = 435411
 """An int of so many bits has fewer digits."""
-_NUMBERLESS = frozenset({type(None), bool, float, bytes})
+_NUMBERLESS = frozenset(
+    {
+        *(type(None), bool, float, bytes, bytearray),
+        *(date, datetime, time, timedelta),
+        *UUID_CLASSES,
+    }
+)
+"""Classes whose own instances are no numbers that numeric takes, and contain none."""
+_CAST = "::NUMERIC"
 _TOO_LARGE = "cannot encode Decimal value into numeric: exponent is too large"
 NumericPlaces = tuple[tuple[int, bool], ...]
 
@@ -149,12 +159,18 @@ def check_numerics(places: NumericPlaces, values: Sequence[Any], element: str = 
 
 def check_numeric_rows(statement: str, rows: Sequence[Sequence[Any]]) -> None:
     """Raise the error of :func:`check_numerics` for rows of arguments whose types are unknown."""
+    try:
+        values = list(chain.from_iterable(rows))
+    except Exception:  # no sequences: asyncpg says so
+        return
+    if _surely_fit(values, _CAST in statement):
+        return  # most often, and quicker than column by column
     for place in range(_width(rows)):
         try:
             column = list(map(itemgetter(place), rows))
         except Exception:  # no sequences: asyncpg says so
             return
-        texts = f"${place + 1}::NUMERIC" in statement
+        texts = f"${place + 1}{_CAST}" in statement
         if found := first_too_large(column, texts):
             element = f" in element #{found - 1} of executemany() sequence"
             check_numerics(((place, texts),), rows[found - 1], element)
@@ -178,16 +194,14 @@ def _surely_fit(column: Sequence[Any], texts: bool) -> bool:
     kinds = set(map(type, column)) - _NUMBERLESS
     if not texts:
         kinds.discard(str)
-    if not kinds:
-        return True
-    try:
-        # zeros are left out: their exponent does not matter
-        numbers = [value for value in column if value and type(value) in kinds]
-    except Exception:  # of a value's own __bool__()
+    if not kinds <= {int, Decimal}:
         return False
-    if kinds == {Decimal}:
-        return max(map(Decimal.adjusted, numbers), default=0) < _MOST_DIGITS
-    return kinds == {int} and max(map(int.bit_length, numbers), default=0) <= _MOST_BITS
+    # zeros are left out: their exponent does not matter
+    decimals = [v for v in column if type(v) is Decimal and v] if Decimal in kinds else ()
+    if max(map(Decimal.adjusted, decimals), default=0) >= _MOST_DIGITS:
+        return False
+    whole = [value for value in column if type(value) is int] if int in kinds else ()
+    return max(map(int.bit_length, whole), default=0) <= _MOST_BITS
 
 
 def numeric_error() -> ValueError:
