@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import re
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from typing import NoReturn
 
 from pgflight import __version__
 from pgflight.cli.target import CommandError
@@ -34,9 +36,18 @@ WITH_OPTIONS = ("demo", "doctor")
 """Commands whose module offers `add_<command>_arguments(parser)`."""
 
 
+_URL = re.compile(r"\S*(?:://|@)\S*")
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong, without the URLs in it: there may be passwords in them."""
+        super().error(_URL.sub("<URL>", message))
+
+
 def build_parser(selected: str | None = None) -> argparse.ArgumentParser:
     """Return the parser; only the `selected` command's own options are loaded."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="python -m pgflight",
         description="pgflight: a drop-in replacement for SQLAlchemy's postgresql+asyncpg dialect.",
         epilog="python -m pgflight help <command> describes a command.",

@@ -7,6 +7,7 @@ import gc
 import os
 import signal
 import threading
+import time
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +23,7 @@ from sqlalchemy.pool import NullPool
 from sqlalchemy.util.concurrency import greenlet_spawn
 
 from pgflight.dbapi.event_loop_thread import LoopThread
+from pgflight.dbapi.recovery import standby_servers
 from pgflight.dialect import PGDialect_asyncpg
 from tests.fixtures.engines import Dialect
 from tests.fixtures.server import Server
@@ -258,3 +260,27 @@ def test_a_derived_dialect_stays_itself(server: Server) -> None:
         assert connection.scalar(text("SELECT '1'::json")) == 1
     assert Derived.calls == ["json"]
     engine.dispose()
+
+
+def test_several_hosts_of_which_none_is_a_standby(server: Server) -> None:
+    """Nobody looks for a standby beside a program without a loop; each checkout works."""
+    url = server.url("postgresql+pgflight")
+    hosts, port = str(url.host or url.query["host"]), str(url.port or url.query["port"])
+    url = url.set(host=None, port=None).update_query_dict(
+        {
+            "host": f"{hosts},{hosts}",
+            "port": f"{port},{port}",
+            "target_session_attrs": "prefer-standby",
+            "async_fallback": "true",
+        }
+    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*async_fallback dialect argument")
+        engine = create_engine(url)
+    try:
+        for pause in (standby_servers.PAUSE_SECONDS + 0.1, 0.0):
+            with engine.connect() as connection:
+                assert connection.scalar(text("SELECT 1")) == 1
+            time.sleep(pause)
+    finally:
+        engine.dispose()

@@ -115,6 +115,25 @@ def test_url_of_a_server(text: str) -> None:
     assert shown(url) == "postgresql+asyncpg://scott:***@host:5433/test?ssl=require"
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["doctor", "postgresql://u:s3cret@h/d", "postgresql://u:s3cret@h/e"],
+        ["doctor", "u:s3cret@h/d", "u:s3cret@h/e"],
+        ["doctor", "--json=postgresql://u:s3cret@h/d"],
+        ["status", "postgresql://u:s3cret@h/d"],
+        ["demo", "--x=postgresql://u:s3cret@h/d"],
+        ["--url", "postgresql://u:s3cret@h/d", "doctor"],
+    ],
+    ids=str,
+)
+def test_no_url_where_none_belongs_is_shown(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = failed(capsys, *words)
+    assert "<URL>" in said and "s3cret" not in said
+
+
 def test_no_password_of_a_url_is_shown() -> None:
     url = server_url("postgresql://host/test?user=scott&password=tiger&sslpassword=lion")
     parts = "password=hidden", "sslpassword=hidden", "user=scott"

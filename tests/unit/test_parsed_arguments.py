@@ -68,6 +68,9 @@ CHANGES: dict[str, Callable[[dict[str, Any], pytest.MonkeyPatch], Any]] = {
     "a setting": lambda given, _: given["server_settings"].update(application_name="b"),
     "the mode of TLS": lambda _, patch: patch.setenv("PGSSLMODE", "disable"),
     "a version of TLS": lambda _, patch: patch.setenv("PGSSLMINPROTOCOLVERSION", "TLSv1.3"),
+    "a default": lambda _, patch: patch.setitem(
+        asyncpg.connect.__kwdefaults__, "command_timeout", 7.0
+    ),
     "the class of contexts": lambda _, patch: patch.setattr(ssl, "SSLContext", Context),
 }
 
@@ -122,6 +125,8 @@ ASIDE: dict[str, Callable[[Path, dict[str, Any], pytest.MonkeyPatch], Any]] = {
     "who watches connect()": watched("connect", asyncpg),
     "who watches each address": watched("_connect_addr", connect_utils),
     "who watches the parsing": watched("_parse_connect_arguments", connect_utils),
+    "who watches one step of it": watched("_parse_connect_dsn_and_args", connect_utils),
+    "who watches the choice": watched("_can_use_connection", connect_utils),
 }
 
 

@@ -108,7 +108,8 @@ class Login:
         wanted = "standby" if wanted == PREFERRED else wanted
         made = await self._log_in({**self._arguments, "target_session_attrs": wanted})
         connection, refused = made
-        if refused or connection.get_settings().in_hot_standby != "on":
+        # a pooler in front of one of the hosts may not say
+        if refused or getattr(connection.get_settings(), "in_hot_standby", None) != "on":
             connection.terminate()
             return None
         return connection

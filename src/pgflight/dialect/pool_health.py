@@ -110,14 +110,15 @@ def leaves_for_a_standby(adapted: Any) -> bool:
     """Tell whether a connection to a standby is ready to take the place of one to a primary.
 
     Have one looked for otherwise.  Not behind a pooler, nor once the program has had its hands on
-    asyncpg's connection, nor where each connection is closed as it comes back.
+    asyncpg's connection, nor where each connection is closed as it comes back, nor for a
+    synchronous engine, beside whose program no loop runs.
     """
     session: Session = adapted.session
     if session.transactions.read_only.on_standby() is not False:
         return False
     if session.statements.route.pooled or session.transactions.exposed:
         return False
-    if session.ends.closes_at_once or not adapted._can_wait():
+    if session.ends.closes_at_once or session.turn.loop is not running_loop():
         return False
     servers = adapted.dbapi.standby_servers
     if servers.is_ready():

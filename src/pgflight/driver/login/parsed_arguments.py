@@ -41,6 +41,15 @@ READ_BY_ASYNCPG = (
 )
 """Variables that asyncpg reads where user and password are given, and no service is."""
 
+_CALLED = (
+    "_connect",
+    "_connect_addr",
+    "_parse_connect_arguments",
+    "_parse_connect_dsn_and_args",
+    "_can_use_connection",
+)
+"""What asyncpg calls for a login, of which only one is called here each time."""
+
 _OWN_FILES = os.path.join("~", ".postgresql")
 _CONSTANT = frozenset({str, int, float, bool, type(None)})
 _FILES = ("dsn", "service", "servicefile")
@@ -52,6 +61,8 @@ class Parsed(NamedTuple):
 
     arguments: Mapping[str, Any]
     environment: tuple[str | None, ...]
+    defaults: Mapping[str, Any]
+    """Those of ``asyncpg.connect``, which programs change."""
     context_class: type
     """``ssl.SSLContext``, which programs replace."""
     address: Any
@@ -71,6 +82,7 @@ class Parsed(NamedTuple):
                 or (name == "server_settings" and value == known.get(name))
                 for name, value in arguments.items()
             )
+            and asyncpg.connect.__kwdefaults__ == self.defaults
             and ssl.SSLContext is self.context_class
             and self.environment == _environment()
             and _has_no_files()
@@ -109,7 +121,8 @@ class ParsedArguments:
     def _parse(self, arguments: Mapping[str, Any]) -> Parsed | None:
         """Have asyncpg parse arguments; return None if the next call may come to something else."""
         names = inspect.getfullargspec(connect_utils._parse_connect_arguments).kwonlyargs
-        defaults = {"dsn": None, **(asyncpg.connect.__kwdefaults__ or {})}
+        set_defaults = dict(asyncpg.connect.__kwdefaults__ or {})
+        defaults = {"dsn": None, **set_defaults}
         classes = {name: defaults.get(name) for name in ("connection_class", "record_class")}
         if not (set(names) <= set(defaults) and set(arguments) <= set(names)):
             return None
@@ -128,7 +141,9 @@ class ParsedArguments:
             return None  # asyncpg chooses among the servers that answer
         if not _has_no_files():
             return None
-        return Parsed(known, environment, context_class, addresses[0], params, config, classes)
+        return Parsed(
+            known, environment, set_defaults, context_class, addresses[0], params, config, classes
+        )
 
 
 class _Connector:
@@ -179,11 +194,8 @@ def _is_signal(error: Exception) -> bool:
 
 def _nobody_watches() -> bool:
     """Tell whether what asyncpg would call for a login is its own."""
-    return (
-        is_own(asyncpg.connect)
-        and is_own(connect_utils._connect)
-        and is_own(connect_utils._connect_addr)
-        and is_own(connect_utils._parse_connect_arguments)
+    return is_own(asyncpg.connect) and all(
+        is_own(getattr(connect_utils, name, None)) for name in _CALLED
     )
 
 
