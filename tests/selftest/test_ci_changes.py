@@ -122,7 +122,16 @@ def test_a_step_comes_with_what_it_needs() -> None:
     assert all(ci.task(step, full).work for step in steps)
 
 
-@pytest.mark.parametrize("asked", [["no_such_step"], ["full", "static"], ["--lanes", "0"]])
+def test_steps_as_a_full_run_does_them() -> None:
+    full, steps, _ = ci.choose(ci.parse(["full", "embedded"]).what, Repository(Path()))
+    assert full
+    assert [step.name for step in steps] == ["machine", "sdist", "env-2.1", "embedded"]
+    assert all(step.work(True) for step in steps)
+
+
+@pytest.mark.parametrize(
+    "asked", [["no_such_step"], ["static", "full"], ["full", "default"], ["--lanes", "0"]]
+)
 def test_what_is_not_understood_ends_at_once(asked: list[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         ci.parse(asked)

@@ -54,12 +54,19 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--lanes", type=int, default=2, help="steps at a time (default: 2)")
     parser.add_argument(
-        "what", nargs="*", metavar="full | STEP", help="everything, or these steps alone"
+        "what",
+        nargs="*",
+        metavar="full | STEP",
+        help="everything, or these steps alone; after `full`, as a full run does them",
     )
     options = parser.parse_args(arguments)
-    unknown = [name for name in options.what if name not in BY_NAME and name != "full"]
-    if unknown or ("full" in options.what and len(options.what) > 1):
-        parser.error(f"{' '.join(unknown or options.what)}: give `full` alone, or names of steps")
+    names = options.what[1:] if options.what[:1] == ["full"] else options.what
+    unknown = [name for name in names if name not in BY_NAME]
+    if unknown:
+        parser.error(f"{' '.join(unknown)}: no step of that name; `full` comes first")
+    absent = [name for name in names if names is not options.what and not BY_NAME[name].work(True)]
+    if absent:
+        parser.error(f"{' '.join(absent)}: no part of a full run, which does it in another step")
     if options.lanes < 1:
         parser.error("--lanes: at least 1")
     return options
@@ -69,10 +76,11 @@ def choose(
     what: list[str], repository: Repository
 ) -> tuple[bool, list[Step], list[tuple[str, str]]]:
     """Return whether this is a full run, its steps, and those that it does without, with why."""
-    if what == ["full"]:
+    full, names = what[:1] == ["full"], what[what[:1] == ["full"] :]
+    if names:
+        return full, with_needs(names), []
+    if full:
         return True, [step for step in STEPS if step.work(True)], []
-    if what:
-        return False, with_needs(what), []
     steps = [step for step in STEPS if step.work(False)]
     changed = repository.build_changed()
     if changed is None:
