@@ -73,6 +73,7 @@ from .pipeline import forget_transaction as forget_transaction
 from .pipeline import has_listeners as has_listeners
 from .pipeline import has_transaction as has_transaction
 from .pipeline import open_pipeline as open_pipeline
+from .poolers.described import DescribedStatement as DescribedStatement
 from .poolers.known import Known as Known
 from .poolers.preparing import Preparer as Preparer
 from .poolers.proof import PROCESS as PROCESS

@@ -22,6 +22,7 @@ from ..._contracts import Receiver
 from ..arguments.flat_lists import flat_lists, places_of_arrays
 from ..contracts import Connection, Statement
 from ..copying.copying import custom_codec_format
+from ..execution import check_text
 from ..given_answers import complete_unsent
 from ..sender import Sender
 from ..sockets import is_idle
@@ -144,9 +145,23 @@ class DescribedStatement:
         self._text = text
         self._heard = heard
         self._messages = parse_message(text, heard.types()) + DESCRIBE
-        self._arrays = places_of_arrays(statement._state._get_parameters())
+        self._arrays: tuple[int, ...] = places_of_arrays(statement._state._get_parameters())
         self._watch = watch
         self.renewed: Callable[[], Callable[[Statement], None] | None] | None = None
+
+    def with_text(self, text: str) -> DescribedStatement:
+        """Return what executes ``text``, which the server is expected to describe likewise.
+
+        Raises the errors of :func:`~pgflight.driver.execution.check_text`.
+        """
+        check_text(text)
+        made = DescribedStatement.__new__(DescribedStatement)
+        made._connection, made._sender = self._connection, self._sender
+        made._receiver, made._watch = self._receiver, self._watch
+        made._statement, made._heard, made._arrays = self._statement, self._heard, self._arrays
+        made._text, made.renewed = text, None
+        made._messages = parse_message(text, self._heard.types()) + DESCRIBE
+        return made
 
     async def __call__(self, args: Sequence[Any]) -> Any:
         """Execute the statement; raise asyncpg's errors."""

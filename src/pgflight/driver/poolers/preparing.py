@@ -121,8 +121,8 @@ class Preparer:
             return await self._ask_and_listen(operation)
         return await self._send(operation, self._name_func())
 
-    def is_query_planned_for_values(self, operation: str) -> bool:
-        """Tell whether a statement only returns rows, by a plan that is best for its values."""
+    def goes_without_name(self, operation: str) -> bool:
+        """Tell whether a statement had better be parsed anew in each of its executions."""
         return False
 
     def has_moving_names(self) -> bool:
@@ -137,7 +137,7 @@ class Preparer:
     def describes_each_time(self, operation: str) -> bool:
         """Tell whether a statement goes without a name, though its session would keep one."""
         return (
-            (self.has_moving_names() or self.is_query_planned_for_values(operation))
+            (self.has_moving_names() or self.goes_without_name(operation))
             and self._sender is not None
             and self.route.receiver is not None
             and self._watch.by(CALLS) is None

@@ -31,11 +31,13 @@ class PreparedEntry:
         "timeless",
         "side_effect_free",
         "in_flight",
+        "_described",
         "_numerics",
         "__weakref__",
     )
 
     execute: Callable[[Any], Any]
+    _described: driver.DescribedStatement
 
     def __init__(
         self,
@@ -72,13 +74,29 @@ class PreparedEntry:
 
         self.execute = check_and_execute
 
-    def in_flight_by(self, execute: Callable[[Any], Any]) -> PreparedEntry:
+    def in_flight_by(self, described: driver.DescribedStatement) -> PreparedEntry:
         """Return an entry of the same statement for its next executions, each prepared anew."""
         made = PreparedEntry.__new__(PreparedEntry)
         made.statement, made.epoch, made._numerics = self.statement, self.epoch, self._numerics
         made.description, made.timeless = self.description, self.timeless
         made.side_effect_free, made.in_flight = self.side_effect_free, True
-        made.execute_by(execute)
+        made._described = described
+        made.execute_by(described)
+        return made
+
+    def with_text(self, operation: str) -> PreparedEntry:
+        """Return an entry for one execution in flight, under another text of the same statement."""
+        described = self._described.with_text(operation)
+        made = self.in_flight_by(described)
+        itself = ref(made)  # no cycle, see above
+
+        def renew(statement: Any) -> None:
+            entry = itself()
+            if entry is not None:
+                entry.renew(statement)
+            self.expire()
+
+        described.renewed = lambda: renew
         return made
 
     def expire_after(self, executions: int) -> None:

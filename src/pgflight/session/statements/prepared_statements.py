@@ -18,6 +18,7 @@ from ... import _impl, driver
 from ...sqltext.commands import may_move_search_path
 from ...sqltext.long_lists import EXECUTIONS_PLANNED, has_long_list
 from ...sqltext.side_effects import is_side_effect_free, touches_isolation
+from ...sqltext.trace_comments import cache_key, casts_all_parameters, is_traced
 from ..statistics import NOTHING, Statistics
 from .prepared_entry import PreparedEntry
 from .search_path import SearchPath
@@ -104,8 +105,14 @@ class PreparedStatements(driver.Preparer):
         self.describes_all = False
         """Whether no statement is kept, so that nobody's DDL can make one stale."""
 
-    def is_query_planned_for_values(self, operation: str) -> bool:
-        """Tell whether a statement has a long IN list and, by its text, no side effects."""
+    def goes_without_name(self, operation: str) -> bool:
+        """Tell whether a statement is parsed each time: for its values, or for its trace.
+
+        That is, whether it has a long IN list and, by its text, no side effects, or a comment that
+        it will not have again.
+        """
+        if is_traced(operation):
+            return True
         return has_long_list(operation) and is_side_effect_free(operation)
 
     def has_moving_names(self) -> bool:
@@ -209,6 +216,10 @@ class PreparedStatements(driver.Preparer):
         """Return the entry for a statement that :meth:`cached` did not find."""
         if self.schema.number != self.seen:
             return await self.prepared(operation)
+        key = cache_key(operation)
+        entry = self.cached(key) if key is not operation else None
+        if entry is not None:
+            return entry.with_text(operation)
         return await self.prepare(operation)
 
     async def prepare(self, operation: str) -> PreparedEntry:
@@ -233,6 +244,9 @@ class PreparedStatements(driver.Preparer):
         """Have the next executions parse and describe the statement in the same flight."""
         free = entry.side_effect_free
         described = self._described(entry.statement, operation, side_effect_free=free)
+        key = cache_key(operation)
+        if key is not operation and (moves or not casts_all_parameters(operation)):
+            return
         if described is not None:
             if self.cache is None:  # nothing is kept on the server
                 self.cache = _impl.stmtcache.StatementCache(MOST_DESCRIBED)
@@ -240,7 +254,7 @@ class PreparedStatements(driver.Preparer):
             described.renewed = weakref.WeakMethod(kept.renew)  # no cycle
             if moves:
                 self._watch_search_path(kept, operation)
-            self.cache.put(operation, kept)
+            self.cache.put(key, kept)
 
     def _watch_search_path(self, entry: PreparedEntry, operation: str) -> None:
         """Have it noted, whenever the statement is executed, that names may mean other tables."""
