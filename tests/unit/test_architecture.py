@@ -7,6 +7,7 @@ import importlib
 import re
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from markdown_it import MarkdownIt
@@ -69,6 +70,11 @@ def exists(identifier: str) -> bool:
         return name in defined()
     found: object = importlib.import_module(first)
     for part in rest.split("."):
+        if isinstance(found, ModuleType) and not hasattr(found, part):
+            try:
+                importlib.import_module(f"{found.__name__}.{part}")
+            except ModuleNotFoundError:
+                return False
         found = getattr(found, part, None)
     return found is not None
 
