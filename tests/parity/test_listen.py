@@ -104,6 +104,34 @@ def test_it_is_part_of_the_transaction(dialect: Dialect) -> None:
     asyncio.run(work())
 
 
+@pytest.mark.parametrize("options", [{"stream_results": True}, {"yield_per": 10}])
+def test_where_results_are_streamed(dialect: Dialect, options: dict[str, Any]) -> None:
+    """By the connection, the engine and the session: there is nothing to stream here."""
+
+    async def work() -> None:
+        plain = dialect.engine()
+        async with pgflight.listen(plain, CHANNEL) as listener:
+            streaming = plain.execution_options(**options)
+            await sends(streaming, "engine")
+            async with plain.connect() as connection:
+                await connection.execution_options(**options)
+                await pgflight.notify(connection, CHANNEL, "connection")
+                await connection.run_sync(lambda sync: pgflight.notify(sync, CHANNEL, "sync"))
+                await connection.commit()
+            async with AsyncSession(streaming) as session:
+                await pgflight.notify(session, CHANNEL, "session")
+                await session.commit()
+            async with AsyncSession(plain) as session:
+                await session.connection(execution_options=options)
+                await pgflight.notify(session, CHANNEL, "session's connection")
+                await session.run_sync(lambda sync: pgflight.notify(sync, CHANNEL, "synchronous"))
+                await session.commit()
+            sent = ["engine", "connection", "sync", "session", "session's connection"]
+            assert await take(listener, 6) == [*sent, "synchronous"]
+
+    asyncio.run(work())
+
+
 def test_names_and_payloads_are_taken_as_they_are(dialect: Dialect) -> None:
     names = ["Jobs", 'a"b', "with space", "é" * 31 + "x", "x" * 63, "$1 :name %s", "drop table;--"]
 
@@ -168,6 +196,26 @@ def test_connections_are_made_as_the_engine_makes_them(dialect: Dialect) -> None
             await sends(engine, "x")
             assert await take(listener, 1) == ["x"]
         assert engine.sync_engine.pool is derived.sync_engine.pool
+
+    asyncio.run(work())
+
+
+@pytest.mark.parametrize("name", ["connect", "checkout"])
+def test_events_that_execute_something(dialect: Dialect, name: str) -> None:
+    """They begin a transaction, which the engine's first unit of work would end."""
+
+    async def work() -> None:
+        engine = named(dialect)
+
+        @event.listens_for(engine.sync_engine, name)
+        def executes(connection: Any, *_others: Any) -> None:
+            cursor = connection.cursor()
+            cursor.execute("SET search_path TO pg_catalog")
+            cursor.close()
+
+        async with pgflight.listen(engine, CHANNEL) as listener:
+            await sends(dialect.engine(), "x")
+            assert await take(listener, 1) == ["x"]
 
     asyncio.run(work())
 

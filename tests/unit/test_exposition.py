@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+from typing import Any
 
 import pytest
+from sqlalchemy.engine import make_url
 
 from pgflight._greenlet_stacks import GreenletStacks
 from pgflight.session.statistics import NOTHING, Statistics
@@ -65,7 +67,15 @@ def test_labels_are_of_the_engine() -> None:
     assert found["pgflight_greenlet_stacks_hits_total", ""] == 3
 
 
-@pytest.mark.parametrize("name", ["1a", "a-b", "", "é", "reason", "__name__"])
-def test_names_that_are_no_labels(name: str) -> None:
+def test_values_of_labels_are_written_as_text() -> None:
+    url = make_url("postgresql+asyncpg://scott:tiger@host/shop")
+    text = NUMBERS.prometheus({"pool": 1, "of": None, "is": True, "url": url})
+    values = r'pool="1",of="None",is="True",url="postgresql+asyncpg://scott:***@host/shop"'
+    assert samples(text)["pgflight_round_trips_total", values] == 7
+    assert "tiger" not in text
+
+
+@pytest.mark.parametrize("name", ["1a", "a-b", "", "é", "reason", "__name__", 1, None])
+def test_names_that_are_no_labels(name: Any) -> None:
     with pytest.raises(ValueError, match="label"):
         NUMBERS.prometheus({name: "x"})

@@ -7,9 +7,9 @@ the same at every driver level, and for an engine of SQLAlchemy's own dialect.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, InvalidRequestError
@@ -20,15 +20,30 @@ from ..compat.versions import greenlet_spawn
 from ..dbapi.module import AsyncAdapt_asyncpg_dbapi, redirecting
 from .addresses import address_arguments, redirected
 
+T = TypeVar("T")
+
 _ANSWER_SECONDS = 10.0
-"""In which an engine of another dialect than ours has to answer a check."""
+"""In which the server has to answer where the engine's options do not say."""
 _FAREWELL_SECONDS = 2.0
+_AFTERWARDS_SECONDS = 1.0
+"""How long a farewell that has been cut short is waited for."""
 _POOLER = (
     "a connection pooler in transaction mode is between this engine and the server, and behind one "
     "LISTEN does not work: notifications would be lost without a word. Give the server's own "
     "address, listen(engine, ..., url='postgresql+asyncpg://...'): what it does not say is the "
     "engine's. If the pooler is in session mode, say pooler=session in the engine's URL"
 )
+
+
+class PoolerRefused(InvalidRequestError):
+    """There is a pooler between, behind which nothing would be heard.
+
+    A class of its own, as SQLAlchemy's pool raises an InvalidRequestError where a server is away.
+    """
+
+
+class ForeignConnection(TypeError):
+    """The engine's creator has made a connection that is not asyncpg's."""
 
 
 class Address:
@@ -86,42 +101,84 @@ class ListeningConnection:
         adapted: Any = connection.connection
         self._session: Any = getattr(adapted.dbapi_connection, "session", None)
         self._asyncpg: Any = adapted.driver_connection
-        self.lost = asyncio.Event()
-        """Set when the connection has ended."""
+        self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Done when the connection has ended."""
         if not hasattr(self._asyncpg, "add_termination_listener"):
             connection.invalidate()
-            raise TypeError(
+            raise ForeignConnection(
                 f"listen() needs a connection of asyncpg's, and the engine's creator has made a "
                 f"{type(self._asyncpg).__name__}"
             )
         self._asyncpg.add_termination_listener(self._ended)
         if self._asyncpg.is_closed():
-            self.lost.set()
+            self._ended(None)
 
     def _ended(self, _connection: object) -> None:
-        self.lost.set()
+        if not self.lost.done():
+            self.lost.set_result(None)
 
     async def subscribe(
         self, channels: tuple[str, ...], heard: Callable[[str, str, int], None]
     ) -> None:
         """Listen to ``channels``; ``heard`` is called with channel, payload and process number.
 
-        Raises InvalidRequestError behind a pooler in transaction mode, asyncpg's errors.
+        Raises PoolerRefused behind a pooler in transaction mode, asyncpg's errors,
+        ConnectionAbortedError where the server is silent.
         """
 
         def hear(_connection: object, pid: int, channel: str, payload: str) -> None:
             heard(channel, payload, pid)
 
         connection = self._asyncpg
+        # what the program's events executed has begun a transaction, in which LISTEN would wait
+        await self._answered(greenlet_spawn(self._commit))
         # LISTEN takes effect when its transaction commits. Outside of one, a notification that
         # arrives together with its answer comes before asyncpg has the callback, and is lost.
         transaction = connection.transaction()
-        await transaction.start()
-        if not self._is_session_pooled() and not await driver.is_direct(connection):
-            raise InvalidRequestError(_POOLER)
+        await self._answered(transaction.start())
+        if not self._is_session_pooled():
+            if not await self._answered(driver.is_direct(connection)):
+                raise PoolerRefused(_POOLER)
         for channel in channels:
-            await connection.add_listener(channel, hear)
-        await transaction.commit()
+            await self._answered(connection.add_listener(channel, hear))
+        await self._answered(transaction.commit())
+
+    def _commit(self) -> None:
+        self._connection.connection.commit()
+
+    async def _answered(self, answer: Awaitable[T]) -> T:
+        """Return one answer of the server; close the connection if it takes too long.
+
+        A bound for each, as many channels on a slow network take a while.  By a timer: before
+        Python 3.12, asyncio.wait_for() swallows a cancellation that comes together with the answer.
+        """
+        late = False
+
+        def give_up() -> None:
+            nonlocal late
+            late = True
+            self.terminate()  # whoever waits for an answer is told
+
+        seconds = self._answer_seconds()
+        timer = asyncio.get_running_loop().call_later(seconds, give_up)
+        try:
+            return await answer
+        except Exception as error:
+            if not late:
+                raise
+            # no TimeoutError, which a program takes for that of its own wait for an item
+            raise ConnectionAbortedError(
+                "the server took the listener's login and did not answer LISTEN within "
+                f"{seconds:g} seconds: look whether it, or a proxy in front of it, is stuck. If it "
+                "only needs longer, give an engine of pgflight's a larger reset_timeout"
+            ) from error
+        finally:
+            timer.cancel()
+
+    def _answer_seconds(self) -> float:
+        """Return the seconds in which the server has to answer, never none."""
+        options = getattr(self._session, "options", None)
+        return (options.reset_timeout if options is not None else 0) or _ANSWER_SECONDS
 
     def _is_session_pooled(self) -> bool:
         """Tell whether the program says that a pooler keeps one server session for a client."""
@@ -129,19 +186,24 @@ class ListeningConnection:
 
     async def check(self) -> None:
         """Make a round trip; raise asyncpg's errors, TimeoutError where the server is silent."""
-        options = getattr(self._session, "options", None)
-        seconds = options.reset_timeout if options is not None else _ANSWER_SECONDS
-        await self._asyncpg.execute("SELECT 1", timeout=seconds or None)
+        await self._asyncpg.execute("SELECT 1", timeout=self._answer_seconds())
 
     async def close(self) -> None:
         """Say farewell to the server if it is there; close the connection in any case."""
         if self.is_closed():
             await greenlet_spawn(self._drop)
             return
+        leaving = asyncio.ensure_future(greenlet_spawn(self._leave))
+        leaving.add_done_callback(driver.retrieve)
         try:
-            await asyncio.wait_for(greenlet_spawn(self._leave), _FAREWELL_SECONDS)
+            # wait_for() may swallow a cancellation before Python 3.12; this does not
+            await asyncio.wait({leaving}, timeout=_FAREWELL_SECONDS)
         finally:
-            self.terminate()
+            try:
+                if leaving.cancel():
+                    await asyncio.wait({leaving}, timeout=_AFTERWARDS_SECONDS)
+            finally:
+                self.terminate()
 
     def is_closed(self) -> bool:
         """Tell whether the connection is closed; what came before may not have been heard yet."""

@@ -63,13 +63,13 @@ class Listener:
         raise StopAsyncIteration
 
     async def __aenter__(self) -> Listener:
-        if self._closed:
-            raise InvalidRequestError("this listener is closed: call listen() again")
+        self._refuse_closed()
         keeper = self._started()
         try:
             while not keeper.listening and not self._queue:
                 if keeper.failure is not None:
                     raise keeper.failure
+                self._refuse_closed()  # by another task, meanwhile
                 await self._wait(keeper)
         except BaseException:
             await self.aclose()
@@ -91,8 +91,11 @@ class Listener:
         self._queue.clear()
         if keeper is not None:
             keeper.changed.set()  # somebody may wait for the next item
-            keeper.task.cancel()
-            await asyncio.wait({keeper.task})  # it keeps its errors to itself
+            await keeper.stopped()
+
+    def _refuse_closed(self) -> None:
+        if self._closed:
+            raise InvalidRequestError("this listener is closed: call listen() again")
 
     def _started(self) -> Keeper:
         """Return the keeper of the connection, which begins now if it has not begun yet."""
@@ -121,7 +124,7 @@ class Listener:
         if keeper is None or os.getpid() != self._pid or keeper.task.done():
             return
         with suppress(RuntimeError):  # the loop is closed, and the task with it
-            keeper.loop.call_soon_threadsafe(keeper.task.cancel)
+            keeper.loop.call_soon_threadsafe(keeper.stop)
 
 
 def listen(

@@ -15,6 +15,8 @@ _NOTIFY = sa.text("SELECT pg_catalog.pg_notify(:channel, :payload)").bindparams(
     sa.bindparam("channel", type_=sa.Text()), sa.bindparam("payload", type_=sa.Text())
 )
 """NOTIFY takes no parameters; the function does the same."""
+_AT_ONCE = {"stream_results": False, "yield_per": None}
+"""Given with the execution, where they win over those of the connection and of the engine."""
 
 
 def notify(target: Any, channel: str, payload: str) -> Any:
@@ -24,7 +26,7 @@ def notify(target: Any, channel: str, payload: str) -> Any:
     if isinstance(target, (AsyncConnection, AsyncSession, async_scoped_session)):
         return _notify(target, values)
     if isinstance(target, (Connection, Session, scoped_session)):
-        target.execute(_NOTIFY, values)
+        target.execute(_NOTIFY, values, execution_options=_AT_ONCE)
         return None
     raise TypeError(
         "notify() takes an AsyncConnection, an AsyncSession, a Connection or a Session, "
@@ -33,4 +35,4 @@ def notify(target: Any, channel: str, payload: str) -> Any:
 
 
 async def _notify(target: Any, values: dict[str, str]) -> None:
-    await target.execute(_NOTIFY, values)
+    await target.execute(_NOTIFY, values, execution_options=_AT_ONCE)

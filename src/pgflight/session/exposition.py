@@ -31,18 +31,29 @@ def _plain(value: Any) -> Any:
     return as_dict(value) if isinstance(value, tuple) else value
 
 
-def prometheus(numbers: Any, labels: Mapping[str, str]) -> str:
+def prometheus(numbers: Any, labels: Mapping[str, object]) -> str:
     """Return a named tuple in Prometheus' text format 0.0.4, each number with `labels`.
 
-    Raises ValueError for a label's name that Prometheus does not know.
+    A label's value is written as `str()` has it, as Prometheus' own client does.  Raises ValueError
+    for a label's name that Prometheus does not know.
     """
     for name in labels:
-        if not (name.isascii() and name.isidentifier()) or name in ("reason", "__name__"):
+        if not _is_label(name):
             raise ValueError(
                 f"{name!r} cannot be a label's name: it takes letters, digits and _, no digit first"
                 ", and 'reason' is ours"
             )
-    return "".join(f"{line}\n" for line in _lines(PREFIX, numbers, dict(labels), _ALL_GROW))
+    texts = {name: str(value) for name, value in labels.items()}
+    return "".join(f"{line}\n" for line in _lines(PREFIX, numbers, texts, _ALL_GROW))
+
+
+def _is_label(name: object) -> bool:
+    return (
+        isinstance(name, str)
+        and name.isascii()
+        and name.isidentifier()
+        and name not in ("reason", "__name__")
+    )
 
 
 _ALL_GROW: frozenset[str] = frozenset()

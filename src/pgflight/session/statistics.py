@@ -90,9 +90,9 @@ class Statistics(NamedTuple):
         """Return the numbers by their names, in what JSON knows."""
         return exposition.as_dict(self)
 
-    def prometheus(self, labels: Mapping[str, str] = MappingProxyType({})) -> str:
-        """Return the numbers in Prometheus' text format, each with ``labels``; ValueError for one
-        whose name it does not know."""
+    def prometheus(self, labels: Mapping[str, object] = MappingProxyType({})) -> str:
+        """Return the numbers in Prometheus' text format, each with ``labels``, whose values are
+        written as ``str()`` has them; ValueError for one whose name it does not know."""
         return exposition.prometheus(self, labels)
 
 
