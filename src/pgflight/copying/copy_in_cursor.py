@@ -86,7 +86,7 @@ class AsyncAdapt_asyncpg_copy_cursor(AsyncAdapt_asyncpg_cursor):
                 await own.start()
             left = feed.left()
             # asyncpg's own timeout would let COPY go on sending; a cancellation ends it
-            await (self._copy() if left is None else asyncio.wait_for(self._copy(), left))
+            await driver.within(left, self._copy())
             if own is not None:
                 await own.commit()
         except BaseException as error:

@@ -63,7 +63,7 @@ class Feed:
         """Return the first row without consuming it, or a marker if there is none."""
         if self.timeout is not None:
             self._deadline = asyncio.get_running_loop().time() + self.timeout
-        self._first = await asyncio.wait_for(self._pull(1), self.timeout)
+        self._first = await driver.within(self.timeout, self._pull(1))
         if not self._first:
             return no_first_row()
         self._size = min(self._size, rows_for(self._first[0]))

@@ -93,6 +93,7 @@ from .sockets import drop as drop
 from .sockets import pending_input as pending_input
 from .sockets import ping as ping
 from .time_bounds import TimeBound as TimeBound
+from .time_bounds import within as within
 from .watching import CALLS as CALLS
 from .watching import COPIES as COPIES
 from .watching import LOGGED as LOGGED

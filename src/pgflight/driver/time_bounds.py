@@ -3,18 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
-from typing import Any
+import sys
+from collections.abc import Awaitable, Callable
+from importlib import import_module
+from typing import Any, TypeVar
 
 import asyncpg
 
 from .capability import OWNERS, can_bound
 from .contracts import Connection
 
+T = TypeVar("T")
+_timeout: Callable[[float | None], Any]
+if sys.version_info >= (3, 11):
+    _timeout = asyncio.timeout
+else:
+    _timeout = import_module("async_timeout").timeout  # which asyncpg needs there, too
+
 MOST_SECONDS = 10 * 365 * 86_400.0
 """What infinity stands for; event loops do not take it."""
 
 _Config: Any = OWNERS["ConnectionConfig"]
+
+
+async def within(seconds: float | None, awaitable: Awaitable[T]) -> T:
+    """Await something for at most that long, None for no bound; raise asyncio's TimeoutError.
+
+    Before Python 3.12, ``asyncio.wait_for()`` loses a cancellation that comes together with the
+    result: the program's task would go on, and commit.
+    """
+    async with _timeout(seconds):
+        return await awaitable
 
 
 class TimeBound:
@@ -54,7 +73,7 @@ class TimeBound:
         """Await an operation that sets the bound, and keep it here where asyncpg cannot."""
         if self._is_told():
             return await operation
-        return await asyncio.wait_for(operation, self.seconds)
+        return await within(self.seconds, operation)
 
 
 def configure(connection: Connection, config: Any) -> None:

@@ -69,7 +69,7 @@ async def _close(session: Session, bound: float) -> None:
         # there to answer, and log that
         pipeline = session.transactions.pipeline
         assert pipeline is not None
-        await asyncio.wait_for(pipeline.wait_for_ends(), bound or _MARGIN)
+        await driver.within(bound or _MARGIN, pipeline.wait_for_ends())
         leaves = _is_idle(session)
     if leaves:
         await driver.leave(connection)

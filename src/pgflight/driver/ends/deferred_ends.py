@@ -21,6 +21,7 @@ from ..contracts import Connection, ProtocolOfAsyncpg, StatementState, Transacti
 from ..given_answers import complete
 from ..sender import Sender
 from ..sockets import is_idle
+from ..time_bounds import within
 from ..watching import CLASSES, PROTOCOL, TRANSACTION, VALID, State, Watch
 from .awaited_ends import end, raise_if_given_up
 
@@ -167,7 +168,7 @@ class DeferredEnds:
         try:
             if self._protocol._is_cancelling():
                 cancelled = self._protocol._wait_for_cancellation()
-                await asyncio.wait_for(cancelled, SETTLE_SECONDS)
+                await within(SETTLE_SECONDS, cancelled)
             await self.roll_back_refused_end()
             if not self.direct and self._is_unsynced():
                 await self._protocol.close_portal("", None)
@@ -196,7 +197,7 @@ class DeferredEnds:
         self._collecting = waiting = asyncio.get_running_loop().create_future()
         receiver.when_collected = self._collected
         try:
-            await asyncio.wait_for(waiting, self._connection._config.command_timeout)
+            await within(self._connection._config.command_timeout, waiting)
         finally:
             self._collecting = None
             if self.direct:
