@@ -318,3 +318,19 @@ def _threads_of_a_child(dsn: str) -> int:
         answers = [each.result() for each in [threads.submit(work) for _ in range(4)]]
     names = [each.name for each in threading.enumerate()]
     return 0 if answers == [(1,)] * 4 and names.count("pgflight-dbapi") == 1 else 2
+
+
+@pytest.mark.parametrize(
+    ("address", "kind"),
+    [
+        ("postgresql://u:hidden@127.0.0.1:x/d", dbapi.ProgrammingError),
+        ("postgresql://u:hidden@[::1/d", dbapi.ProgrammingError),
+        ("postgresql://u:hidden@127.0.0.1:99999/d", dbapi.ProgrammingError),
+        ("postgresql://u:hidden@a..b/d", dbapi.OperationalError),
+    ],
+)
+def test_addresses_that_are_none(address: str, kind: type[dbapi.Error]) -> None:
+    with pytest.raises(kind) as caught:
+        dbapi.connect(address)
+    assert "hidden" not in str(caught.value)
+    assert "hidden" not in str(caught.value.__cause__ or caught.value.__context__)

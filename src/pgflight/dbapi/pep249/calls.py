@@ -70,6 +70,7 @@ def _raise(error: Exception) -> NoReturn:
     translated = errors.translate(error)
     if translated is None and isinstance(error, exc.ArgumentError):
         translated = errors.ProgrammingError(str(error))
-    if translated is None and isinstance(error, (OSError, asyncio.TimeoutError)):
+    # a UnicodeError is that of a host's name
+    if translated is None and isinstance(error, (OSError, asyncio.TimeoutError, UnicodeError)):
         translated = errors.OperationalError(str(error) or type(error).__name__, error)
     raise error if translated is None else translated from error

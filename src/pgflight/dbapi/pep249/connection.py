@@ -53,12 +53,13 @@ def _connect(arguments: dict[str, Any], autocommit: bool) -> Connection:
 def _from_url(dsn: str | URL) -> dict[str, Any]:
     try:
         url = make_url(dsn)
-    except exc.ArgumentError:
+    except (exc.ArgumentError, ValueError):  # ValueError of a port that is no number
         url = None
     if url is None or url.drivername.partition("+")[0] not in _SCHEMES:
         # whoever reads it must not find a password: the text is not repeated
         raise errors.ProgrammingError(
-            "this is no URL of a PostgreSQL server: write postgresql://user:password@host/database"
+            "this is no URL of a PostgreSQL server: write"
+            " postgresql://user:password@host:5432/database"
         )
     try:
         return connect_arguments(url)
