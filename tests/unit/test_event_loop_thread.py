@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -56,6 +59,34 @@ def test_whoever_is_interrupted_with_the_lock_stops_nobody(loop_thread: LoopThre
     assert ends(handler)
     assert done
     loop_thread.leave(connection)
+
+
+def test_a_forked_child_begins_anew(loop_thread: LoopThread) -> None:
+    """Before anything is used: else its first two threads might each do so, and begin two loops."""
+    loop_thread.run(nothing())
+    held, forked = threading.Event(), threading.Event()
+
+    def holds() -> None:
+        with loop_thread._lock:
+            held.set()
+            forked.wait(SECONDS)
+
+    threading.Thread(target=holds).start()
+    assert held.wait(SECONDS)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # 3.12+: fork() beside threads
+        child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            signal.alarm(SECONDS)
+            if not loop_thread.running:
+                status = 0 if loop_thread.run(nothing()) == 7 else 2
+        finally:
+            os._exit(status)
+    forked.set()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert loop_thread.run(nothing()) == 7
 
 
 class Interrupts:
