@@ -60,8 +60,9 @@ if not TYPE_CHECKING:  # type checkers would take any name for one that exists
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from .pep249 import module
 
-        value = globals()[name] = getattr(module, name)
-        return value
+        # all of them: while the interpreter shuts down, nothing can be imported for `except Error`
+        globals().update({each: getattr(module, each) for each in __all__})
+        return globals()[name]
 
 
 def __dir__() -> list[str]:

@@ -2,6 +2,10 @@
 
 One per DBAPI module; synchronous connections (:mod:`pgflight.dbapi.synchronous`) live in it.
 Another one is for all connections of ``pgflight.dbapi.connect()``.
+
+It does not run while the interpreter is finalized, and what the collector or a signal handler calls
+may have interrupted anything: nobody waits for it without looking whether it is there, and it waits
+for no lock.
 """
 
 from __future__ import annotations
@@ -9,16 +13,32 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import os
+import sys
 import threading
 import weakref
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from contextlib import suppress
+from typing import Any, Generic, TypeVar
+
+from . import errors
 
 _T = TypeVar("_T")
+
+_SECONDS_BETWEEN_LOOKS = 1.0  # of a caller that waits: is the thread still there?
+SHUTS_DOWN = (
+    "the interpreter shuts down and executes no statement any more: end the work before that, at"
+    " the latest in a function given to atexit.register()"
+)
+_ENDED = "the event loop's thread has ended, and its connections with it: make another connection"
 
 
 async def _resolve(awaitable: Awaitable[_T]) -> _T:
     return await awaitable
+
+
+def _close_unstarted(awaitable: Awaitable[object]) -> None:
+    if asyncio.iscoroutine(awaitable):
+        awaitable.close()  # else it would warn that nobody awaited it
 
 
 def _stop_loop(loop: asyncio.AbstractEventLoop) -> None:
@@ -26,30 +46,99 @@ def _stop_loop(loop: asyncio.AbstractEventLoop) -> None:
         loop.call_soon_threadsafe(loop.stop)
 
 
+class _Call(Generic[_T]):
+    """One awaitable on its way through the loop; made and waited for in the caller's thread."""
+
+    __slots__ = ("_awaitable", "_ended", "_task")
+
+    def __init__(self, awaitable: Awaitable[_T]) -> None:
+        self._awaitable: Awaitable[_T] | None = awaitable
+        self._ended = threading.Lock()  # held until the awaitable has ended
+        self._ended.acquire()
+        self._task: asyncio.Task[_T] | None = None
+
+    def start(self) -> None:
+        """Begin, in the loop's thread."""
+        awaitable, self._awaitable = self._awaitable, None
+        if awaitable is not None:  # it was not given up
+            begun = awaitable if asyncio.iscoroutine(awaitable) else _resolve(awaitable)
+            self._task = asyncio.get_running_loop().create_task(begun)
+            self._task.add_done_callback(self._end)
+
+    def _end(self, task: asyncio.Task[_T]) -> None:
+        if not task.cancelled():
+            task.exception()  # an interrupted caller does not ask for it
+        self._ended.release()
+
+    def wait(self, thread: threading.Thread | None) -> None:
+        """Wait for the end; raise InterfaceError if ``thread`` cannot bring it about."""
+        while not self._ended.acquire(timeout=_SECONDS_BETWEEN_LOOKS):
+            if sys.is_finalizing():
+                raise errors.InterfaceError(SHUTS_DOWN)
+            if thread is None or not thread.is_alive():
+                if not self._ended.acquire(blocking=False):
+                    raise errors.InterfaceError(_ENDED)
+                return  # the last that it did
+
+    def give_up(self, loop: asyncio.AbstractEventLoop | None, seconds: float) -> None:
+        """Cancel, and wait ``seconds`` at most for the end of that."""
+        if loop is None or loop.is_closed():
+            self._cancel()
+        elif self._task is None or not self._task.done():
+            loop.call_soon_threadsafe(self._cancel)
+            self._ended.acquire(timeout=seconds)
+
+    def _cancel(self) -> None:
+        awaitable, self._awaitable = self._awaitable, None
+        if awaitable is not None:
+            _close_unstarted(awaitable)
+            self._ended.release()
+        elif self._task is not None:
+            with suppress(RuntimeError):  # its loop is closed
+                self._task.cancel()
+
+    def result(self) -> _T:
+        """Return the awaitable's result, or raise its error."""
+        # the error's traceback leads here, and from here must not lead to the error
+        task, self._task = self._task, None
+        assert task is not None
+        try:
+            return task.result()
+        except asyncio.CancelledError as error:
+            raise concurrent.futures.CancelledError from error
+        finally:
+            del task
+
+
 class LoopThread:
     """An event loop in a daemon thread, started on first use and stopped by :meth:`close`.
 
-    Counts the connections that live in it and the calls that wait for it: after :meth:`close` it
+    Knows the connections that live in it and the calls that wait for it: after :meth:`close` it
     runs until the last of them is gone, and a later use starts it again.  A child process
     made by fork() starts its own.
     """
 
     def __init__(self, name: str = "pgflight-async-fallback") -> None:
         self._name = name
-        # re-entrant: the garbage collector may end a connection while this thread holds it
-        self._lock = threading.RLock()
         self._reset()
+        _loop_threads.add(self)
 
     def _reset(self) -> None:
-        self._pid = os.getpid()
+        self._lock = threading.RLock()  # of beginning and stopping; a signal handler may, too
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._finalizer: Any = None
-        self._users = 0
         self._closing = False
-        # held by the running thread, so that the collector never finalizes asyncpg's connections:
-        # that would close them from whichever thread it happens to run in
-        self._alive: set[Any] = set()
+        # calls, and asyncpg's connections; a set needs no lock.  The running thread holds it: else
+        # the collector would finalize those, and close them from whichever thread it runs in
+        self._users: set[Any] = set()
+
+    def forked(self) -> None:
+        """Begin anew in a child made by fork(), in which the thread does not exist."""
+        if self._finalizer is not None:
+            self._finalizer.detach()
+        _left_to_parents.append((self._loop, self._users))
+        self._reset()
 
     @property
     def running(self) -> bool:
@@ -60,132 +149,152 @@ class LoopThread:
         """Tell whether the caller is the loop's own thread, which must not wait for itself."""
         return threading.current_thread() is self._thread
 
-    def use(self) -> asyncio.AbstractEventLoop:
-        """Return the loop, begun if need be, and count one user more; :meth:`leave` ends that."""
-        if self._pid != os.getpid():
-            self._lock = threading.RLock()  # threads do not survive fork()
-            self._reset()
+    def can_wait(self) -> bool:
+        """Tell whether the caller can wait for the loop."""
+        return not (sys.is_finalizing() or self.inside())
+
+    def use(self, user: object) -> asyncio.AbstractEventLoop:
+        """Return the loop, begun if need be, which runs until ``user`` leaves.
+
+        Raises OperationalError where the system refuses a thread.
+        """
+        # without the lock, whose owner may have been interrupted by somebody who waits for us.
+        # Whoever stops the loop looks at these the other way round: see _stop_if_unused()
+        self._users.add(user)
+        loop = None if self._closing else self._loop
+        return self._begin() if loop is None or loop.is_closed() else loop
+
+    def _begin(self) -> asyncio.AbstractEventLoop:
         with self._lock:
-            self._users += 1
-            if self._loop is None:
+            if self._loop is None or self._loop.is_closed():
                 loop = asyncio.new_event_loop()
+                # known before it runs: the collector may call whoever asks inside()
                 self._thread = threading.Thread(
-                    target=self._serve,
-                    args=(loop, self._alive),
-                    name=self._name,
-                    daemon=True,
+                    target=self._serve, args=(loop, self._users), name=self._name, daemon=True
                 )
-                self._thread.start()
+                try:
+                    self._thread.start()
+                except BaseException as error:
+                    self._thread = None
+                    if isinstance(error, RuntimeError):  # by Python 3.12 in functions of atexit
+                        loop.close()
+                        text = f"the event loop's thread cannot be started: {error}"
+                        raise errors.OperationalError(text, error) from error
+                    _stop_loop(loop)
+                    raise
                 self._finalizer = weakref.finalize(self, _stop_loop, loop)
                 self._finalizer.atexit = False
                 self._loop = loop
             return self._loop
 
     @staticmethod
-    def _serve(loop: asyncio.AbstractEventLoop, alive: set[Any]) -> None:
+    def _serve(loop: asyncio.AbstractEventLoop, users: set[Any]) -> None:
         asyncio.set_event_loop(loop)
         try:
             loop.run_forever()
         finally:
             loop.run_until_complete(loop.shutdown_asyncgens())
             loop.close()
-            alive.clear()
 
-    def run(self, awaitable: Awaitable[_T]) -> _T:
+    def run(self, awaitable: Awaitable[_T], seconds_to_cancel: float = 0.0) -> _T:
         """Run ``awaitable`` in the loop and wait for its result.
 
-        Raises RuntimeError when called by the loop's own thread.
+        Whatever a signal handler raises meanwhile, such as KeyboardInterrupt, cancels it, and is
+        raised when that is done, or after ``seconds_to_cancel``.  Raises RuntimeError when called
+        by the loop's own thread, InterfaceError when the interpreter shuts down.
         """
-        if self.inside():
-            if asyncio.iscoroutine(awaitable):
-                awaitable.close()
+        if not self.can_wait():
+            _close_unstarted(awaitable)
+            if sys.is_finalizing():
+                raise errors.InterfaceError(SHUTS_DOWN)
             raise RuntimeError(
                 "a synchronous pgflight connection was used inside its own event loop's thread; "
                 "use it from the program's threads"
             )
-        loop = self.use()
+        loop = None
+        call = _Call(awaitable)
         try:
-            future: concurrent.futures.Future[_T] = asyncio.run_coroutine_threadsafe(
-                _resolve(awaitable), loop
-            )
-            try:
-                return future.result()
-            except BaseException:
-                future.cancel()  # after Ctrl-C while waiting: cancel the statement, too
-                raise
+            loop = self.use(call)
+            loop.call_soon_threadsafe(call.start)
+            call.wait(self._thread)
+        except BaseException:
+            call.give_up(loop, seconds_to_cancel)
+            raise
         finally:
-            self.leave()
+            self.leave(call)
+        return call.result()
 
     def call(self, function: Callable[[], object]) -> None:
         """Call ``function`` in the loop's thread without waiting for it."""
-        loop = self._loop
         if self.inside():
             function()
-        elif loop is not None and not loop.is_closed():
-            loop.call_soon_threadsafe(function)
+        else:
+            self._post(function)
 
     def abandon(self, connection: Any) -> None:
-        """Drop a connection that is no longer referenced; called by the garbage collector.
+        """Drop a connection that is no longer referenced; called by the garbage collector."""
+        self._post(self._drop_abandoned, connection)
 
-        The collector may have interrupted anything, so no lock is taken here.
-        """
+    def _post(self, function: Callable[..., object], *arguments: Any) -> None:
         loop = self._loop
-        if loop is not None and not loop.is_closed():
-            loop.call_soon_threadsafe(self._drop_abandoned, connection)
+        if loop is not None:
+            with suppress(RuntimeError):  # closed
+                loop.call_soon_threadsafe(function, *arguments)
 
     def _drop_abandoned(self, connection: Any) -> None:
         connection.terminate()
-        self.depart(connection)
+        self.leave(connection)
 
     def enter(self, connection: Any) -> None:
-        """Count one more connection."""
-        with self._lock:
-            self._users += 1
-            self._closing = False
-            self._alive.add(connection)
+        """Keep the loop running for one more connection, until it leaves; in a call of the loop."""
+        self._users.add(connection)
+        self._closing = False
 
-    def depart(self, connection: Any) -> None:
-        """Count one connection fewer, after it has been closed."""
-        self._alive.discard(connection)
-        self.leave()
-
-    def leave(self) -> None:
-        """Count one user fewer; stop if the engine was disposed of and this was the last."""
-        loop = self._loop
-        if loop is not None and self.inside():
-            # the loop must never wait for a thread that may be waiting for it
-            if not self._lock.acquire(blocking=False):
-                loop.call_soon(self.leave)
-                return
-        else:
-            self._lock.acquire()
-        try:
-            self._users -= 1
-            thread = self._stopped()
-        finally:
-            self._lock.release()
-        self._join(thread)
+    def leave(self, user: Any) -> None:
+        """Forget a user; stop if the engine was disposed of and this was the last."""
+        self._users.discard(user)
+        if self._closing and not self._users:
+            self._stop()
 
     def close(self) -> None:
         """Stop the thread as soon as it has no more users."""
-        if self._pid != os.getpid():
+        self._closing = True
+        self.leave(None)
+
+    def _stop(self) -> None:
+        """Stop the thread, and wait for its end, unless somebody uses it again."""
+        thread = self._thread
+        self._post(self._stop_if_unused)
+        while thread is not None and thread.is_alive() and self.can_wait():
+            if self._thread is thread and (self._users or not self._closing):
+                break
+            thread.join(0.1)
+
+    def _stop_if_unused(self) -> None:
+        """Stop, in the loop's thread, where no signal handler comes between the lines."""
+        loop = asyncio.get_running_loop()
+        if not self._lock.acquire(blocking=False):
+            loop.call_later(0.01, self._stop_if_unused)  # its owner may be waiting for this thread
             return
-        with self._lock:
-            self._closing = True
-            thread = self._stopped()
-        self._join(thread)
+        try:
+            if self._closing and not self._users and self._loop is loop:
+                self._finalizer.detach()
+                self._loop = self._thread = None
+                loop.stop()
+        finally:
+            self._lock.release()
 
-    def _stopped(self) -> threading.Thread | None:
-        loop, thread = self._loop, self._thread
-        if not self._closing or self._users > 0 or loop is None:
-            return None
-        self._finalizer.detach()
-        self._loop = self._thread = None
-        self._users = 0
-        loop.call_soon_threadsafe(loop.stop)
-        return thread
 
-    @staticmethod
-    def _join(thread: threading.Thread | None) -> None:
-        if thread is not None and threading.current_thread() is not thread:
-            thread.join()
+_loop_threads: weakref.WeakSet[LoopThread] = weakref.WeakSet()
+
+_left_to_parents: list[Any] = []
+"""A parent's loops and connections: to collect them might disturb it, which shares the epoll."""
+
+
+def _forked() -> None:
+    for each in list(_loop_threads):
+        each.forked()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)

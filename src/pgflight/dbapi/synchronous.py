@@ -6,6 +6,7 @@ Any thread may use the engine, even one whose own event loop is running.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable
 from functools import partial
 from typing import Any
@@ -37,7 +38,7 @@ class AsyncAdaptFallback_asyncpg_connection(
         return self._loop_thread.run(awaitable)
 
     def _can_wait(self) -> bool:
-        return not self._loop_thread.inside()
+        return self._loop_thread.can_wait()
 
     def left_elsewhere(self) -> bool:
         """Let go of a parent's connection; any thread may use one of this process."""
@@ -47,12 +48,22 @@ class AsyncAdaptFallback_asyncpg_connection(
         if not self._left:
             self._left = True
             if not self.session.turn.is_a_parents():
-                self._loop_thread.depart(self._connection)
+                self._loop_thread.leave(self._connection)
+
+    def rollback(self) -> None:
+        """Roll back; while the interpreter shuts down, by dropping the connection."""
+        if sys.is_finalizing():
+            self.drop()  # what SQLAlchemy does for a generator that nobody has ended
+        else:
+            super().rollback()
 
     def close(self) -> None:
         """Roll back and close, waiting for the server."""
         try:
-            super().close()
+            if sys.is_finalizing():
+                self.drop()
+            else:
+                super().close()
         finally:
             self._leave()
 

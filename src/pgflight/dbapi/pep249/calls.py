@@ -8,16 +8,17 @@ starts its own.
 from __future__ import annotations
 
 import asyncio
-import threading
+import concurrent.futures
+import sys
 from collections.abc import Callable
-from typing import Generic, NoReturn, TypeVar
+from typing import NoReturn, TypeVar
 
 import asyncpg
 from sqlalchemy import exc
 from sqlalchemy.util.concurrency import greenlet_spawn
 
 from .. import errors
-from ..event_loop_thread import LoopThread
+from ..event_loop_thread import SHUTS_DOWN, LoopThread
 from ..module import AsyncAdapt_asyncpg_dbapi
 from ..timeouts import StatementTimeoutError
 
@@ -32,52 +33,17 @@ adapter = AsyncAdapt_asyncpg_dbapi(asyncpg)
 loop_thread = LoopThread(THREAD_NAME)
 
 
-class _Call(Generic[T]):
-    """One function on its way through the loop; made and waited for in the caller's thread."""
+def refuse_waiting() -> None:
+    """Raise InterfaceError where the caller would wait for ever.
 
-    __slots__ = ("_function", "_ended", "_given_up", "_task")
-
-    def __init__(self, function: Callable[[], T]) -> None:
-        self._function = function
-        self._ended = threading.Lock()  # held until the function has returned
-        self._ended.acquire()
-        self._given_up = False
-        self._task: asyncio.Task[T] | None = None
-
-    def start(self) -> None:
-        """Begin, in the loop's thread."""
-        if self._given_up:
-            self._ended.release()
-            return
-        self._task = asyncio.get_running_loop().create_task(self._run())
-        self._task.add_done_callback(self._end)
-
-    async def _run(self) -> T:
-        result: T = await greenlet_spawn(self._function)
-        return result
-
-    def _end(self, task: asyncio.Task[T]) -> None:
-        if not task.cancelled():
-            task.exception()  # an interrupted caller does not ask for it
-        self._ended.release()
-
-    def give_up(self) -> None:
-        """Cancel, in the loop's thread."""
-        self._given_up = True
-        if self._task is not None:
-            self._task.cancel()
-
-    def wait(self, seconds: float = -1) -> None:
-        """Wait for the end, without a bound if ``seconds`` is -1."""
-        self._ended.acquire(timeout=seconds)
-
-    def result(self) -> T:
-        """Return what the function returned, or raise its error."""
-        assert self._task is not None
-        try:
-            return self._task.result()
-        except asyncio.CancelledError as error:
-            raise errors.OperationalError("the call was cancelled", error) from error
+    To be called before any lock is taken: its owner may be waiting for the loop's thread.
+    """
+    if sys.is_finalizing():
+        raise errors.InterfaceError(SHUTS_DOWN)
+    if loop_thread.inside():
+        raise errors.InterfaceError(
+            "pgflight.dbapi was called by what it calls itself, such as a password function"
+        )
 
 
 def call(function: Callable[[], T]) -> T:
@@ -86,23 +52,9 @@ def call(function: Callable[[], T]) -> T:
     KeyboardInterrupt, and whatever a signal handler raises, cancels it, on the server as well, and
     is raised when that has been done.  Raises PEP 249's errors.
     """
-    if loop_thread.inside():
-        raise errors.InterfaceError(
-            "pgflight.dbapi was called by what it calls itself, such as a password function"
-        )
-    loop = loop_thread.use()
-    under_way = _Call(function)
+    refuse_waiting()
     try:
-        loop.call_soon_threadsafe(under_way.start)
-        under_way.wait()
-    except BaseException:
-        loop.call_soon_threadsafe(under_way.give_up)
-        under_way.wait(SECONDS_TO_CANCEL)
-        raise
-    finally:
-        loop_thread.leave()
-    try:
-        return under_way.result()
+        return loop_thread.run(greenlet_spawn(function), SECONDS_TO_CANCEL)
     except Exception as error:
         _raise(error)
 
@@ -113,9 +65,12 @@ def _raise(error: Exception) -> NoReturn:
         raise error.orig from error.__cause__  # type: ignore[misc]
     if isinstance(error, errors.Error):
         raise error
+    if isinstance(error, concurrent.futures.CancelledError):
+        raise errors.OperationalError("the call was cancelled", error) from error
     translated = errors.translate(error)
     if translated is None and isinstance(error, exc.ArgumentError):
         translated = errors.ProgrammingError(str(error))
-    if translated is None and isinstance(error, (OSError, asyncio.TimeoutError)):
+    # a UnicodeError is that of a host's name
+    if translated is None and isinstance(error, (OSError, asyncio.TimeoutError, UnicodeError)):
         translated = errors.OperationalError(str(error) or type(error).__name__, error)
     raise error if translated is None else translated from error

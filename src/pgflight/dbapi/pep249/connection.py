@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Sequence
@@ -15,7 +16,7 @@ from ...options.url import connect_arguments
 from .. import errors
 from ..connection import AsyncAdapt_asyncpg_connection
 from ..cursor import AsyncAdapt_asyncpg_cursor
-from .calls import adapter, call, loop_thread
+from .calls import adapter, call, loop_thread, refuse_waiting
 from .cursor import Cursor
 from .placeholders import Parameters
 
@@ -36,6 +37,7 @@ def connect(
     With ``autocommit`` no transaction is begun.  Raises ProgrammingError for a wrong option,
     OperationalError where no connection can be made, and the server's errors.
     """
+    refuse_waiting()
     arguments = {**_from_url(dsn), **options} if dsn is not None else options
     return call(partial(_connect, arguments, autocommit))
 
@@ -51,12 +53,13 @@ def _connect(arguments: dict[str, Any], autocommit: bool) -> Connection:
 def _from_url(dsn: str | URL) -> dict[str, Any]:
     try:
         url = make_url(dsn)
-    except exc.ArgumentError:
+    except (exc.ArgumentError, ValueError):  # ValueError of a port that is no number
         url = None
     if url is None or url.drivername.partition("+")[0] not in _SCHEMES:
         # whoever reads it must not find a password: the text is not repeated
         raise errors.ProgrammingError(
-            "this is no URL of a PostgreSQL server: write postgresql://user:password@host/database"
+            "this is no URL of a PostgreSQL server: write"
+            " postgresql://user:password@host:5432/database"
         )
     try:
         return connect_arguments(url)
@@ -90,6 +93,7 @@ class Connection:
         self._driver_connection: Any = adapted.session.connection
         # a signal handler may use the connection while the thread that it interrupted waits
         self._lock = threading.RLock()
+        self._calls = 0  # of the lock's owner: more than one only where a signal handler calls
         loop_thread.enter(self._driver_connection)
 
     @property
@@ -104,6 +108,8 @@ class Connection:
 
     @autocommit.setter
     def autocommit(self, value: bool) -> None:
+        refuse_waiting()
+        self._check(ended=False)
         with self._lock:
             self._check()
             if value != self._adapted.autocommit:
@@ -141,27 +147,43 @@ class Connection:
     def close(self) -> None:
         """Roll back and close.  A second time, nothing happens.
 
-        In a child process the parent's connection is let go of, and the server hears nothing.
+        It does not wait for another thread's statement, which fails with OperationalError.  In a
+        child process the parent's connection is let go of, and the server hears nothing.
         """
         if self._adapted.session.turn.is_a_parents():
             self._closed = True
             self._adapted.left_elsewhere()
             return
-        with self._lock:
-            if self._closed:
-                return
+        # while the interpreter shuts down, the owner of the lock may be a thread that has ended
+        if self._closed or sys.is_finalizing():
             self._closed = True
-            try:
-                if not self._driver_connection.is_closed():
-                    call(self._adapted.close)
-            except errors.Error:
-                pass  # it has ended meanwhile, which rolls back, too
-            finally:
-                loop_thread.call(self._drop)
-                loop_thread.depart(self._driver_connection)
+            return
+        if loop_thread.inside() or not self._lock.acquire(blocking=False):
+            self._closed = True
+            self._drop_soon()
+            return
+        try:
+            self._close()
+        finally:
+            self._lock.release()
+
+    def _close(self) -> None:
+        closed, self._closed = self._closed, True
+        try:
+            # a statement is under way where a signal handler closes
+            if not (closed or self._calls or self._driver_connection.is_closed()):
+                call(self._adapted.close)
+        except errors.Error:
+            pass  # it has ended meanwhile, which rolls back, too
+        finally:
+            self._drop_soon()
+
+    def _drop_soon(self) -> None:
+        """Make sure that the socket is closed, also where closing was interrupted."""
+        loop_thread.call(self._drop)
+        loop_thread.leave(self._driver_connection)
 
     def _drop(self) -> None:
-        """Make sure that the socket is closed, also where closing was interrupted."""
         if not self._driver_connection.is_closed():
             self._adapted.drop()
 
@@ -197,9 +219,16 @@ class Connection:
 
     def _call(self, function: Callable[[], T]) -> T:
         """Run ``function`` in the event loop, when no other thread does."""
+        refuse_waiting()
         self._check()
         with self._lock:
-            return call(function)
+            if self._closed:
+                self._check()  # closed by another thread meanwhile
+            self._calls += 1
+            try:
+                return call(function)
+            finally:
+                self._calls -= 1
 
     def _adapted_cursor(self) -> AsyncAdapt_asyncpg_cursor:
         cursor = self._adapted.cursor()
