@@ -145,7 +145,7 @@ class DescribedStatement:
         self._text = text
         self._heard = heard
         self._messages = parse_message(text, heard.types()) + DESCRIBE
-        self._arrays: tuple[int, ...] = places_of_arrays(statement._state._get_parameters())
+        self._arrays = places_of_arrays(statement._state._get_parameters())
         self._watch = watch
         self.renewed: Callable[[], Callable[[Statement], None] | None] | None = None
 
@@ -155,13 +155,15 @@ class DescribedStatement:
         Raises the errors of :func:`~pgflight.driver.execution.check_text`.
         """
         check_text(text)
-        made = DescribedStatement.__new__(DescribedStatement)
-        made._connection, made._sender = self._connection, self._sender
-        made._receiver, made._watch = self._receiver, self._watch
-        made._statement, made._heard, made._arrays = self._statement, self._heard, self._arrays
-        made._text, made.renewed = text, None
-        made._messages = parse_message(text, self._heard.types()) + DESCRIBE
-        return made
+        return DescribedStatement(
+            self._connection,
+            self._sender,
+            self._receiver,
+            self._statement,
+            text,
+            self._heard,
+            self._watch,
+        )
 
     async def __call__(self, args: Sequence[Any]) -> Any:
         """Execute the statement; raise asyncpg's errors."""
