@@ -1,8 +1,7 @@
 """Which names of asyncpg this process may use, decided when this module is imported.
 
-The tables below list every undocumented name of asyncpg that this folder uses, grouped by the
-feature that steps aside if one is missing.  tests/unit/test_house_asyncpg.py compares them with
-the code.
+The tables below list every undocumented name of asyncpg that this folder uses, by the feature that
+steps aside if one is missing; tests/unit/test_house_asyncpg.py compares them with the code.
 """
 
 from __future__ import annotations
@@ -129,9 +128,11 @@ PARSING_NAMES: Names = (
     ("ConnectionParameters", "password"),
     ("ConnectionParameters", "target_session_attrs"),
     ("compat", "timeout"),
+    ("connect_utils", "_can_use_connection"),
     ("connect_utils", "_connect"),
     ("connect_utils", "_connect_addr"),
     ("connect_utils", "_parse_connect_arguments"),
+    ("connect_utils", "_parse_connect_dsn_and_args"),
 )
 """Pairs that parsing the arguments of logins once needs; if one is missing, each is parsed."""
 
@@ -139,8 +140,7 @@ PARSED_VERSIONS = ("0.30.", "0.31.", "0.32.")
 """Versions of which is known what they read besides their arguments."""
 
 VALUE_NAMES: Names = (("pgproto", "UUID"),)
-"""Classes of values, which asyncpg returns at level ``public``, too; if one is missing, rows with
-such a value as their key are sent one by one."""
+"""Classes of values, also at level ``public``; without one, rows keyed by it are sent singly."""
 
 
 class Capabilities(NamedTuple):

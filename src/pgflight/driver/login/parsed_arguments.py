@@ -41,15 +41,6 @@ READ_BY_ASYNCPG = (
 )
 """Variables that asyncpg reads where user and password are given, and no service is."""
 
-_CALLED = (
-    "_connect",
-    "_connect_addr",
-    "_parse_connect_arguments",
-    "_parse_connect_dsn_and_args",
-    "_can_use_connection",
-)
-"""What asyncpg calls for a login, of which only one is called here each time."""
-
 _OWN_FILES = os.path.join("~", ".postgresql")
 _CONSTANT = frozenset({str, int, float, bool, type(None)})
 _FILES = ("dsn", "service", "servicefile")
@@ -194,8 +185,13 @@ def _is_signal(error: Exception) -> bool:
 
 def _nobody_watches() -> bool:
     """Tell whether what asyncpg would call for a login is its own."""
-    return is_own(asyncpg.connect) and all(
-        is_own(getattr(connect_utils, name, None)) for name in _CALLED
+    return (
+        is_own(asyncpg.connect)
+        and is_own(connect_utils._connect)
+        and is_own(connect_utils._connect_addr)
+        and is_own(connect_utils._can_use_connection)
+        and is_own(connect_utils._parse_connect_arguments)
+        and is_own(connect_utils._parse_connect_dsn_and_args)
     )
 
 
