@@ -15,7 +15,7 @@ from .listening.public import listen, notify
 from .listening.queue import Gap, Notification
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from sqlalchemy import Executable
     from sqlalchemy.engine import Engine, Row
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ._greenlet_stacks import GreenletStacks
     from ._impl import Implementation
     from .copying.public import AsyncTarget
+    from .observing.slow_statements import Hook
     from .session.statistics import Statistics
     from .streaming.stream import AsyncStream
 
@@ -46,6 +47,7 @@ __all__ = [
     "keep_greenlet_stacks",
     "listen",
     "notify",
+    "on_slow_statement",
     "stats",
     "stream",
     "uninstall",
@@ -92,6 +94,23 @@ def stats(engine: Engine | AsyncEngine) -> Statistics:
     from .session import statistics
 
     return statistics.stats(engine)
+
+
+def on_slow_statement(
+    engine: Engine | AsyncEngine, seconds: float = 1.0, hook: Hook | None = None
+) -> Callable[[], None]:
+    """Have ``hook`` called with each statement of ``engine`` that takes ``seconds`` or longer.
+
+    It gets a :class:`~pgflight.observing.slow_statements.SlowStatement`: seconds, a digest, the
+    text without values, whether there were several sets of parameters, and the class of the error.
+    Without a hook a line is logged at WARNING.  The hook is called where the statement was
+    executed, and must not wait; if it fails, that is logged, and the statement's result stays.
+    Returns a function that ends it.  Works on engines of other dialects, too.  Raises TypeError and
+    ValueError for arguments that are none.
+    """
+    from .observing import slow_statements
+
+    return slow_statements.on_slow_statement(engine, seconds, hook)
 
 
 def keep_greenlet_stacks(keep: bool) -> GreenletStacks:

@@ -15,13 +15,14 @@ import pytest
 from tests.unit import house
 
 HEIGHTS = (
-    "__main__ cli plugin auto __init__ activation listening copying streaming dialect bulk"
-    " parameters dbapi session options sqltext driver compat _greenlet_stacks _impl _contracts"
+    "__main__ cli plugin auto __init__ activation listening observing copying streaming dialect"
+    " bulk parameters dbapi session options sqltext driver compat _greenlet_stacks _impl _contracts"
     " _warnings _speedups"
 ).split()
 """Folders, and files that are in none, from the top down."""
 KNOW_SQLALCHEMY = {"cli", "plugin", "copying", "dialect", "bulk", "parameters", "dbapi", "session"}
 KNOW_SQLALCHEMY |= {"__init__", "activation", "options", "compat", "streaming", "listening"}
+KNOW_SQLALCHEMY |= {"observing"}
 ALONE = "activation.start_up_hook"
 """Is copied out of the package, into one that SQLAlchemy may be missing from."""
 ONLY_IMPL_IMPORTS = "_speedups"

@@ -47,7 +47,7 @@ _ISOLATION = ("transaction_isolation", "characteristics", "set_config", "pg_sett
 _RESET = re.compile(r"\b(?:reset|discard)\b")
 
 
-class _NotUnderstood(Exception):
+class NotUnderstood(Exception):
     """The text contains something that this module does not know."""
 
 
@@ -64,8 +64,8 @@ def is_side_effect_free(text: str) -> bool:
     if len(text) > LONGEST_TEXT:
         return False
     try:
-        return _reads_only(_tokens(text))
-    except _NotUnderstood:
+        return _reads_only(tokens(text))
+    except NotUnderstood:
         return False
 
 
@@ -79,13 +79,13 @@ def touches_isolation(text: str) -> bool:
     return any(name in folded for name in _ISOLATION) or _RESET.search(folded) is not None
 
 
-def _tokens(text: str) -> Iterator[tuple[str, str]]:
+def tokens(text: str) -> Iterator[tuple[str, str]]:
     """Yield kind and text of each token but spaces and comments; words in lower case."""
     position, end = 0, len(text)
     while position < end:
         match = _TOKEN.match(text, position)
         if match is None:
-            raise _NotUnderstood
+            raise NotUnderstood
         position = match.end()
         kind = match.lastgroup or ""
         if kind == "space":
@@ -93,9 +93,9 @@ def _tokens(text: str) -> Iterator[tuple[str, str]]:
         if kind == "comment":
             position = _end_of_comment(text, position)
         elif kind == "unknown":
-            raise _NotUnderstood
+            raise NotUnderstood
         elif kind == "values":
-            yield "sign", ","  # as they end: a list of thousands is one step
+            yield kind, ","  # as they end: a list of thousands is one step
         else:
             found = match.group()
             yield kind, found.lower() if kind == "word" and found.isascii() else found
@@ -106,7 +106,7 @@ def _end_of_comment(text: str, position: int) -> int:
     while depth:
         edge = _COMMENT_EDGE.search(text, position)
         if edge is None:
-            raise _NotUnderstood
+            raise NotUnderstood
         depth += 1 if edge.group() == "/*" else -1
         position = edge.end()
     return position
@@ -139,7 +139,7 @@ def _reads_only(tokens: Iterator[tuple[str, str]]) -> bool:
             name = []
         elif found != ".":
             name = []
-        last = found if kind in ("word", "sign") else ""
+        last = found if kind in ("word", "sign", "values") else ""
     return last not in ("with", "for")
 
 
