@@ -189,7 +189,7 @@ def test_supported_versions_are_those_of_the_package() -> None:
     required = {}
     for requirement in project()["dependencies"]:
         name, _, span = requirement.replace("[asyncio]", "").partition(">=")
-        if span and ";" not in span:  # else it is asyncpg's, and for some Pythons only
+        if span:
             required[name] = tuple(
                 tuple(int(part) for part in version.split(".")) for version in span.split(",<")
             )

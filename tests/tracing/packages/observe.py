@@ -42,7 +42,7 @@ class Opentelemetry:
 
         names: dict[int, str] = {}
 
-        class Exporter(SpanExporter):  # type: ignore[misc]
+        class Exporter(SpanExporter):
             def export(self, ended: Any) -> Any:
                 for span in ended:
                     parent = None if span.parent is None else names.get(span.parent.span_id, "?")
