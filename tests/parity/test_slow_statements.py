@@ -87,7 +87,7 @@ def test_the_log(pgflight_dialect: Dialect, caplog: pytest.LogCaptureFixture) ->
 @pytest.mark.parametrize(
     ("arguments", "error", "said"),
     [
-        ((object(),), TypeError, "Engine"),
+        (("an engine",), TypeError, "Engine"),
         ((None, "1"), TypeError, "'1'"),
         ((None, True), TypeError, "True"),
         ((None, -1.0), ValueError, "-1.0"),

@@ -72,7 +72,7 @@ class _Measurement:
         self._place = _place(engine)
         url = engine.url
         name = pool_name or f"{url.host or 'localhost'}:{url.port or 5432}/{url.database or ''}"
-        self._pool: dict[str, Any] = {"db.client.connection.pool.name": name}
+        self._named: dict[str, Any] = {"db.client.connection.pool.name": name}
         histogram = meter.create_histogram
         bounds = {"explicit_bucket_boundaries_advisory": _BOUNDARIES}
         self._duration = histogram(
@@ -163,7 +163,7 @@ class _Measurement:
         """Record a login; `connect`."""
         began = record.info.pop(_MADE, None)
         if began is not None:
-            self._create.record(perf_counter() - began, self._pool)
+            self._create.record(perf_counter() - began, self._named)
 
     def taken(self, _: Any, record: Any, __: Any) -> None:
         """Note the time; `checkout`."""
@@ -173,18 +173,18 @@ class _Measurement:
         """Record how long a connection was used; `checkin`."""
         began = record.info.pop(_TAKEN, None)
         if began is not None:
-            self._use.record(perf_counter() - began, self._pool)
+            self._use.record(perf_counter() - began, self._named)
 
     def _connections(self, _: CallbackOptions) -> Iterator[Observation]:
         for state, method in (("idle", "checkedin"), ("used", "checkedout")):
             count = getattr(self._engine.pool, method, None)
             if count is not None and not self._ended:  # NullPool has neither
-                yield Observation(count(), {**self._pool, "db.client.connection.state": state})
+                yield Observation(count(), {**self._named, "db.client.connection.state": state})
 
     def _most(self, _: CallbackOptions) -> Iterator[Observation]:
         size = getattr(self._engine.pool, "size", None)
         if size is not None and not self._ended:
-            yield Observation(size(), self._pool)
+            yield Observation(size(), self._named)
 
     def _counter(self, name: str) -> Callable[[CallbackOptions], Iterator[Observation]]:
         def observed(_: CallbackOptions) -> Iterator[Observation]:
@@ -197,8 +197,8 @@ class _Measurement:
             value = dict(fields(numbers))[name]
             if isinstance(value, dict):
                 for reason, count in value.items():
-                    yield Observation(count, {**self._pool, "reason": reason})
+                    yield Observation(count, {**self._named, "reason": reason})
             else:
-                yield Observation(value, self._pool)
+                yield Observation(value, self._named)
 
         return observed
