@@ -71,7 +71,9 @@ def test_values(both: Both, place: str) -> None:
 
 def test_behind_a_pooler(pgflight_dialect: Dialect, pgbouncer: Pgbouncer) -> None:
     async def work() -> None:
-        engine = pgflight_dialect.engine(pgbouncer.url())
+        # at level public no pooler is found before asyncpg has prepared a named statement
+        named = {} if driver.can_pipeline() else {"pooler": "transaction"}
+        engine = pgflight_dialect.engine(pgbouncer.url(), connect_args=named)
         trace(engine)
 
         async def task(start: int) -> None:
