@@ -11,6 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import asyncpg
 import pytest
 from sqlalchemy import event
 from sqlalchemy.exc import DisconnectionError, InvalidRequestError
@@ -102,6 +103,8 @@ def test_leaving_as_the_connection_is_lost(
     dialect: Dialect, leaves: Callable[[list[Listener]], Awaitable[None]]
 ) -> None:
     """In each of the turns of the event loop in which the loss becomes known."""
+    if leaves is by_ending_the_loop and not dialect.ours and asyncpg.__version__ < "0.31":
+        pytest.skip("SQLAlchemy 2.0.40 with asyncpg 0.30 may swallow the one cancellation")
 
     async def work() -> None:
         engine = engine_of(dialect)
@@ -165,7 +168,7 @@ def test_a_program_that_swallows_the_cancellation(
     asyncio.run(work())
 
 
-@pytest.mark.parametrize("reset_timeout", ["0", "0.5"])
+@pytest.mark.parametrize("reset_timeout", ["0", "1.5"])
 def test_a_server_that_falls_silent_after_the_login(
     dialect: Dialect,
     proxy: Proxy,
@@ -175,7 +178,7 @@ def test_a_server_that_falls_silent_after_the_login(
 ) -> None:
     """While the connection is made again, and for the first one."""
     caplog.set_level(logging.INFO, "pgflight")
-    monkeypatch.setattr(connecting, "_ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(connecting, "_ANSWER_SECONDS", 1.5)
     ready: set[int] = set()
 
     def stall(link: int, side: str, data: bytes) -> bytes:
@@ -198,7 +201,7 @@ def test_a_server_that_falls_silent_after_the_login(
                 await asyncio.sleep(0.01)
             else:
                 pytest.fail("it waits for ever")
-            with pytest.raises(ConnectionAbortedError, match=r"did not answer LISTEN.*0\.5 sec"):
+            with pytest.raises(ConnectionAbortedError, match=r"did not answer LISTEN.*1\.5 sec"):
                 await ends(pgflight.listen(engine, CHANNEL).__aenter__())
             proxy.filters.remove(stall)
             await gap(listener)

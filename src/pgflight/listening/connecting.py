@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, TypeVar
 
+from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, InvalidRequestError
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -44,6 +45,58 @@ class PoolerRefused(InvalidRequestError):
 
 class ForeignConnection(TypeError):
     """The engine's creator has made a connection that is not asyncpg's."""
+
+
+def _answer_seconds(session: Any) -> float:
+    """Return the seconds in which the server has to answer, never none."""
+    options = getattr(session, "options", None)
+    return (options.reset_timeout if options is not None else 0) or _ANSWER_SECONDS
+
+
+class _Bound:
+    """Closes a connection whose server takes too long to answer, and says so.
+
+    By a timer: before Python 3.12, asyncio.wait_for() swallows a cancellation that comes together
+    with the answer.
+    """
+
+    def __init__(self) -> None:
+        self._late = False
+        self._seconds = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def begin(self, seconds: float, terminate: Callable[[], object]) -> None:
+        """Let the time run from now on."""
+
+        def give_up() -> None:
+            self._late = True
+            terminate()  # whoever waits for an answer is told
+
+        self._seconds = seconds
+        self._timer = asyncio.get_running_loop().call_later(seconds, give_up)
+
+    def logged_in(self, connection: Any, _record: object) -> None:
+        """Begin for a connection that has just been made; the pool's event `connect`."""
+        driven = getattr(connection, "driver_connection", None)
+        if driven is not None and hasattr(driven, "terminate"):
+            self.begin(_answer_seconds(getattr(connection, "session", None)), driven.terminate)
+
+    async def kept_by(self, answer: Awaitable[T]) -> T:
+        """Return the answer; raise ConnectionAbortedError if it was too late."""
+        try:
+            return await answer
+        except Exception as error:
+            if not self._late:
+                raise
+            # no TimeoutError, which a program takes for that of its own wait for an item
+            raise ConnectionAbortedError(
+                "the server took the listener's login and did not answer LISTEN within "
+                f"{self._seconds:g} seconds: look whether it, or a proxy in front of it, is stuck. "
+                "If it only needs longer, give an engine of pgflight's a larger reset_timeout"
+            ) from error
+        finally:
+            if self._timer is not None:
+                self._timer.cancel()
 
 
 class Address:
@@ -83,10 +136,13 @@ class Address:
             # a synchronous engine is not to get a connection of this event loop
             runs = greenlet_spawn if engine.dialect.is_async else asyncio.to_thread
             await runs(_visit, engine)
-        # a pool of one connection, with the creator and the events of the engine's
-        own = Engine(engine.pool.recreate(), engine.dialect, engine.url, hide_parameters=True)
+        # a pool of one connection, with the creator and the events of the engine's, of which some
+        # ask the server: older asyncpg looks up the types that codecs are set for
+        pool, bound = engine.pool.recreate(), _Bound()
+        event.listen(pool, "connect", bound.logged_in, insert=True)
+        own = Engine(pool, engine.dialect, engine.url, hide_parameters=True)
         with redirecting(self._redirect):
-            return ListeningConnection(await greenlet_spawn(own.connect))
+            return ListeningConnection(await bound.kept_by(greenlet_spawn(own.connect)))
 
 
 def _visit(engine: Engine) -> None:
@@ -149,36 +205,14 @@ class ListeningConnection:
     async def _answered(self, answer: Awaitable[T]) -> T:
         """Return one answer of the server; close the connection if it takes too long.
 
-        A bound for each, as many channels on a slow network take a while.  By a timer: before
-        Python 3.12, asyncio.wait_for() swallows a cancellation that comes together with the answer.
+        A bound for each, as many channels on a slow network take a while.
         """
-        late = False
-
-        def give_up() -> None:
-            nonlocal late
-            late = True
-            self.terminate()  # whoever waits for an answer is told
-
-        seconds = self._answer_seconds()
-        timer = asyncio.get_running_loop().call_later(seconds, give_up)
-        try:
-            return await answer
-        except Exception as error:
-            if not late:
-                raise
-            # no TimeoutError, which a program takes for that of its own wait for an item
-            raise ConnectionAbortedError(
-                "the server took the listener's login and did not answer LISTEN within "
-                f"{seconds:g} seconds: look whether it, or a proxy in front of it, is stuck. If it "
-                "only needs longer, give an engine of pgflight's a larger reset_timeout"
-            ) from error
-        finally:
-            timer.cancel()
+        bound = _Bound()
+        bound.begin(self._answer_seconds(), self.terminate)
+        return await bound.kept_by(answer)
 
     def _answer_seconds(self) -> float:
-        """Return the seconds in which the server has to answer, never none."""
-        options = getattr(self._session, "options", None)
-        return (options.reset_timeout if options is not None else 0) or _ANSWER_SECONDS
+        return _answer_seconds(self._session)
 
     def _is_session_pooled(self) -> bool:
         """Tell whether the program says that a pooler keeps one server session for a client."""
