@@ -19,6 +19,8 @@ TWO = "traceparent='00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00'"
         "SELECT /* why */ 1 /*{}*/",
         "SELECT '/*' /*{}*/",
         "/* why */ SELECT 1 /*{}*/",
+        "SELECT 1 /* route='%%2Fa/b', {} */",
+        "SELECT 1 -- /*{}*/",
     ],
 )
 def test_two_traces_of_one_statement(text: str) -> None:
@@ -38,6 +40,13 @@ def test_two_traces_of_one_statement(text: str) -> None:
         f"SELECT 1 /* a /*{ONE}*/ b */ + 1",
         f"/* a /*{ONE}*/ b */ SELECT 1",
         f"SELECT 1 /*{ONE}*/ + 1",
+        # what only looks like a comment at the end, or is not the last thing that counts
+        f"SELECT 1 /*{ONE}*/ + nextval('s') -- */",
+        "SELECT 'a /*traceparent=' || nextval('s') -- */",
+        "SELECT 'a /*traceparent='||nextval('s')||'b' --*/",
+        f"SELECT 1 /*{ONE}\n, nextval('s') -- */",
+        f"SELECT 1 /*{ONE},$$'a'*/",
+        f"SELECT 1 /*{ONE} why*/",
         "*/",
         "/*",
         "",

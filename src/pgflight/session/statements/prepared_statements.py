@@ -111,9 +111,7 @@ class PreparedStatements(driver.Preparer):
         That is, whether it has a long IN list and, by its text, no side effects, or a comment that
         it will not have again.
         """
-        if is_traced(operation):
-            return True
-        return has_long_list(operation) and is_side_effect_free(operation)
+        return is_traced(operation) or (has_long_list(operation) and is_side_effect_free(operation))
 
     def has_moving_names(self) -> bool:
         """Tell whether a text may mean other columns in its next execution: none is kept."""
@@ -242,11 +240,11 @@ class PreparedStatements(driver.Preparer):
 
     def _keep_description(self, entry: PreparedEntry, operation: str, *, moves: bool) -> None:
         """Have the next executions parse and describe the statement in the same flight."""
-        free = entry.side_effect_free
-        described = self._described(entry.statement, operation, side_effect_free=free)
         key = cache_key(operation)
         if key is not operation and (moves or not casts_all_parameters(operation)):
             return
+        free = entry.side_effect_free
+        described = self._described(entry.statement, operation, side_effect_free=free)
         if described is not None:
             if self.cache is None:  # nothing is kept on the server
                 self.cache = _impl.stmtcache.StatementCache(MOST_DESCRIBED)
