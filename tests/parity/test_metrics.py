@@ -90,6 +90,36 @@ def test_pgflights_own_numbers(pgflight_dialect: Dialect) -> None:
     asyncio.run(work())
 
 
+def test_two_readers_and_an_engine_that_was_disposed_of(pgflight_dialect: Dialect) -> None:
+    """Each reader counts for itself, and the one that has ended no more, whatever the pool."""
+
+    async def work() -> None:
+        one, two = InMemoryMetricReader(), InMemoryMetricReader()
+        engine = pgflight_dialect.engine()
+        end = observe(engine, meter_provider=MeterProvider([one]))
+        observe(engine, meter_provider=MeterProvider([two]))
+
+        async def use() -> None:
+            async with engine.connect() as connection:
+                await connection.execute(sa.text("SELECT 1"))
+
+        def counts(reader: InMemoryMetricReader) -> list[int]:
+            found = collected(reader)
+            names = ("operation.duration", "connection.create_time", "connection.use_time")
+            return [found[f"db.client.{name}"][0][1] for name in names]
+
+        await use()
+        await engine.dispose()
+        await use()
+        assert counts(one) == counts(two) == [2, 2, 2]
+        end()
+        await use()
+        assert counts(one) == [2, 2, 2]
+        assert counts(two) == [3, 2, 3]
+
+    asyncio.run(work())
+
+
 def test_a_pool_that_keeps_none(pgflight_dialect: Dialect) -> None:
     async def work() -> None:
         reader = InMemoryMetricReader()

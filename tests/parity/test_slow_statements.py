@@ -63,6 +63,27 @@ def test_only_what_takes_long(pgflight_dialect: Dialect) -> None:
     asyncio.run(work())
 
 
+def test_two_hooks_of_one_engine(pgflight_dialect: Dialect) -> None:
+    """Each is told of each statement, and one that ends leaves the other alone."""
+
+    async def work() -> None:
+        engine = pgflight_dialect.engine()
+        one, two = list[SlowStatement](), list[SlowStatement]()
+        end = pgflight.on_slow_statement(engine, 0, one.append)
+        pgflight.on_slow_statement(engine, 0, two.append)
+        async with engine.connect() as connection:
+            await connection.execute(sa.text("SELECT 1"))
+            with pytest.raises(DBAPIError):
+                await connection.execute(sa.text("SELECT 1 / 0"))
+            await connection.rollback()
+            end()
+            await connection.execute(sa.text("SELECT 2, 3"))
+        assert [each.statement for each in one] == ["select ?", "select ? / ?"]
+        assert [each.statement for each in two] == ["select ?", "select ? / ?", "select ?, …"]
+
+    asyncio.run(work())
+
+
 def test_the_log(pgflight_dialect: Dialect, caplog: pytest.LogCaptureFixture) -> None:
     def fail(_: SlowStatement) -> None:
         raise LookupError("of the hook")

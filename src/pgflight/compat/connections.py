@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import event
 from sqlalchemy.dialects.postgresql.base import PGDialect
+from sqlalchemy.engine import Engine
 from sqlalchemy.util.queue import AsyncAdaptedQueue
 
 from . import capability
@@ -132,3 +133,23 @@ sentinel_columns: Getter = attrgetter(SENTINEL_COLUMNS)
 
 process_defaults: Getter = methodcaller("_process_execute_defaults")
 """Add the values of defaults to a context's parameters."""
+
+
+# engines
+
+
+def engine_behind(given: object, taker: str, why: str = "") -> Engine:
+    """Return the engine that an AsyncEngine, or an Engine, is about.
+
+    Raises TypeError for anything else; ``taker`` is what it was given to, ``why`` it needs one.
+    """
+    # not at the top: synchronous programs never import it
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    if isinstance(given, AsyncEngine):
+        given = given.sync_engine
+    if not isinstance(given, Engine):
+        raise TypeError(
+            f"{taker} takes an Engine or an AsyncEngine, not {type(given).__name__}{why}"
+        )
+    return given

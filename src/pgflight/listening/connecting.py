@@ -14,9 +14,9 @@ from typing import Any, TypeVar
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, InvalidRequestError
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from .. import driver
+from ..compat.connections import engine_behind
 from ..compat.versions import greenlet_spawn
 from ..dbapi.module import AsyncAdapt_asyncpg_dbapi, redirecting
 from .addresses import address_arguments, redirected
@@ -56,8 +56,8 @@ def _answer_seconds(session: Any) -> float:
 class _Bound:
     """Closes a connection whose server takes too long to answer, and says so.
 
-    By a timer: before Python 3.12, asyncio.wait_for() swallows a cancellation that comes together
-    with the answer.
+    By a timer, and not by :func:`pgflight.driver.within`: for a statement that is given up, asyncpg
+    makes another connection, by which it asks the server to cancel it.
     """
 
     def __init__(self) -> None:
@@ -105,14 +105,8 @@ class Address:
     Raises TypeError for what is no engine of asyncpg's, ArgumentError for a wrong ``url``.
     """
 
-    def __init__(self, engine: object, url: Any) -> None:
-        if isinstance(engine, AsyncEngine):
-            engine = engine.sync_engine
-        if not isinstance(engine, Engine):
-            raise TypeError(
-                f"listen() takes an AsyncEngine or an Engine, not {type(engine).__name__}: it "
-                "makes a connection of its own"
-            )
+    def __init__(self, given: object, url: Any) -> None:
+        engine = engine_behind(given, "listen()", ": it makes a connection of its own")
         if (engine.dialect.name, engine.dialect.driver) != ("postgresql", "asyncpg"):
             raise TypeError(
                 "listen() takes an engine of postgresql+asyncpg, and this one is of "

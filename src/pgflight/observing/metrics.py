@@ -9,22 +9,24 @@ come with its engines.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry import metrics
 from opentelemetry.metrics import CallbackOptions, Meter, MeterProvider, Observation
-from sqlalchemy import event
-from sqlalchemy.engine import Engine
-from sqlalchemy.ext.asyncio import AsyncEngine
 
+from ..compat.connections import engine_behind
 from ..session import statistics
 from ..session.exposition import fields
+from .statement_timer import StatementTimer, TimedStatement, listen
 
-_BEGAN = "_pgflight_measured"
-_TAKEN = "pgflight.taken"
-_MADE = "pgflight.made"
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Engine
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+_TAKEN = "taken"
+_MADE = "made"
 _WORD = re.compile(r"(?:\s|\(|/\*.*?\*/)*([A-Za-z]+)", re.DOTALL)
 # https://opentelemetry.io/docs/specs/semconv/db/database-metrics/
 _BOUNDARIES = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0)
@@ -42,12 +44,9 @@ def observe(
     conventions ask for; give each of several engines on one database a name of its own.  Raises
     TypeError for what is no engine.
     """
-    if isinstance(engine, AsyncEngine):
-        engine = engine.sync_engine
-    if not isinstance(engine, Engine):
-        raise TypeError(f"observe() takes an Engine or an AsyncEngine, not {type(engine).__name__}")
+    found = engine_behind(engine, "observe()")
     meter = metrics.get_meter("pgflight", meter_provider=meter_provider)
-    return _Measurement(engine, meter, pool_name).begin()
+    return _Measurement(found, meter, pool_name).begin()
 
 
 def _place(engine: Engine) -> dict[str, Any]:
@@ -93,8 +92,8 @@ class _Measurement:
         meter.create_observable_up_down_counter(
             "db.client.connection.idle.max", [self._most], "{connection}", "Connections kept open."
         )
-        for each in type(statistics.NOTHING).__match_args__:
-            if isinstance(getattr(statistics.NOTHING, each), (int, dict)):
+        for each, value in fields(statistics.NOTHING):
+            if isinstance(value, (int, dict)):
                 what = f"pgflight: {each.replace('_', ' ')}."
                 meter.create_observable_counter(
                     f"pgflight.{each}", [self._counter(each)], "1", what
@@ -102,77 +101,55 @@ class _Measurement:
 
     def begin(self) -> Callable[[], None]:
         """Listen, and return what ends that."""
-        engine = self._engine
-        listeners = (
-            (engine, "before_cursor_execute", self.began),
-            (engine, "after_cursor_execute", self.ended),
-            (engine, "handle_error", self.failed),
-            (engine, "do_connect", self.connecting),
-            (engine, "connect", self.connected),
-            (engine, "checkout", self.taken),
-            (engine, "checkin", self.returned),
+        stop = listen(
+            self._engine,
+            {
+                **StatementTimer(self.executed).listeners(),
+                "do_connect": self.connecting,
+                "connect": self.connected,
+                "checkout": self.taken,
+                "checkin": self.returned,
+            },
         )
-        for target, name, listener in listeners:
-            event.listen(target, name, listener)
 
         def end() -> None:
             self._ended = True
-            for target, name, listener in listeners:
-                if event.contains(target, name, listener):
-                    event.remove(target, name, listener)
+            stop()
 
         return end
 
-    def began(self, *arguments: Any) -> None:
-        """Note the time; `before_cursor_execute`."""
-        if arguments[4] is not None:
-            setattr(arguments[4], _BEGAN, perf_counter())
-
-    def ended(self, *arguments: Any) -> None:
-        """Record a statement; `after_cursor_execute`."""
-        _, _, statement, _, context, executemany = arguments
-        self._record(context, statement, bool(executemany), {})
-
-    def failed(self, failure: Any) -> None:
-        """Record a statement that failed; `handle_error`."""
-        error = failure.original_exception
-        state = getattr(error, "sqlstate", None)
-        attributes = {"error.type": state or type(error).__qualname__}
-        if state:
-            attributes["db.response.status_code"] = state
-        context = failure.execution_context
-        many = context is not None and bool(context.executemany)
-        self._record(context, failure.statement, many, attributes)
-
-    def _record(self, context: Any, text: Any, many: bool, more: Mapping[str, Any]) -> None:
-        began = getattr(context, _BEGAN, None)
-        if began is None:
-            return
-        setattr(context, _BEGAN, None)
-        found = _WORD.match(text) if isinstance(text, str) else None
-        word = found[1].upper() if found else ""
-        named = {"db.operation.name": f"BATCH {word}" if many else word} if word else {}
-        self._duration.record(perf_counter() - began, {**self._place, **named, **more})
+    def executed(self, timed: TimedStatement) -> None:
+        """Record a statement."""
+        attributes = dict(self._place)
+        if found := _WORD.match(timed.text):
+            word = found[1].upper()
+            attributes["db.operation.name"] = f"BATCH {word}" if timed.executemany else word
+        if timed.error is not None:
+            state = getattr(timed.error, "sqlstate", None)
+            attributes["error.type"] = state or type(timed.error).__qualname__
+            if state:
+                attributes["db.response.status_code"] = state
+        self._duration.record(timed.seconds, attributes)
 
     def connecting(self, _: Any, record: Any, *__: Any) -> None:
         """Note the time; `do_connect`."""
         if record is not None:
-            record.info[_MADE] = perf_counter()
+            record.info[self, _MADE] = perf_counter()
 
     def connected(self, _: Any, record: Any) -> None:
         """Record a login; `connect`."""
-        began = record.info.pop(_MADE, None)
-        if began is not None:
+        began = record.info.pop((self, _MADE), None)
+        if began is not None and not self._ended:
             self._create.record(perf_counter() - began, self._named)
 
     def taken(self, _: Any, record: Any, __: Any) -> None:
         """Note the time; `checkout`."""
-        record.info[_TAKEN] = perf_counter()
+        record.info[self, _TAKEN] = perf_counter()
 
     def returned(self, _: Any, record: Any) -> None:
         """Record how long a connection was used; `checkin`."""
-        began = record.info.pop(_TAKEN, None)
-        if began is not None:
+        began = record.info.pop((self, _TAKEN), None)
+        if began is not None and not self._ended:
             self._use.record(perf_counter() - began, self._named)
 
     def _connections(self, _: CallbackOptions) -> Iterator[Observation]:
@@ -194,7 +171,7 @@ class _Measurement:
                 numbers = statistics.stats(self._engine)
             except TypeError:  # another dialect's engine
                 return
-            value = dict(fields(numbers))[name]
+            value = getattr(numbers, name)
             if isinstance(value, dict):
                 for reason, count in value.items():
                     yield Observation(count, {**self._named, "reason": reason})

@@ -15,6 +15,7 @@ from weakref import WeakSet
 
 from .. import _greenlet_stacks, driver
 from .._greenlet_stacks import GreenletStacks
+from ..compat.connections import engine_behind
 from . import exposition
 
 _log = logging.getLogger("pgflight")
@@ -277,23 +278,15 @@ def _added(values: tuple[Any, ...]) -> Any:
 
 def stats(engine: object) -> Statistics:
     """Return the numbers of ``engine``: see :func:`pgflight.stats`."""
-    from sqlalchemy.engine import Engine
-    from sqlalchemy.ext.asyncio import AsyncEngine
-
-    if isinstance(engine, AsyncEngine):
-        engine = engine.sync_engine
-    if not isinstance(engine, Engine):
-        raise TypeError(
-            f"pgflight.stats() takes an Engine or an AsyncEngine, not {type(engine).__name__}"
-        )
-    counters = getattr(engine.dialect, "_counters", None)
+    found = engine_behind(engine, "pgflight.stats()")
+    counters = getattr(found.dialect, "_counters", None)
     if not isinstance(counters, EngineCounters):
         raise TypeError(
             f"pgflight.stats() takes an engine that pgflight serves; this one of "
-            f"{engine.url.drivername} is served by "
-            f"{type(engine.dialect).__module__}: call pgflight.install() before the engine is made"
+            f"{found.url.drivername} is served by "
+            f"{type(found.dialect).__module__}: call pgflight.install() before the engine is made"
         )
-    fallbacks = dict(getattr(engine.dialect, "in_list_fallbacks", {}))
+    fallbacks = dict(getattr(found.dialect, "in_list_fallbacks", {}))
     return counters.snapshot()._replace(
         in_list_fallbacks=fallbacks, greenlet_stacks=_greenlet_stacks.state()
     )
