@@ -11,7 +11,6 @@ import subprocess
 import sys
 import threading
 import time
-import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -19,6 +18,7 @@ import psycopg
 import pytest
 
 from pgflight import dbapi, driver
+from tests.fixtures.children import Child
 from tests.fixtures.server import Server
 
 SECONDS = 30
@@ -361,22 +361,18 @@ def test_a_program_that_ends_without_closing(server: Server) -> None:
 def test_a_child_process_makes_its_own(server: Server) -> None:
     with dbapi.connect(server.text("postgresql")) as connection:
         pid = backend(connection)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # 3.12+: fork() beside threads
-            child = os.fork()
-        if child == 0:
+
+        def work() -> int:
             status = 1
             try:
-                signal.alarm(SECONDS)
-                try:
-                    connection.execute("SELECT 1")
-                except dbapi.InterfaceError as error:
-                    status = 2 if "parent process" in str(error) else 3
-                connection.close()
-                with dbapi.connect(server.text("postgresql")) as own:
-                    if status == 2 and backend(own) != pid:
-                        status = 0
-            finally:
-                os._exit(status)
-        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+                connection.execute("SELECT 1")
+            except dbapi.InterfaceError as error:
+                status = 2 if "parent process" in str(error) else 3
+            connection.close()
+            with dbapi.connect(server.text("postgresql")) as own:
+                if status == 2 and backend(own) != pid:
+                    status = 0
+            return status
+
+        assert Child(work, SECONDS).status() == 0
         assert backend(connection) == pid

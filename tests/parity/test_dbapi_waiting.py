@@ -12,15 +12,16 @@ import subprocess
 import sys
 import threading
 import time
-import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
 
 from pgflight import dbapi
 from pgflight.dbapi.pep249 import calls
+from tests.fixtures.children import Child
 from tests.fixtures.server import Server
 from tests.parity.test_dbapi import GONE, SECONDS, SLEEPS, backend, wait_for
 
@@ -68,6 +69,18 @@ from sqlalchemy import create_engine, text
 engine = create_engine(sys.argv[2])
 """
 
+GENERATOR = """
+def rows():
+    try:
+        with {} as connection:
+            yield from connection.execute({})
+    finally:
+        tell("closed")
+generator = rows()
+next(generator)
+"""
+TWO_ROWS = '"SELECT 1 UNION ALL SELECT 2"'
+
 AT_THE_END = {
     "an object's end closes": """
 class Store:
@@ -93,16 +106,7 @@ class Store:
         tell("closed")
 store = Store()
 """,
-    "a generator that nobody ended": """
-def rows():
-    try:
-        with dbapi.connect(dsn) as connection:
-            yield from connection.execute("SELECT 1 UNION ALL SELECT 2")
-    finally:
-        tell("closed")
-generator = rows()
-next(generator)
-""",
+    "a generator that nobody ended": GENERATOR.format("dbapi.connect(dsn)", TWO_ROWS),
     "another thread executes a statement": """
 class Store:
     def __init__(self):
@@ -125,27 +129,9 @@ def close():
 atexit.register(close)
 """,
     "an engine's generator that nobody ended": ENGINE
-    + """
-def rows():
-    try:
-        with engine.begin() as connection:
-            yield from connection.execute(text("SELECT 1 UNION ALL SELECT 2"))
-    finally:
-        tell("closed")
-generator = rows()
-next(generator)
-""",
+    + GENERATOR.format("engine.begin()", f"text({TWO_ROWS})"),
     "an engine's stream that nobody ended": ENGINE
-    + """
-def rows():
-    try:
-        with engine.connect().execution_options(yield_per=1) as connection:
-            yield from connection.execute(text("SELECT 1 UNION ALL SELECT 2"))
-    finally:
-        tell("closed")
-generator = rows()
-next(generator)
-""",
+    + GENERATOR.format("engine.connect().execution_options(yield_per=1)", f"text({TWO_ROWS})"),
     "an object's end disposes of an engine": ENGINE
     + """
 class Store:
@@ -293,16 +279,7 @@ def test_threads_of_a_forked_child_begin_at_once(dsn: str) -> None:
     """All of them use one loop, also where each begins it at the same moment."""
     parents = dbapi.connect(dsn)
     for _ in range(10):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # 3.12+: fork() beside threads
-            child = os.fork()
-        if child == 0:
-            try:
-                signal.alarm(SECONDS)
-                os._exit(_threads_of_a_child(dsn))
-            finally:
-                os._exit(1)
-        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert Child(partial(_threads_of_a_child, dsn), SECONDS).status() == 0
     assert parents.execute("SELECT 1").fetchone() == (1,)
     parents.close()
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
-import signal
 import threading
 import time
 import warnings
@@ -16,7 +14,7 @@ from typing import Any, ClassVar
 
 import pytest
 import sqlalchemy.exc
-from sqlalchemy import Column, Engine, Integer, MetaData, Table, create_engine, select, text
+from sqlalchemy import URL, Column, Engine, Integer, MetaData, Table, create_engine, select, text
 from sqlalchemy.dialects import registry
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
@@ -25,6 +23,7 @@ from sqlalchemy.util.concurrency import greenlet_spawn
 from pgflight.dbapi.event_loop_thread import LoopThread
 from pgflight.dbapi.recovery import standby_servers
 from pgflight.dialect import PGDialect_asyncpg
+from tests.fixtures.children import Child
 from tests.fixtures.engines import Dialect
 from tests.fixtures.server import Server
 
@@ -36,8 +35,9 @@ def loop_threads() -> list[threading.Thread]:
 
 
 @contextmanager
-def sync_engine(server: Server, **options: Any) -> Iterator[Engine]:
-    url = server.url("postgresql+pgflight").update_query_dict({"async_fallback": "true"})
+def sync_engine(server: Server, url: URL | None = None, **options: Any) -> Iterator[Engine]:
+    url = url or server.url("postgresql+pgflight")
+    url = url.update_query_dict({"async_fallback": "true"})
     with warnings.catch_warnings():
         # SQLAlchemy 2.0 announces that its own dialect will lose the option
         warnings.filterwarnings("ignore", message=".*async_fallback dialect argument")
@@ -208,19 +208,13 @@ def test_a_forked_child_has_a_loop_of_its_own(server: Server) -> None:
     with sync_engine(server) as engine:
         with engine.connect() as connection:
             assert connection.scalar(text("SELECT 1")) == 1
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # 3.12+: fork() beside threads
-            child = os.fork()
-        if child == 0:
-            status = 1
-            try:
-                signal.alarm(20)
-                engine.dispose(close=False)
-                with engine.connect() as connection:
-                    status = 0 if connection.scalar(text("SELECT 1")) == 1 else 2
-            finally:
-                os._exit(status)
-        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+        def work() -> int:
+            engine.dispose(close=False)
+            with engine.connect() as connection:
+                return 0 if connection.scalar(text("SELECT 1")) == 1 else 2
+
+        assert Child(work, 20).status() == 0
         with engine.connect() as connection:
             assert connection.scalar(text("SELECT 1")) == 1
 
@@ -271,16 +265,10 @@ def test_several_hosts_of_which_none_is_a_standby(server: Server) -> None:
             "host": f"{hosts},{hosts}",
             "port": f"{port},{port}",
             "target_session_attrs": "prefer-standby",
-            "async_fallback": "true",
         }
     )
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*async_fallback dialect argument")
-        engine = create_engine(url)
-    try:
+    with sync_engine(server, url) as engine:
         for pause in (standby_servers.PAUSE_SECONDS + 0.1, 0.0):
             with engine.connect() as connection:
                 assert connection.scalar(text("SELECT 1")) == 1
             time.sleep(pause)
-    finally:
-        engine.dispose()

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import sys
 import threading
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,6 +13,7 @@ import pytest
 
 from pgflight.dbapi import errors
 from pgflight.dbapi.event_loop_thread import LoopThread
+from tests.fixtures.children import Child
 
 SECONDS = 30
 """Bound on what takes a moment."""
@@ -73,19 +71,15 @@ def test_a_forked_child_begins_anew(loop_thread: LoopThread) -> None:
 
     threading.Thread(target=holds).start()
     assert held.wait(SECONDS)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # 3.12+: fork() beside threads
-        child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            signal.alarm(SECONDS)
-            if not loop_thread.running:
-                status = 0 if loop_thread.run(nothing()) == 7 else 2
-        finally:
-            os._exit(status)
+
+    def work() -> int:
+        if loop_thread.running:
+            return 1
+        return 0 if loop_thread.run(nothing()) == 7 else 2
+
+    child = Child(work, SECONDS)
     forked.set()
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert child.status() == 0
     assert loop_thread.run(nothing()) == 7
 
 

@@ -60,23 +60,27 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         help="everything, or these steps alone; after `full`, as a full run does them",
     )
     options = parser.parse_args(arguments)
-    names = options.what[1:] if options.what[:1] == ["full"] else options.what
-    unknown = [name for name in names if name not in BY_NAME]
-    if unknown:
+    full, names = split(options.what)
+    if unknown := [name for name in names if name not in BY_NAME]:
         parser.error(f"{' '.join(unknown)}: no step of that name; `full` comes first")
-    absent = [name for name in names if names is not options.what and not BY_NAME[name].work(True)]
-    if absent:
+    if full and (absent := [name for name in names if not BY_NAME[name].work(True)]):
         parser.error(f"{' '.join(absent)}: no part of a full run, which does it in another step")
     if options.lanes < 1:
         parser.error("--lanes: at least 1")
     return options
 
 
+def split(what: list[str]) -> tuple[bool, list[str]]:
+    """Return whether `full` comes first, and the names of steps."""
+    full = what[:1] == ["full"]
+    return full, what[full:]
+
+
 def choose(
     what: list[str], repository: Repository
 ) -> tuple[bool, list[Step], list[tuple[str, str]]]:
     """Return whether this is a full run, its steps, and those that it does without, with why."""
-    full, names = what[:1] == ["full"], what[what[:1] == ["full"] :]
+    full, names = split(what)
     if names:
         return full, with_needs(names), []
     if full:
