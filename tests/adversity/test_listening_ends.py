@@ -44,6 +44,16 @@ def keepers() -> list[asyncio.Task[Any]]:
     return [task for task in asyncio.all_tasks() if task.get_name() == TASK]
 
 
+def skip_where_cancelling_a_login_fails(dialect: Dialect) -> None:
+    """Skip the built-in dialect with asyncpg 0.30, which is run with SQLAlchemy 2.0.40.
+
+    There a cancelled engine.connect() may leave its connection open, end in an InvalidStateError
+    of the loop, or swallow the cancellation.
+    """
+    if not dialect.ours and asyncpg.__version__ < "0.31":
+        pytest.skip("asyncpg 0.30 and SQLAlchemy 2.0.40 do not survive a login that is cancelled")
+
+
 async def ends(work: Awaitable[Any], seconds: float = 30) -> None:
     """Await something that may hang; fail if it does."""
     task = asyncio.ensure_future(work)
@@ -103,8 +113,8 @@ def test_leaving_as_the_connection_is_lost(
     dialect: Dialect, leaves: Callable[[list[Listener]], Awaitable[None]]
 ) -> None:
     """In each of the turns of the event loop in which the loss becomes known."""
-    if leaves is by_ending_the_loop and not dialect.ours and asyncpg.__version__ < "0.31":
-        pytest.skip("SQLAlchemy 2.0.40 with asyncpg 0.30 may swallow the one cancellation")
+    if leaves is by_ending_the_loop:
+        skip_where_cancelling_a_login_fails(dialect)
 
     async def work() -> None:
         engine = engine_of(dialect)
@@ -306,6 +316,7 @@ def test_a_password_that_is_missing_for_a_moment(
 
 def test_a_task_that_somebody_else_cancels(dialect: Dialect) -> None:
     """A program that cancels all tasks but its own, and reads on, or begins to."""
+    skip_where_cancelling_a_login_fails(dialect)
 
     def cancel_others() -> None:
         (task,) = keepers()
@@ -341,6 +352,8 @@ def test_a_task_that_somebody_else_cancels(dialect: Dialect) -> None:
 
 
 def test_closed_while_it_begins(dialect: Dialect) -> None:
+    skip_where_cancelling_a_login_fails(dialect)
+
     async def work() -> None:
         engine = engine_of(dialect)
         for turns in (1, 2, 20):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import warnings
 from typing import Any
@@ -476,5 +477,36 @@ def test_a_connection_of_another_kind_is_asked_one_by_one(pgflight_dialect: Dial
         async with engine.connect():
             pass
         assert learned(engine)["default_isolation_level"] == "READ COMMITTED"
+
+    asyncio.run(work())
+
+
+def test_cancelled_while_it_asks(pgflight_dialect: Dialect, proxy: Proxy) -> None:
+    """The connection is closed at once; SQLAlchemy before 2.1 leaves it to the collector."""
+
+    async def work() -> None:
+        engine, asked = pgflight_dialect.engine(via=proxy), asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def keep(link: int, side: str, data: bytes) -> bytes:
+            if side == "client" and b"version()" in data:
+                loop.call_soon_threadsafe(asked.set)
+                return b""
+            return data
+
+        proxy.filters.append(keep)
+        gc.disable()
+        try:
+            task = asyncio.ensure_future(engine.connect().start())
+            await asyncio.wait_for(asked.wait(), 30)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            await parted(proxy)
+        finally:
+            gc.enable()
+            proxy.filters.remove(keep)
+        async with engine.connect() as connection:
+            assert await connection.scalar(text("SELECT 1")) == 1
 
     asyncio.run(work())

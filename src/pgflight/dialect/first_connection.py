@@ -88,6 +88,11 @@ class InitializingDialect(PGDialect):
             with bounded(adapted, "the first question"):
                 self._told = _ask(connection) if _KNOWN else None
                 super().initialize(connection)  # type: ignore[no-untyped-call]
+        except BaseException:
+            adapted.terminate()  # the pool does not know it yet, and would leave it open
+            if not connection.closed:
+                connection.invalidate()  # SQLAlchemy would roll back on it
+            raise
         finally:
             self._told = None
         if not self.server_is_postgresql or self.name != "postgresql":

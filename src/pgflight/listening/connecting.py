@@ -64,6 +64,7 @@ class _Bound:
         self._late = False
         self._seconds = 0.0
         self._timer: asyncio.TimerHandle | None = None
+        self._terminate: Callable[[], object] | None = None
 
     def begin(self, seconds: float, terminate: Callable[[], object]) -> None:
         """Let the time run from now on."""
@@ -72,7 +73,7 @@ class _Bound:
             self._late = True
             terminate()  # whoever waits for an answer is told
 
-        self._seconds = seconds
+        self._seconds, self._terminate = seconds, terminate
         self._timer = asyncio.get_running_loop().call_later(seconds, give_up)
 
     def logged_in(self, connection: Any, _record: object) -> None:
@@ -82,11 +83,16 @@ class _Bound:
             self.begin(_answer_seconds(getattr(connection, "session", None)), driven.terminate)
 
     async def kept_by(self, answer: Awaitable[T]) -> T:
-        """Return the answer; raise ConnectionAbortedError if it was too late."""
+        """Return the answer; raise ConnectionAbortedError if it was too late.
+
+        Without an answer the connection is closed.
+        """
         try:
             return await answer
-        except Exception as error:
-            if not self._late:
+        except BaseException as error:
+            if self._terminate is not None:
+                self._terminate()  # one that is being set up the pool would leave open
+            if not (self._late and isinstance(error, Exception)):
                 raise
             # no TimeoutError, which a program takes for that of its own wait for an item
             raise ConnectionAbortedError(

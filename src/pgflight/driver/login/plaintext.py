@@ -68,7 +68,10 @@ class NegotiationWatch(Watcher):
         super().connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
-        self._inner.data_received(data)
+        try:
+            self._inner.data_received(data)
+        except asyncio.InvalidStateError:
+            return  # of asyncpg before 0.32, whose login was cancelled in this turn of the loop
         if data == b"N":
             self._login.is_plain()
             if self._login.guards:
