@@ -238,7 +238,7 @@ def test_nothing_is_sent_when_the_arguments_are_refused(
             await one(connection)
         async with engine.connect() as connection:
             raw: Any = (await connection.get_raw_connection()).driver_connection
-            await asyncio.sleep(0.05)
+            await statements.seen("ROLLBACK;")
             statements.clear()
             with proxy.counting() as trips, pytest.raises(DBAPIError):
                 await first(connection)
@@ -257,7 +257,7 @@ def test_a_unit_without_a_statement_sends_nothing(
         engine = pgflight_dialect.engine(via=proxy)
         async with engine.connect() as connection:
             await one(connection)
-        await asyncio.sleep(0.05)
+        await statements.seen("ROLLBACK;")
         statements.clear()
         with proxy.counting() as trips:
             async with engine.begin():
