@@ -16,7 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 import pgflight
 from pgflight.__main__ import main
-from pgflight.cli.demo import schema, workload
+from pgflight.cli import own_schema
+from pgflight.cli.demo import comparison, workload
 from pgflight.cli.demo.dataset import Dataset
 from pgflight.cli.demo.outcome import Outcome
 from pgflight.cli.demo.report import BUILTIN, PGFLIGHT
@@ -190,9 +191,7 @@ def test_schema_of_somebody_else(server: Server, capsys: pytest.CaptureFixture[s
     server.execute("CREATE SCHEMA pgflight_demo", "CREATE TABLE pgflight_demo.precious (id int)")
     try:
         assert demo(server) == 2
-        assert "has a schema 'pgflight_demo' that this demonstration did not" in (
-            capsys.readouterr().err
-        )
+        assert "has a schema 'pgflight_demo' that demo did not" in (capsys.readouterr().err)
         server.execute("SELECT id FROM pgflight_demo.precious")
     finally:
         server.execute("DROP SCHEMA pgflight_demo CASCADE")
@@ -201,7 +200,7 @@ def test_schema_of_somebody_else(server: Server, capsys: pytest.CaptureFixture[s
 def test_schema_left_by_a_run_that_was_killed(server: Server) -> None:
     server.execute(
         "CREATE SCHEMA pgflight_demo",
-        f"COMMENT ON SCHEMA pgflight_demo IS '{schema.MARK}'",
+        f"COMMENT ON SCHEMA pgflight_demo IS '{comparison.SCHEMA.mark}'",
         "CREATE TABLE pgflight_demo.city (id int)",
     )
     assert demo(server) == 0
@@ -215,7 +214,9 @@ def test_two_runs_in_one_database(
     async def run(engine: AsyncEngine, data: Dataset) -> Outcome:
         if not seen:
             try:
-                async with schema.demo_schema(engine.url.set(drivername="postgresql+asyncpg")):
+                async with own_schema.made(
+                    comparison.SCHEMA, engine.url.set(drivername="postgresql+asyncpg")
+                ):
                     seen.append("made")
             except CommandError as error:
                 seen.append(str(error))
@@ -224,7 +225,7 @@ def test_two_runs_in_one_database(
     url = server.url()
     only(monkeypatch, Step("the second run", run))
     assert demo(server) == 0
-    assert len(seen) == 1 and seen[0].startswith("another demonstration runs in postgresql+asyncpg")
+    assert len(seen) == 1 and seen[0].startswith("another demo runs in postgresql+asyncpg")
     assert url.password is None or str(url.password) not in seen[0]
 
 

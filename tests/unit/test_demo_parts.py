@@ -14,9 +14,10 @@ import pytest
 from rich.console import Console
 from sqlalchemy.engine import make_url
 
-from pgflight.cli.demo import chart, comparison, dataset
+from pgflight.cli.demo import chart, dataset
 from pgflight.cli.demo.outcome import digest
 from pgflight.cli.demo.report import BUILTIN, PGFLIGHT, Measurement, Report, show
+from pgflight.cli.server.counted import upstream_of
 from pgflight.cli.server.round_trips import RoundTripProxy, Upstream
 
 DIFFERENT: list[object] = [
@@ -179,7 +180,7 @@ def test_proxy_without_a_server_closes_the_connection() -> None:
     ],
 )
 def test_upstream_of_a_url(rest: str, expected: Upstream | None) -> None:
-    assert comparison.upstream_of(make_url(f"postgresql+asyncpg://{rest}")) == expected
+    assert upstream_of(make_url(f"postgresql+asyncpg://{rest}")) == expected
 
 
 def made_up_report(*, counted: bool = True) -> Report:

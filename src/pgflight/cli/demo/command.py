@@ -11,8 +11,6 @@ import asyncio
 import contextlib
 import datetime
 import json
-import signal
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +18,7 @@ from typing import TYPE_CHECKING
 import pgflight
 from pgflight.cli import environment
 from pgflight.cli.demo import dataset
+from pgflight.cli.running import builtin_dialect_in_place, cancel_on_signals
 from pgflight.cli.target import CommandError, one_line, server_url
 
 if TYPE_CHECKING:
@@ -67,7 +66,7 @@ def demo(arguments: argparse.Namespace) -> int:
     console = Console(soft_wrap=True)
     console.print("Loading cities, countries and airports ...")
     plan = Plan(dataset.load(arguments.rows), arguments.rounds, workload.STEPS)
-    with _builtin_dialect_in_place(), _server(url, console) as target:
+    with builtin_dialect_in_place(), _server(url, console) as target:
         report = _run(target, plan, console)
     if report is None:
         return 1
@@ -82,7 +81,7 @@ def _run(url: URL, plan: Plan, console: Console) -> Report | None:
     from pgflight.cli.demo.report import Report
 
     async def bounded() -> tuple[str, str]:
-        _cancel_on_ctrl_c()
+        cancel_on_signals()
         try:
             with Progress(console, plan) as progress:
                 return await asyncio.wait_for(compare(url, plan, progress), _SECONDS)
@@ -118,17 +117,6 @@ def _run(url: URL, plan: Plan, console: Console) -> Report | None:
     )
 
 
-def _cancel_on_ctrl_c() -> None:
-    """Have Ctrl-C cancel the running task, as asyncio.run() itself does from Python 3.11 on.
-
-    Before 3.11, KeyboardInterrupt is raised wherever the interpreter is, and may get lost there.
-    """
-    if sys.version_info < (3, 11) and sys.platform != "win32":
-        task = asyncio.current_task()
-        assert task is not None, "called inside a coroutine"
-        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, task.cancel)
-
-
 def _deliver(report: Report, arguments: argparse.Namespace, console: Console) -> None:
     from pgflight.cli.demo.chart import draw
     from pgflight.cli.demo.report import show
@@ -145,18 +133,6 @@ def _deliver(report: Report, arguments: argparse.Namespace, console: Console) ->
             except OSError as error:
                 raise CommandError(f"{path} cannot be written: {error.strerror}") from error
             console.print(f"wrote {path}", highlight=False)
-
-
-@contextlib.contextmanager
-def _builtin_dialect_in_place() -> Iterator[None]:
-    """Let postgresql+asyncpg mean the built-in dialect, whatever the environment is set to."""
-    before = pgflight.installed()
-    pgflight.uninstall()
-    try:
-        yield
-    finally:
-        if before:
-            pgflight.install()
 
 
 @contextlib.contextmanager

@@ -6,33 +6,30 @@ an empty schema: a statement prepared in one would refer to tables that the othe
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import dataclasses
 import gc
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
-from sqlalchemy import select
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from pgflight.cli.demo import model
 from pgflight.cli.demo.core_steps import POOL_SIZE
 from pgflight.cli.demo.dataset import Dataset
 from pgflight.cli.demo.outcome import digest
 from pgflight.cli.demo.report import BUILTIN, PGFLIGHT, SIDES, Measurement
-from pgflight.cli.demo.schema import demo_schema
 from pgflight.cli.demo.workload import Step
 from pgflight.cli.environment import is_ours
-from pgflight.cli.server.round_trips import RoundTripProxy, Upstream
+from pgflight.cli.own_schema import OwnSchema, made
+from pgflight.cli.server.counted import counted, through
+from pgflight.cli.server.round_trips import RoundTripProxy
 from pgflight.cli.target import BUILTIN_DRIVER, OUR_DRIVER, CommandError, one_line
 
 _DRIVERS = {BUILTIN: BUILTIN_DRIVER, PGFLIGHT: OUR_DRIVER}
 _LABELS = {BUILTIN: "the built-in dialect", PGFLIGHT: "pgflight"}
-# As if there were a fast network between client and server; see RoundTripProxy.
-_PROXY_DELAY = 0.001
-_PROXY_SECONDS = 20.0
+SCHEMA = OwnSchema(model.SCHEMA, "demo", lock=0x66617374)
 
 
 class Disagreement(Exception):
@@ -68,12 +65,12 @@ async def compare(url: URL, plan: Plan, listener: Listener) -> tuple[str, str]:
     Returns the server's version and the reason why round trips could not be counted ("" if they
     were). Raises Disagreement naming step and dialect; CommandError if the server is unusable.
     """
-    async with demo_schema(url) as version:
+    async with made(SCHEMA, url) as version:
         plan.measured[:] = [Measurement(step.name, 0) for step in plan.steps]
-        async with _counted(url) as (proxy, not_counted):
+        async with counted(url) as (proxy, not_counted):
             for side in SIDES:
                 listener.begin(f"{side}: " + ("warming up" if proxy is None else "counting"))
-                target = url if proxy is None else _through(url, proxy)
+                target = url if proxy is None else through(url, proxy)
                 await _run_pass(target, side, plan, listener, proxy=proxy, timed=False)
         for number in range(plan.rounds):
             # The order alternates, so that neither side always runs on the warmer machine.
@@ -136,41 +133,3 @@ def _engine(url: URL, side: str) -> AsyncEngine:
     if is_ours(served_by) != (side == PGFLIGHT):
         raise CommandError(f"{_DRIVERS[side]} is served by {served_by}: remove what registers it")
     return engine
-
-
-@contextlib.asynccontextmanager
-async def _counted(url: URL) -> AsyncIterator[tuple[RoundTripProxy | None, str]]:
-    """Yield a proxy in front of the server, or None and the reason why there is none."""
-    upstream = upstream_of(url)
-    if upstream is None:
-        yield None, "--url names no single host"
-        return
-    async with RoundTripProxy(upstream, delay=_PROXY_DELAY) as proxy:
-        engine = create_async_engine(_through(url, proxy))
-        reason = ""
-        try:
-            async with engine.connect() as connection:
-                await asyncio.wait_for(connection.scalar(select(1)), _PROXY_SECONDS)
-        except Exception as error:  # for example TLS that verifies the host name
-            reason = f"the server does not work through a proxy ({one_line(error)})"
-        finally:
-            await engine.dispose()
-        yield (None, reason) if reason else (proxy, "")
-
-
-def _through(url: URL, proxy: RoundTripProxy) -> URL:
-    return url.difference_update_query(["host", "port"]).set(host="127.0.0.1", port=proxy.port)
-
-
-def upstream_of(url: URL) -> Upstream | None:
-    """Return the server that `url` names, None if it does not name exactly one."""
-    host = url.host or url.query.get("host")
-    port = url.port or url.query.get("port") or 5432
-    if not isinstance(host, str) or isinstance(port, tuple) or "," in f"{host}{port}":
-        return None
-    if host.startswith("/"):
-        return Upstream(path=f"{host}/.s.PGSQL.{port}")
-    name, colon, own_port = host.rpartition(":")
-    if colon and url.host is None:  # ?host=name:5432
-        return Upstream(name, int(own_port))
-    return Upstream(host, int(port))

@@ -1,6 +1,6 @@
-"""The demonstration's schema on the given server: created, marked as ours, dropped at the end.
+"""A command's schema on the given server: created, marked as ours, dropped at the end.
 
-`comparison.py` works inside it. Nothing outside it is touched.
+`demo` and `bench` work inside theirs. Nothing outside it is touched.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
 from sqlalchemy import text
 from sqlalchemy.engine import URL
@@ -15,21 +16,32 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from pgflight.cli.demo.model import SCHEMA
 from pgflight.cli.target import CommandError, one_line, shown
 
-MARK = "made by `python -m pgflight demo`, which drops it"
 _CONNECT_SECONDS = 20.0
 _DROP_SECONDS = 60.0
-_LOCK = 0x66617374  # an arbitrary number of ours: one demonstration per database at a time
+
+
+@dataclass(frozen=True)
+class OwnSchema:
+    """The schema of a command: its name, and the key of the advisory lock that keeps others out."""
+
+    name: str
+    command: str
+    lock: int
+
+    @property
+    def mark(self) -> str:
+        """The comment by which a schema is known to be ours."""
+        return f"made by `python -m pgflight {self.command}`, which drops it"
 
 
 @contextlib.asynccontextmanager
-async def demo_schema(url: URL) -> AsyncIterator[str]:
+async def made(schema: OwnSchema, url: URL) -> AsyncIterator[str]:
     """Create the schema, yield the server's version, and always drop the schema.
 
     Raises CommandError if the server cannot be reached, does not allow us to create a schema, has
-    one of that name that is not ours, or runs another demonstration in this database.
+    one of that name that is not ours, or if the same command runs in this database already.
     """
     engine = create_async_engine(url, poolclass=NullPool)
     # The transaction stays open to hold the lock, which works through a transaction pooler, too.
@@ -39,7 +51,7 @@ async def demo_schema(url: URL) -> AsyncIterator[str]:
             holder = await asyncio.wait_for(engine.connect(), _CONNECT_SECONDS)
             version = await holder.scalar(text("SHOW server_version"))
             held = await holder.scalar(
-                text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": _LOCK}
+                text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": schema.lock}
             )
         except asyncio.TimeoutError:
             raise CommandError(
@@ -50,14 +62,14 @@ async def demo_schema(url: URL) -> AsyncIterator[str]:
             raise CommandError(f"cannot connect to {shown(url)}: {one_line(error)}") from error
         if not held:
             raise CommandError(
-                f"another demonstration runs in {shown(url)}: wait for its end, or use another "
+                f"another {schema.command} runs in {shown(url)}: wait for its end, or use another "
                 "database"
             )
-        await _make(engine)
+        await _make(schema, engine)
         try:
             yield str(version)
         finally:
-            await asyncio.wait_for(_drop(engine), _DROP_SECONDS)
+            await asyncio.wait_for(_drop(schema, engine), _DROP_SECONDS)
     finally:
         if holder is not None:
             with contextlib.suppress(DBAPIError, OSError):
@@ -65,30 +77,31 @@ async def demo_schema(url: URL) -> AsyncIterator[str]:
         await engine.dispose()
 
 
-async def _make(engine: AsyncEngine) -> None:
+async def _make(schema: OwnSchema, engine: AsyncEngine) -> None:
     query = text(
         "SELECT oid, obj_description(oid, 'pg_namespace') FROM pg_namespace WHERE nspname = :name"
     )
     async with engine.connect() as connection:
-        found = (await connection.execute(query, {"name": SCHEMA})).one_or_none()
-    if found is not None and found[1] != MARK:
+        found = (await connection.execute(query, {"name": schema.name})).one_or_none()
+    if found is not None and found[1] != schema.mark:
         raise CommandError(
-            f"the database {engine.url.database!r} has a schema {SCHEMA!r} that this demonstration "
-            "did not make: rename that schema, or name another database in --url"
+            f"the database {engine.url.database!r} has a schema {schema.name!r} that "
+            f"{schema.command} did not make: rename that schema, or name another database in the "
+            "URL"
         )
     if found is not None:
-        await _drop(engine)  # left over from a run that was killed
+        await _drop(schema, engine)  # left over from a run that was killed
     try:
         async with engine.begin() as connection:
-            await connection.execute(text(f"CREATE SCHEMA {SCHEMA}"))
-            await connection.execute(text(f"COMMENT ON SCHEMA {SCHEMA} IS '{MARK}'"))
+            await connection.execute(text(f"CREATE SCHEMA {schema.name}"))
+            await connection.execute(text(f"COMMENT ON SCHEMA {schema.name} IS '{schema.mark}'"))
     except DBAPIError as error:
         raise CommandError(
-            f"the schema {SCHEMA!r} cannot be made: {one_line(error)}; the user of --url needs the "
-            "right to create one"
+            f"the schema {schema.name!r} cannot be made: {one_line(error)}; the user of the URL "
+            "needs the right to create one"
         ) from error
 
 
-async def _drop(engine: AsyncEngine) -> None:
+async def _drop(schema: OwnSchema, engine: AsyncEngine) -> None:
     async with engine.begin() as connection:
-        await connection.execute(text(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE"))
+        await connection.execute(text(f"DROP SCHEMA IF EXISTS {schema.name} CASCADE"))
