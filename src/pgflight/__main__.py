@@ -22,6 +22,10 @@ COMMANDS = {
         "demo.command",
         "run the same work on the built-in dialect and on pgflight, and compare",
     ),
+    "bench": (
+        "bench.command",
+        "measure both dialects, and psycopg, on a server of yours: waits, latency, throughput",
+    ),
     "doctor": (
         "doctor.command",
         "say what is wrong with this environment and, with a URL, with a server, and what to do",
@@ -32,7 +36,7 @@ COMMANDS = {
 }
 """Command -> (module of pgflight.cli, help). The module's function of that name takes the parsed
 arguments and returns the exit code."""
-WITH_OPTIONS = ("demo", "doctor")
+WITH_OPTIONS = ("bench", "demo", "doctor")
 """Commands whose module offers `add_<command>_arguments(parser)`."""
 
 

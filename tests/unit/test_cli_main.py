@@ -40,7 +40,12 @@ def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -
 
 @pytest.mark.parametrize(
     ("word", "meant"),
-    [("bench-all", ""), ("docter", "did you mean doctor? "), ("DOCTOR", "did you mean doctor? ")],
+    [
+        ("vacuum", ""),
+        ("bensch", "did you mean bench? "),
+        ("docter", "did you mean doctor? "),
+        ("DOCTOR", "did you mean doctor? "),
+    ],
 )
 def test_unknown_command(word: str, meant: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([word]) == 2

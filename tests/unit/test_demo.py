@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -24,26 +21,12 @@ from pgflight.cli.demo.report import BUILTIN, PGFLIGHT
 from pgflight.cli.demo.workload import STEPS, Step
 from pgflight.cli.environment import is_ours
 from pgflight.cli.target import CommandError
+from tests.fixtures.commands import ended_by, schemas
 from tests.fixtures.server import Server
-from tests.unit.environments import import_path
 
 pytestmark = pytest.mark.slow
 
 FEW = ["--rows", "40", "--rounds", "1"]
-
-
-def schemas(server: Server) -> list[str]:
-    """Return the names of all schemas of the database."""
-
-    async def fetch() -> list[str]:
-        connection = await server.connect()
-        try:
-            rows = await connection.fetch("SELECT nspname FROM pg_namespace")
-            return sorted(row["nspname"] for row in rows)
-        finally:
-            await connection.close()
-
-    return asyncio.run(fetch())
 
 
 def demo(server: Server, *options: str) -> int:
@@ -242,31 +225,7 @@ def test_file_that_cannot_be_written(server: Server, capsys: pytest.CaptureFixtu
     assert "no-such-directory/x.json cannot be written: create " in capsys.readouterr().err
 
 
-# A shell starts its background jobs deaf to Ctrl-C, and their children inherit that.
-INTERRUPTIBLE = """
-import signal, sys
-signal.signal(signal.SIGINT, signal.default_int_handler)
-from pgflight.__main__ import main
-sys.exit(main())
-"""
-
-
-def test_ctrl_c_cleans_up(server: Server, tmp_path: Path) -> None:
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(import_path(tmp_path))}
-    process = subprocess.Popen(
-        [sys.executable, "-u", "-c", INTERRUPTIBLE, "demo", "--url", server.text()],
-        env=environment,
-        cwd=sys.prefix,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    for line in process.stdout:
-        if "counting" in line:
-            break
-    assert "pgflight_demo" in schemas(server)
-    process.send_signal(signal.SIGINT)
-    _, complaint = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert complaint == "interrupted\n"
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM], ids=lambda each: each.name)
+def test_a_signal_cleans_up(server: Server, tmp_path: Path, sent: signal.Signals) -> None:
+    words = ["demo", "--url", server.text()]
+    assert ended_by(sent, server, tmp_path, words, after="counting") == (130, "interrupted\n", True)

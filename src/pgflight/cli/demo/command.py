@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import pgflight
 from pgflight.cli import environment
+from pgflight.cli.arguments import positive
 from pgflight.cli.demo import dataset
 from pgflight.cli.running import builtin_dialect_in_place, cancel_on_signals
 from pgflight.cli.target import CommandError, one_line, server_url
@@ -39,10 +40,10 @@ def add_demo_arguments(parser: argparse.ArgumentParser) -> None:
         "embedded PostgreSQL is started): postgresql://user:password@host/database",
     )
     parser.add_argument(
-        "--rows", type=_positive, metavar="N", help="at most N rows per table (default: all)"
+        "--rows", type=positive, metavar="N", help="at most N rows per table (default: all)"
     )
     parser.add_argument(
-        "--rounds", type=_positive, default=5, metavar="N", help="timed rounds (default: 5)"
+        "--rounds", type=positive, default=5, metavar="N", help="timed rounds (default: 5)"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write what was measured here")
     parser.add_argument("--svg", type=Path, metavar="FILE", help="draw what was measured here")
@@ -155,13 +156,3 @@ def _server(url: URL | None, console: Console) -> Iterator[URL]:
         yield server_url(cluster.url())
     finally:
         cluster.stop()
-
-
-def _positive(text: str) -> int:
-    try:
-        number = int(text)
-    except ValueError:
-        number = 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number, such as 1000")
-    return number

@@ -9,10 +9,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
 from typing import TYPE_CHECKING, Any
 
 import pgflight
+from pgflight.cli.arguments import VARIABLE, add_url, given_url
 from pgflight.cli.doctor.installation import environment_facts
 from pgflight.cli.environment import Fact
 from pgflight.cli.target import OUR_DRIVER, CommandError, server_url, shown
@@ -33,21 +33,13 @@ exit codes:
   130  interrupted
 """
 _SECONDS_PER_CHECK = 20.0
-_VARIABLE = "DATABASE_URL"
 
 
 def add_doctor_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `doctor` to its parser."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = EXIT_CODES
-    parser.add_argument(
-        "url",
-        nargs="?",
-        metavar="URL",
-        help="connect to this server as well: postgresql://user:password@host/database (default:"
-        f" the environment variable {_VARIABLE}, if it is set)",
-    )
-    parser.add_argument("--url", dest="url_option", metavar="URL", help="the same")
+    add_url(parser, "connect to this server as well")
     parser.add_argument("--json", action="store_true", help="print one JSON document instead")
     parser.add_argument("--version", action="version", version=f"pgflight {pgflight.__version__}")
 
@@ -67,7 +59,7 @@ def doctor(arguments: argparse.Namespace) -> int:
 
 
 def _examine(arguments: argparse.Namespace) -> int:
-    text, origin = _given(arguments)
+    text, origin = given_url(arguments)
     report = _Report(as_json=arguments.json)
     facts = environment_facts()
     sound = all(fact.good for fact in facts)
@@ -81,17 +73,6 @@ def _examine(arguments: argparse.Namespace) -> int:
     elif text is not None:
         report.say("\nserver: not tried, as this environment is not sound")
     return report.finish()
-
-
-def _given(arguments: argparse.Namespace) -> tuple[str | None, str]:
-    """Return the URL and what it was given as."""
-    if arguments.url is not None and arguments.url_option is not None:
-        raise CommandError("the URL is given twice: write it once, with or without --url")
-    if arguments.url is not None:
-        return arguments.url, "the URL"
-    if arguments.url_option is not None:
-        return arguments.url_option, "--url"
-    return os.environ.get(_VARIABLE) or None, _VARIABLE
 
 
 def _examine_server(url: URL, report: _Report) -> None:
@@ -135,7 +116,7 @@ class _Report:
     def begin(self, url: URL, origin: str) -> None:
         """Say which server is tried next, and where its URL comes from."""
         self._document["url"] = shown(url)
-        self.say(f"\nserver: {shown(url)}{f' ({_VARIABLE})' if origin == _VARIABLE else ''}")
+        self.say(f"\nserver: {shown(url)}{f' ({VARIABLE})' if origin == VARIABLE else ''}")
 
     def advise(self, url: URL, settings: list[Setting]) -> None:
         """Say which settings are worth changing, and the URL that has them changed."""

@@ -1,0 +1,101 @@
+"""One run of `bench`: the schema, the waits, the units of work, in this order."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pgflight
+from pgflight.cli import environment
+from pgflight.cli.bench.dialects import PGFLIGHT, engine_of, url_for, usable
+from pgflight.cli.bench.measuring import Turns, round_trip
+from pgflight.cli.bench.progress import slices
+from pgflight.cli.bench.results import Results, Setup
+from pgflight.cli.bench.units import AT_ONCE, BULK, SCHEMA, UNITS, fill
+from pgflight.cli.bench.waits import waits
+from pgflight.cli.own_schema import OwnSchema, made
+from pgflight.cli.running import cancel_on_signals
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from sqlalchemy.engine import URL
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+_SCHEMA = OwnSchema(SCHEMA, "bench", lock=0x70676265)  # an arbitrary number of ours
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long to measure what: `rounds` slices of `seconds` each, on `pool` connections."""
+
+    seconds: float
+    rounds: int
+    pool: int
+    tasks: list[int]
+    """How many at once."""
+
+
+def run(url: URL, plan: Plan, console: Console) -> Results:
+    """Measure on the server at `url`.
+
+    Raises CommandError if the server or a dialect does not do as it should, KeyboardInterrupt after
+    Ctrl-C or SIGTERM. The schema is dropped in any case.
+    """
+
+    async def interruptible() -> Results:
+        cancel_on_signals()
+        try:
+            return await _measured(url, plan, console)
+        except asyncio.CancelledError:
+            # What a driver was waiting for at that moment fails now; that is expected.
+            asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
+            raise
+
+    try:
+        return asyncio.run(interruptible())
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+
+
+async def _measured(url: URL, plan: Plan, console: Console) -> Results:
+    dialects, refused = await usable(url)
+    async with made(_SCHEMA, url_for(url, PGFLIGHT)) as version:
+        results = Results(_setup(version, plan), dialects, refused)
+        engines = {each: engine_of(url, each, pool_size=plan.pool) for each in dialects}
+        try:
+            await fill(engines[PGFLIGHT])
+            console.print("Counting waits ...")
+            results.waits, results.not_counted = await waits(url, dialects, (*UNITS, *BULK))
+            await _time(results, engines, plan, console)
+        finally:
+            for engine in engines.values():
+                await engine.dispose()
+    return results
+
+
+async def _time(
+    results: Results, engines: dict[str, AsyncEngine], plan: Plan, console: Console
+) -> None:
+    each = len(UNITS) + len(BULK) + len(AT_ONCE) * len(plan.tasks)
+    results.round_trip = await round_trip(engines[PGFLIGHT], plan.seconds)
+    with slices(console, each * plan.rounds * len(engines)) as advance:
+        turns = Turns(engines, plan.seconds, plan.rounds, advance)
+        results.alone = await turns.alone(UNITS)
+        results.at_once = await turns.at_once(AT_ONCE, plan.tasks)
+        results.bulk = await turns.alone(BULK)
+    results.leave_out(turns.out)
+
+
+def _setup(version: str, plan: Plan) -> Setup:
+    return Setup(
+        date=datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d"),
+        server=f"PostgreSQL {version}",
+        cpu=environment.cpu_name(),
+        versions=environment.versions(),
+        implementation=pgflight.implementation().name,
+        seconds=plan.seconds,
+        rounds=plan.rounds,
+        pool_size=plan.pool,
+    )
