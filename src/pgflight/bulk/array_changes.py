@@ -39,6 +39,7 @@ _TOO_FEW = {
     fewest: f"fewer than {fewest} rows"
     for fewest in (FEWEST_ROWS, FEWEST_UPDATED, FEWEST_DELETED, FEWEST_RETURNED)
 }
+_FEW = frozenset(_TOO_FEW.values())  # not worth a line of the log
 MOST_COLUMNS = 40
 """Number of columns up to which arrays are used."""
 COLUMNWISE_FROM = 10
@@ -161,7 +162,7 @@ class BulkDialect(BatchDialect):
             else:
                 chosen = obstacle
         if type(chosen) is str:
-            _counters(context).fell_back(chosen)
+            _counters(context).fell_back(chosen, tell=chosen not in _FEW)
             if type(parameters) is ColumnRows:
                 parameters = parameters.rows()
         return super()._deliver_insertmanyvalues_batches(
@@ -184,7 +185,7 @@ class BulkDialect(BatchDialect):
                 if chosen is None:
                     return
             if chosen is not None:
-                _counters(context).fell_back(chosen)
+                _counters(context).fell_back(chosen, tell=chosen not in _FEW)
             rows = parameters.rows() if type(parameters) is ColumnRows else parameters
             super().do_executemany(cursor, statement, rows, context)  # type: ignore[no-untyped-call]
         except BaseException:
