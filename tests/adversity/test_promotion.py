@@ -26,7 +26,13 @@ WORKERS = 8
 WITHIN_SECONDS = 5.0
 # What a server that starts or stops says to a login is asyncpg's error on both dialects; older
 # asyncpg raises it without asking the next host.  Python 3.10's TimeoutError is no OSError.
-FAILURES = (DBAPIError, OSError, asyncpg.PostgresError, asyncio.TimeoutError)
+FAILURES = (
+    DBAPIError,
+    OSError,
+    asyncpg.PostgresError,
+    asyncpg.InternalClientError,  # asyncpg 0.30 has found no host that may be written to
+    asyncio.TimeoutError,
+)
 STATEMENT = sa.text("INSERT INTO ledger (unit, part) VALUES (:unit, :part)")
 PORT = sa.text("SELECT current_setting('port')")
 

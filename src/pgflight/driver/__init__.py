@@ -59,6 +59,7 @@ from .known_types import check_numerics as check_numerics
 from .known_types import first_too_large as first_too_large
 from .known_types import numeric_error as numeric_error
 from .known_types import register_array_types as register_array_types
+from .known_types import set_binary_codec as set_binary_codec
 from .known_types import set_codec as set_codec
 from .known_types import unchecked_numerics as unchecked_numerics
 from .login.authentication import NOTHING_ASKED as NOTHING_ASKED

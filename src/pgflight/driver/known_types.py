@@ -40,6 +40,8 @@ def register_array_types(connection: Connection) -> bool:
 
 
 _WITH_CODEC = {
+    "json": 114,
+    "jsonb": 3802,
     "date": 1082,
     "time": 1083,
     "timestamp": 1114,
@@ -78,9 +80,12 @@ async def _set_codec_private(
 def _codec_setter(version: str, private: bool) -> SetCodec | None:
     if private:
         return _set_codec_private  # without a look at the type, which each new connection pays for
-    # asyncpg 0.30 looks the type up on the server, in three round trips each time
-    known = tuple(map(int, version.split(".")[:2])) >= (0, 31)
-    return _set_codec_public if known else None
+    return None if _asks_about_types(version) else _set_codec_public
+
+
+def _asks_about_types(version: str) -> bool:
+    """Tell whether this asyncpg looks a type up on the server, in three round trips each time."""
+    return tuple(map(int, version.split(".")[:2])) < (0, 31)
 
 
 set_codec: SetCodec | None = _codec_setter(asyncpg.__version__, can_tell_types())
@@ -88,6 +93,27 @@ set_codec: SetCodec | None = _codec_setter(asyncpg.__version__, can_tell_types()
 
 ``(connection, type name, encoder, decoder)``; None if this asyncpg needs a round trip.
 """
+
+
+_ASKS = set_codec is _set_codec_private and _asks_about_types(asyncpg.__version__)
+_SET_TYPE_CODEC = asyncpg.Connection.set_type_codec
+
+
+async def set_binary_codec(
+    connection: Connection,
+    name: str,
+    encoder: Callable[[Any], bytes],
+    decoder: Callable[[bytes], Any],
+) -> None:
+    """Set the binary codec of one of the server's own types by asyncpg's ``set_type_codec``.
+
+    Where that would ask the server what the type is, which asyncpg 0.30 does for each new
+    connection, past it, unless somebody has replaced it.
+    """
+    if _ASKS and getattr(connection.set_type_codec, "__func__", None) is _SET_TYPE_CODEC:
+        await _set_codec_private(connection, name, encoder, decoder)
+    else:
+        await _set_codec_public(connection, name, encoder, decoder)
 
 
 UUID_CLASSES: frozenset[type] = frozenset(

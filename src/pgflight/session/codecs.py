@@ -35,12 +35,11 @@ async def set_json_codec(
     jsonb's binary form starts with a version byte, 1 (``jsonb_recv`` in the server's source).
     Parameters arrive serialized, as ``str`` or as ``bytes``.
     """
-    await connection.set_type_codec(
+    await driver.set_binary_codec(
+        connection,
         "jsonb" if jsonb else "json",
-        schema="pg_catalog",
-        format="binary",
-        encoder=_impl.jsonencode.json_encoder(b"\x01" if jsonb else b""),
-        decoder=_impl.jsondecode.json_decoder(
+        _impl.jsonencode.json_encoder(b"\x01" if jsonb else b""),
+        _impl.jsondecode.json_decoder(
             deserializer,
             takes_bytes=deserializer is not None and takes_bytes(deserializer),
             prefix=1 if jsonb else 0,
