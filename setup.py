@@ -12,13 +12,16 @@ With neither, a machine without a C compiler installs the Python form.
 
 from __future__ import annotations
 
+import gzip
 import os
 import platform
 import re
 import sys
+import tarfile
 from pathlib import Path
 
 from setuptools import Extension, find_packages, setup
+from setuptools.command.sdist import sdist
 
 # Where the repository can be read, such as https://github.com/owner/name: a release fills it in.
 # tools/release.py refuses a release without it.
@@ -117,6 +120,47 @@ def own_build_ext(build_ext: type) -> type:
     return BuildExt
 
 
+def reproducible_sdist(sdist: type) -> type:
+    """Return `sdist` with an archive that has the same bytes wherever and whenever it is made.
+
+    Where SOURCE_DATE_EPOCH is set, as https://reproducible-builds.org/specs/source-date-epoch/ has
+    it; setuptools minds it for wheels only.
+    """
+
+    class Sdist(sdist):
+        def make_archive(
+            self, base_name: str, format: str, root_dir: str | None = None,
+            base_dir: str | None = None, owner: str | None = None, group: str | None = None,
+        ) -> str:  # fmt: skip
+            epoch = os.environ.get("SOURCE_DATE_EPOCH")
+            if format != "gztar" or not epoch or base_dir is None:
+                return super().make_archive(base_name, format, root_dir, base_dir, owner, group)
+
+            def plain(member: tarfile.TarInfo) -> tarfile.TarInfo:
+                member.mtime, member.mode = int(epoch), 0o755 if member.isdir() else 0o644
+                member.uid = member.gid = 0
+                member.uname = member.gname = ""
+                return member
+
+            file = f"{base_name}.tar.gz"
+            with (
+                open(file, "wb") as raw,
+                gzip.GzipFile("", "wb", 9, raw, mtime=int(epoch)) as packed,
+                tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive,
+            ):
+                archive.add(os.path.join(root_dir or ".", base_dir), base_dir, filter=plain)
+            return file
+
+    return Sdist
+
+
+def compile_arguments() -> list[str]:
+    """Return what keeps the directory of a build out of the extensions."""
+    if sys.platform not in ("linux", "darwin"):
+        return []
+    return [f"-fdebug-prefix-map={os.getcwd()}=."]
+
+
 def extension_arguments() -> dict[str, object]:
     """Return the arguments of setup() that concern the extensions, as the switches ask."""
     forbidden = switch("PGFLIGHT_NO_EXTENSIONS")
@@ -151,6 +195,7 @@ def extension_arguments() -> dict[str, object]:
                 [source(name)],
                 cython_directives={"language_level": "3"},
                 cython_c_in_temp=True,
+                extra_compile_args=compile_arguments(),
                 # pthread_atfork() is not in the C library itself before glibc 2.34
                 extra_link_args=["-pthread"] if sys.platform == "linux" else [],
                 optional=not required,
@@ -161,11 +206,13 @@ def extension_arguments() -> dict[str, object]:
     }
 
 
+extensions = extension_arguments()
+extensions["cmdclass"] = {"sdist": reproducible_sdist(sdist), **extensions.get("cmdclass", {})}
 setup(
     long_description=long_description(REPOSITORY),
     long_description_content_type="text/markdown",
     # src/pgflight/_speedups may be there, too: a developer's link to what is mapped below.
     packages=[*find_packages("src", exclude=["_speedups", "*._speedups"]), "pgflight._speedups"],
     package_dir={"": "src", "pgflight._speedups": "src/_speedups"},
-    **extension_arguments(),
+    **extensions,
 )

@@ -20,6 +20,11 @@ def constant(file: Path, name: str) -> str:
     raise SystemExit(f"{file} assigns nothing to {name}")
 
 
+def fragments(root: Path) -> list[str]:
+    """Return the names of the changes that towncrier has not moved into CHANGELOG.md."""
+    return sorted(file.name for file in (root / "changes").glob("*.*.md"))
+
+
 def check(root: Path, tag: str) -> None:
     """Raise SystemExit unless the tree `root` can be released as `tag`."""
     version = constant(root / "src" / "pgflight" / "__init__.py", "__version__")
@@ -33,6 +38,14 @@ def check(root: Path, tag: str) -> None:
             f"REPOSITORY in setup.py is empty, so the links of the README would lead nowhere on "
             f"PyPI: write the address of the repository there before {tag} is released"
         )
+    left = fragments(root)
+    if left:
+        raise SystemExit(
+            f"changes/ has {', '.join(left)}: run towncrier build --version {version} before {tag} "
+            "is released"
+        )
+    if "(not released)" in (root / "CHANGELOG.md").read_text("utf-8"):
+        raise SystemExit(f"CHANGELOG.md says (not released): write the date of {tag} in its place")
 
 
 if __name__ == "__main__":

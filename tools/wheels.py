@@ -3,11 +3,11 @@
     python tools/wheels.py --url postgresql+asyncpg://user:password@host/db python3.10 python3.11
 
 The sdist is built first and everything else from it: one compiled wheel per interpreter and one
-pure wheel. twine and auditwheel (Linux) must find no fault; then each wheel goes into an empty
-environment and tools/smoke.py works with it on the server. The running interpreter needs the
-packages of the extra `release`. With `--reuse`, what is in the output directory already is not
-built again: `.ci/run` has built its wheels for the environments of its tests. Where HEAD has a tag
-v*, tools/release.py has to accept it first.
+pure wheel. twine, check-wheel-contents and auditwheel (Linux) must find no fault; then each wheel
+goes into an empty environment and tools/smoke.py works with it on the server. The running
+interpreter needs the packages of the extra `release`. With `--reuse`, what is in the output
+directory already is not built again: `.ci/run` has built its wheels for the environments of its
+tests. Where HEAD has a tag v*, tools/release.py has to accept it first.
 """
 
 from __future__ import annotations
@@ -76,6 +76,18 @@ def release_tags(root: Path) -> list[str]:
     if not (root / ".git").exists():
         return []
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+
+
+def committed(root: Path) -> str:
+    """Return the time of the commit that `root` has checked out, in seconds since 1970.
+
+    Builds have it for their date, so that two have the same bytes; 0 is 1980 in a wheel, and stands
+    for a tree without git.
+    """
+    if not (root / ".git").exists():
+        return "0"
+    command = ["git", "-C", str(root), "log", "-1", "--format=%ct"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def build_sdist(output: Path) -> Path:
@@ -171,11 +183,14 @@ def main() -> None:
         raise SystemExit(f"{output} is not empty: old files would be checked and used; remove them")
     output.mkdir(parents=True, exist_ok=True)
 
+    os.environ.setdefault("SOURCE_DATE_EPOCH", committed(ROOT))
     for tag in release_tags(ROOT):
         run(f"release {tag}", [sys.executable, ROOT / "tools" / "release.py", tag])
     wheels = build(interpreters, output)
     files = [only(output, "*.tar.gz"), *(wheel for _, wheel, _ in wheels)]
     run("twine", [sys.executable, "-m", "twine", "check", "--strict", *files])
+    contents: list[str | Path] = [sys.executable, "-m", "check_wheel_contents"]
+    run("check-wheel-contents", [*contents, *files[1:]])
     for interpreter, wheel, form in wheels:
         if sys.platform == "linux" and form == "compiled":
             audit(wheel)

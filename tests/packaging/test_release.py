@@ -33,9 +33,33 @@ def test_a_tree_without_its_address_is_refused(tree: Path) -> None:
         release.check(tree, TAG)
 
 
-def test_a_tree_with_its_address_is_accepted(tree: Path) -> None:
+def dated(tree: Path) -> None:
+    """Write a date into the changes of `tree`, as a release does."""
+    changes = tree / "CHANGELOG.md"
+    changes.write_text(changes.read_text().replace("(not released)", "(2026-12-01)"))
+
+
+def test_a_tree_with_its_address_and_date_is_accepted(tree: Path) -> None:
     checkout.set_repository(tree, REPOSITORY)
+    dated(tree)
     release.check(tree, TAG)
+
+
+def test_changes_without_a_date_are_refused(tree: Path) -> None:
+    checkout.set_repository(tree, REPOSITORY)
+    with pytest.raises(SystemExit, match=rf"^CHANGELOG.md says \(not released\): .* of {TAG} in"):
+        release.check(tree, TAG)
+
+
+def test_changes_that_are_still_fragments_are_refused(tree: Path) -> None:
+    checkout.set_repository(tree, REPOSITORY)
+    dated(tree)
+    (tree / "changes").mkdir()
+    (tree / "changes" / "README.md").write_text("what the files are")
+    release.check(tree, TAG)
+    (tree / "changes" / "+pool.fixed.md").write_text("A pool.")
+    with pytest.raises(SystemExit, match=r"^changes/ has \+pool.fixed.md: run towncrier build"):
+        release.check(tree, TAG)
 
 
 def test_a_tag_of_another_version_is_refused(tree: Path) -> None:

@@ -129,12 +129,10 @@ def _benchmarks(keyword: str) -> tuple[Suite, ...]:
 
 ENVIRONMENTS = tuple(f"env-{name}" for name in work.ENVIRONMENTS)
 # Which builds the extensions anew: the steps `installs` and `debug` run it.
-BUILDING = (
-    "tests/packaging/test_installs.py",
-    "tests/leaks/test_references.py::test_references_level_off[references-",
-)
+INSTALLED = ("tests/packaging/test_installs.py", "tests/packaging/test_reproducible.py")
+BUILDING = (*INSTALLED, "tests/leaks/test_references.py::test_references_level_off[references-")
 DEFAULT_SUITE = (Suite((*CORE, *REST), ignore=BUILDING, scale=QUICK_SCALE),)
-INSTALLS = (Suite(BUILDING[:1], workers=2),)
+INSTALLS = (Suite(INSTALLED, workers=2),)
 FIRST_MODE = "not python and not public and not unpiped"
 
 STEPS: tuple[Step, ...] = (

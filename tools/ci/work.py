@@ -48,7 +48,8 @@ def sdist(job: Job) -> None:
     job.call(
         the_machine.interpreter(VERSIONS[DEFAULT].python), "-m", "venv", _tools(job).parents[1]
     )
-    job.call(_tools(job), "-m", "pip", "install", "-q", "auditwheel", "build", "twine")
+    packages = ("auditwheel", "build", "check-wheel-contents", "twine")
+    job.call(_tools(job), "-m", "pip", "install", "-q", *packages)
     job.call(
         _tools(job), "-m", "build", "--sdist", "--outdir", _wheels(job), copy_tree(job, "sdist")
     )
