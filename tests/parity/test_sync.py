@@ -20,8 +20,8 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 from sqlalchemy.util.concurrency import greenlet_spawn
 
-from pgflight.dbapi.event_loop_thread import LoopThread
 from pgflight.dbapi.recovery import standby_servers
+from pgflight.dbapi.sync.event_loop_thread import LoopThread
 from pgflight.dialect import PGDialect_asyncpg
 from tests.fixtures.children import Child
 from tests.fixtures.engines import Dialect

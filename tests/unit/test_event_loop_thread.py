@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from pgflight.dbapi import errors
-from pgflight.dbapi.event_loop_thread import LoopThread
+from pgflight.dbapi.sync.event_loop_thread import LoopThread
 from tests.fixtures.children import Child
 
 SECONDS = 30

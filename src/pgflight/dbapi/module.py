@@ -23,14 +23,14 @@ from ..options.table import with_secrets_hidden
 from ..options.url import READ_EACH_TIME, prepare_connect_kwargs
 from . import errors
 from .connection import AsyncAdapt_asyncpg_connection
-from .event_loop_thread import LoopThread
 from .login import Login
 from .passwords import hidden_positional
 from .recovery.closing import Farewells
 from .recovery.kept_connections import KeptConnections
 from .recovery.standby_servers import StandbyServers
 from .recovery.writable_servers import WritableServers
-from .synchronous import AsyncAdaptFallback_asyncpg_connection
+from .sync.connections import AsyncAdaptFallback_asyncpg_connection
+from .sync.event_loop_thread import LoopThread
 
 _Redirect = Callable[[dict[str, Any]], dict[str, Any]]
 _redirect: ContextVar[_Redirect | None] = ContextVar("pgflight redirect", default=None)

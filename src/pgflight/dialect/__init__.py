@@ -26,7 +26,7 @@ from ..dbapi.connection import AsyncAdapt_asyncpg_connection as AsyncAdapt_async
 from ..dbapi.cursor import AsyncAdapt_asyncpg_cursor as AsyncAdapt_asyncpg_cursor
 from ..dbapi.module import AsyncAdapt_asyncpg_dbapi as AsyncAdapt_asyncpg_dbapi
 from ..dbapi.server_side_cursor import AsyncAdapt_asyncpg_ss_cursor as AsyncAdapt_asyncpg_ss_cursor
-from ..dbapi.synchronous import (
+from ..dbapi.sync.connections import (
     AsyncAdaptFallback_asyncpg_connection as AsyncAdaptFallback_asyncpg_connection,
 )
 from ..driver import Known, says_connection_is_closed

@@ -25,7 +25,7 @@ from ..compat.loops.first_connection_lock import FirstConnectionLock
 from ..compat.versions import await_only, in_greenlet
 from ..dbapi.connection import AsyncAdapt_asyncpg_connection
 from ..dbapi.recovery.kept_connections import HERE_SECONDS
-from ..dbapi.synchronous import AsyncAdaptFallback_asyncpg_connection
+from ..dbapi.sync.connections import AsyncAdaptFallback_asyncpg_connection
 from ..session.recovery.deadline import Deadline
 from ..session.recovery.lost_connection import BEGUN, CHECKED_OUT
 from ..session.session import Session

@@ -18,8 +18,8 @@ from sqlalchemy import exc
 from sqlalchemy.util.concurrency import greenlet_spawn
 
 from .. import errors
-from ..event_loop_thread import SHUTS_DOWN, LoopThread
 from ..module import AsyncAdapt_asyncpg_dbapi
+from ..sync.event_loop_thread import SHUTS_DOWN, LoopThread
 from ..timeouts import StatementTimeoutError
 
 T = TypeVar("T")

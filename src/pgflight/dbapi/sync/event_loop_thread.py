@@ -1,6 +1,6 @@
 """A private event loop in a thread of its own, for callers that have no event loop.
 
-One per DBAPI module; synchronous connections (:mod:`pgflight.dbapi.synchronous`) live in it.
+One per DBAPI module; synchronous connections (:mod:`pgflight.dbapi.sync.connections`) live in it.
 Another one is for all connections of ``pgflight.dbapi.connect()``.
 
 It does not run while the interpreter is finalized, and what the collector or a signal handler calls
@@ -20,7 +20,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
-from . import errors
+from .. import errors
 
 _T = TypeVar("_T")
 

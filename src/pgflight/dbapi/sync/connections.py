@@ -11,9 +11,9 @@ from collections.abc import Awaitable
 from functools import partial
 from typing import Any
 
-from .. import driver
-from ..compat.builtin import require_base, theirs
-from .connection import AsyncAdapt_asyncpg_connection
+from ... import driver
+from ...compat.builtin import require_base, theirs
+from ..connection import AsyncAdapt_asyncpg_connection
 from .event_loop_thread import LoopThread
 
 require_base("AsyncAdaptFallback_asyncpg_connection", theirs.AsyncAdapt_asyncpg_connection)
