@@ -39,7 +39,7 @@ async def unit() -> None:
 async def sessions() -> int:
     """Return how many sessions of the server are not those of the server itself."""
     async with engine.connect() as connection:
-        for _ in range(100):  # a session that was hung up on takes a moment to end
+        for _ in range(1500):  # a session that was hung up on takes a moment to end
             counted = await connection.scalar(
                 sa.text("SELECT count(*) FROM pg_stat_activity WHERE backend_type = :kind"),
                 {"kind": "client backend"},

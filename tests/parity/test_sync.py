@@ -232,6 +232,23 @@ def test_an_engine_that_is_forgotten_takes_its_thread_along() -> None:
     assert loop_threads() == []
 
 
+def test_an_engine_whose_dialect_is_remembered(server: Server) -> None:
+    """SQLAlchemy's caches of its queries for the inspector keep dialects, as Alembic finds out."""
+    url = server.url("postgresql+pgflight").update_query_dict({"async_fallback": "true"})
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*async_fallback dialect argument")
+        engine = create_engine(url, poolclass=NullPool)
+    with engine.connect() as connection:
+        assert connection.scalar(text("SELECT 42")) == 42
+    remembered = engine.dialect
+    (serving,) = loop_threads()
+    del engine, connection
+    gc.collect()
+    serving.join(5)
+    assert loop_threads() == []
+    assert remembered.is_async is False
+
+
 class Derived(PGDialect_asyncpg):
     """What a third party does: overrides a hook."""
 

@@ -5,6 +5,7 @@ psycopg, which both were written for, gives what is expected.
 
 from __future__ import annotations
 
+import gc
 import importlib.metadata
 import re
 import warnings
@@ -20,6 +21,7 @@ import sqlalchemy
 from sqlalchemy import Engine, create_engine, inspect, text
 
 from tests.fixtures.server import Server
+from tests.parity.test_sync import loop_threads
 
 QUESTION = text(
     "SELECT n, n::text AS t, n * 1.5::float8 AS f, n % 2 = 0 AS b, timestamp '2026-11-29' AS at,"
@@ -40,6 +42,10 @@ def engines(server: Server) -> Iterator[dict[str, Engine]]:
     yield made
     for engine in made.values():
         engine.dispose()
+    gc.collect()  # engines that Alembic's env.py has made and forgotten, each with a thread
+    for thread in loop_threads():
+        thread.join(5)
+    assert loop_threads() == []
 
 
 def serves_pandas() -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 from sqlalchemy import event
@@ -23,8 +24,11 @@ class SynchronousDialect:
 
     @classmethod
     def engine_created(cls, engine: Any) -> None:
-        """Stop the loop's thread when the engine is disposed of."""
+        """Stop the loop's thread when the engine is disposed of, or forgotten."""
         super().engine_created(engine)  # type: ignore[misc]
         dbapi = engine.dialect.dbapi
         if isinstance(dbapi, AsyncAdapt_asyncpg_dbapi):
             event.listen(engine, "engine_disposed", lambda _engine: dbapi.loop_thread.close())
+            # not left to the thread's own end: SQLAlchemy's caches of queries keep some dialects
+            finalizer = weakref.finalize(engine, dbapi.loop_thread.close, wait=False)
+            finalizer.atexit = False

@@ -19,7 +19,8 @@ from sqlalchemy.util.concurrency import greenlet_spawn
 
 from .. import errors
 from ..module import AsyncAdapt_asyncpg_dbapi
-from ..sync.event_loop_thread import SHUTS_DOWN, LoopThread
+from ..sync.calls import SHUTS_DOWN
+from ..sync.event_loop_thread import LoopThread
 from ..timeouts import StatementTimeoutError
 
 T = TypeVar("T")

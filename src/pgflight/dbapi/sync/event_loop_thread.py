@@ -11,34 +11,18 @@ for no lock.
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import os
 import sys
 import threading
 import weakref
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 from .. import errors
+from .calls import SHUTS_DOWN, Call, close_unstarted
 
 _T = TypeVar("_T")
-
-_SECONDS_BETWEEN_LOOKS = 1.0  # of a caller that waits: is the thread still there?
-SHUTS_DOWN = (
-    "the interpreter shuts down and executes no statement any more: end the work before that, at"
-    " the latest in a function given to atexit.register()"
-)
-_ENDED = "the event loop's thread has ended, and its connections with it: make another connection"
-
-
-async def _resolve(awaitable: Awaitable[_T]) -> _T:
-    return await awaitable
-
-
-def _close_unstarted(awaitable: Awaitable[object]) -> None:
-    if asyncio.iscoroutine(awaitable):
-        awaitable.close()  # else it would warn that nobody awaited it
 
 
 def _stop_loop(loop: asyncio.AbstractEventLoop) -> None:
@@ -46,76 +30,11 @@ def _stop_loop(loop: asyncio.AbstractEventLoop) -> None:
         loop.call_soon_threadsafe(loop.stop)
 
 
-class _Call(Generic[_T]):
-    """One awaitable on its way through the loop; made and waited for in the caller's thread."""
-
-    __slots__ = ("_awaitable", "_ended", "_task")
-
-    def __init__(self, awaitable: Awaitable[_T]) -> None:
-        self._awaitable: Awaitable[_T] | None = awaitable
-        self._ended = threading.Lock()  # held until the awaitable has ended
-        self._ended.acquire()
-        self._task: asyncio.Task[_T] | None = None
-
-    def start(self) -> None:
-        """Begin, in the loop's thread."""
-        awaitable, self._awaitable = self._awaitable, None
-        if awaitable is not None:  # it was not given up
-            begun = awaitable if asyncio.iscoroutine(awaitable) else _resolve(awaitable)
-            self._task = asyncio.get_running_loop().create_task(begun)
-            self._task.add_done_callback(self._end)
-
-    def _end(self, task: asyncio.Task[_T]) -> None:
-        if not task.cancelled():
-            task.exception()  # an interrupted caller does not ask for it
-        self._ended.release()
-
-    def wait(self, thread: threading.Thread | None) -> None:
-        """Wait for the end; raise InterfaceError if ``thread`` cannot bring it about."""
-        while not self._ended.acquire(timeout=_SECONDS_BETWEEN_LOOKS):
-            if sys.is_finalizing():
-                raise errors.InterfaceError(SHUTS_DOWN)
-            if thread is None or not thread.is_alive():
-                if not self._ended.acquire(blocking=False):
-                    raise errors.InterfaceError(_ENDED)
-                return  # the last that it did
-
-    def give_up(self, loop: asyncio.AbstractEventLoop | None, seconds: float) -> None:
-        """Cancel, and wait ``seconds`` at most for the end of that."""
-        if loop is None or loop.is_closed():
-            self._cancel()
-        elif self._task is None or not self._task.done():
-            loop.call_soon_threadsafe(self._cancel)
-            self._ended.acquire(timeout=seconds)
-
-    def _cancel(self) -> None:
-        awaitable, self._awaitable = self._awaitable, None
-        if awaitable is not None:
-            _close_unstarted(awaitable)
-            self._ended.release()
-        elif self._task is not None:
-            with suppress(RuntimeError):  # its loop is closed
-                self._task.cancel()
-
-    def result(self) -> _T:
-        """Return the awaitable's result, or raise its error."""
-        # the error's traceback leads here, and from here must not lead to the error
-        task, self._task = self._task, None
-        assert task is not None
-        try:
-            return task.result()
-        except asyncio.CancelledError as error:
-            raise concurrent.futures.CancelledError from error
-        finally:
-            del task
-
-
 class LoopThread:
     """An event loop in a daemon thread, started on first use and stopped by :meth:`close`.
 
-    Knows the connections that live in it and the calls that wait for it: after :meth:`close` it
-    runs until the last of them is gone, and a later use starts it again.  A child process
-    made by fork() starts its own.
+    Knows its connections and the calls that wait for it: after :meth:`close` it runs until the last
+    of them is gone, and a later use starts it again.  A child made by fork() starts its own.
     """
 
     def __init__(self, name: str = "pgflight-async-fallback") -> None:
@@ -204,7 +123,7 @@ class LoopThread:
         by the loop's own thread, InterfaceError when the interpreter shuts down.
         """
         if not self.can_wait():
-            _close_unstarted(awaitable)
+            close_unstarted(awaitable)
             if sys.is_finalizing():
                 raise errors.InterfaceError(SHUTS_DOWN)
             raise RuntimeError(
@@ -212,7 +131,7 @@ class LoopThread:
                 "use it from the program's threads"
             )
         loop = None
-        call = _Call(awaitable)
+        call = Call(awaitable)
         try:
             loop = self.use(call)
             loop.call_soon_threadsafe(call.start)
@@ -256,10 +175,13 @@ class LoopThread:
         if self._closing and not self._users:
             self._stop()
 
-    def close(self) -> None:
-        """Stop the thread as soon as it has no more users."""
+    def close(self, *, wait: bool = True) -> None:
+        """Stop the thread as soon as it has no more users; the collector does not wait for it."""
         self._closing = True
-        self.leave(None)
+        if wait:
+            self.leave(None)
+        else:
+            self._post(self._stop_if_unused)
 
     def _stop(self) -> None:
         """Stop the thread, and wait for its end, unless somebody uses it again."""
