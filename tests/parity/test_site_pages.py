@@ -40,9 +40,25 @@ PAGES = (
     "types.md",
 )
 README = "../README.md"
-PROGRAMS = (README, "index.md", "start/fastapi.md", "start/plain.md")
+PROGRAMS = {
+    README: None,
+    "index.md": None,
+    "start/fastapi.md": "pgflight.dialect",
+    "start/plain.md": "1 first note",
+    "examples/queue.md": "21 jobs are done",
+    "examples/workers.md": "[0, 2, 4, 6] [0, 2, 4, 6]",
+}
+"""Whole programs, and the first line of what they print."""
+OF_PYTEST = "examples/tests.md"
 OF_THEIR_OWN = ("copy.md", "dbapi.md", "listen.md", "sight.md", "streaming.md")
-IN_SITE = ("alembic.md", "cloud-tokens.md", "start/litestar.md", "start/sqlmodel.md")
+IN_SITE = (
+    "alembic.md",
+    "cloud-tokens.md",
+    "examples/maps.md",
+    "examples/vectors.md",
+    "start/litestar.md",
+    "start/sqlmodel.md",
+)
 """Run by tests/packaging/docs_site, where the packages that they need are."""
 
 USES_THE_APP = """
@@ -64,7 +80,7 @@ asyncio.run(use())
 
 def test_every_page_with_python_is_run() -> None:
     found = {p.relative_to(DOCS).as_posix() for p in DOCS.rglob("*.md") if blocks_of(p)}
-    assert found | {README} == {*PAGES, *PROGRAMS, *OF_THEIR_OWN, *IN_SITE}
+    assert found | {README} == {*PAGES, *PROGRAMS, OF_PYTEST, *OF_THEIR_OWN, *IN_SITE}
 
 
 def test_no_other_spelling_of_a_block_hides_python() -> None:
@@ -124,10 +140,24 @@ def test_a_program_runs(server: Server, tmp_path: Path, name: str, form: str) ->
         timeout=120,
     )
     assert ran.returncode == 0, ran.stderr
-    if name == "start/plain.md":
-        assert ran.stdout.splitlines()[0] == "1 first note"
-    if name == "start/fastapi.md":
-        assert ran.stdout.strip() == "pgflight.dialect"
+    if PROGRAMS[name] is not None:
+        assert ran.stdout.splitlines()[0] == PROGRAMS[name]
+
+
+def test_tests_run(server: Server, tmp_path: Path) -> None:
+    (program,) = blocks_of(DOCS / OF_PYTEST)
+    (tmp_path / "test_notes.py").write_text(program, "utf-8")
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    ran = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider"],
+        cwd=tmp_path,
+        env={**os.environ, "DATABASE_URL": server.text()},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert ran.returncode == 0, ran.stdout
+    assert "3 passed" in ran.stdout
 
 
 ROW = re.compile(r"\| `(.+?)` \| .+? \| `(.+)` \| `(.+)` \|")

@@ -57,6 +57,7 @@ SMALLER = {
 # What the step default does without, each with the step of the quick run that has it.
 ELSEWHERE = {
     "tests/packaging/test_installs.py": "installs",
+    "tests/packaging/test_reproducible.py": "installs",
     "tests/leaks/test_references.py::test_references_level_off[references-": "debug",
 }
 

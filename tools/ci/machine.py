@@ -102,6 +102,17 @@ def prepare_debug_build(version: str) -> bool:
     return has_debug_build(version)
 
 
+def prepare_postgis() -> None:
+    """Install PostGIS for the PostgreSQL of this machine where it is missing and can be."""
+    for postgres in Path("/usr/lib/postgresql").glob("*/bin/postgres"):
+        version = postgres.parents[1].name
+        if not Path(f"/usr/share/postgresql/{version}/extension/postgis.control").exists():
+            try:
+                install([f"postgresql-{version}-postgis-3"])
+            except (Missing, subprocess.CalledProcessError) as error:
+                print(f"no PostGIS for PostgreSQL {version}: {error}", file=sys.stderr)
+
+
 def install(packages: list[str]) -> None:
     """Install packages of Debian; Missing without root or apt-get."""
     if not packages:

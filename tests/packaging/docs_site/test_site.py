@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pgflight.cli.server.cluster import TempCluster, embedded_binaries
 from tests.fixtures.pages import DOCS, blocks_of
 from tests.fixtures.server import Server
 from tests.packaging.checkout import ROOT
@@ -115,6 +117,34 @@ def test_a_framework(page: str, use: str, printed: str, address: str, tmp_path: 
     file = tmp_path / "program.py"
     file.write_text(program + use, "utf-8")
     assert call(str(file), address=address).strip() == printed
+
+
+def run_page(page: str, address: str, tmp_path: Path) -> str:
+    (program,) = blocks_of(DOCS / page)
+    file = tmp_path / "program.py"
+    file.write_text(program, "utf-8")
+    return call(str(file), address=address).strip()
+
+
+def test_vectors(tmp_path: Path) -> None:
+    """On PyPI's embedded server, which has this one extension."""
+    with TempCluster(embedded_binaries()) as cluster:
+        found = run_page("examples/vectors.md", cluster.url(), tmp_path)
+    assert found == "['passage 7', 'passage 8']"
+
+
+def test_maps(server: Server, address: str, tmp_path: Path) -> None:
+    async def available() -> bool:
+        connection = await server.connect()
+        try:
+            query = "SELECT EXISTS (SELECT FROM pg_available_extensions WHERE name = 'postgis')"
+            return bool(await connection.fetchval(query))
+        finally:
+            await connection.close()
+
+    if not asyncio.run(available()):
+        pytest.skip("this server has no PostGIS; `.ci/run` installs it as root on Debian")
+    assert run_page("examples/maps.md", address, tmp_path) == "('7 3', 'POINT(7 3)')"
 
 
 def test_tokens(address: str, tmp_path: Path) -> None:
