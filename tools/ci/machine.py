@@ -102,6 +102,15 @@ def prepare_debug_build(version: str) -> bool:
     return has_debug_build(version)
 
 
+def prepare_browser() -> None:
+    """Install Chromium where it is missing and can be."""
+    if shutil.which("chromium") is None and shutil.which("chromium-browser") is None:
+        try:
+            install(["chromium"])
+        except (Missing, subprocess.CalledProcessError) as error:
+            print(f"no Chromium: {error}", file=sys.stderr)
+
+
 def prepare_postgis() -> None:
     """Install PostGIS for the PostgreSQL of this machine where it is missing and can be."""
     for postgres in Path("/usr/lib/postgresql").glob("*/bin/postgres"):

@@ -135,8 +135,8 @@ def docs(job: Job) -> None:
     (wheel,) = _wheels(job).glob(f"pgflight-*-{tag}-{tag}-*.whl")
     job.call(python, "-m", "pip", "install", "-q", "--upgrade", "pip")
     job.call(python, "-m", "pip", "install", "-q", f"{wheel}[docs]")
-    install = "from tools.ci.machine import prepare_postgis; prepare_postgis()"
-    job.call(sys.executable, "-c", install)  # for one of the examples
+    install = "from tools.ci import machine; machine.prepare_postgis(); machine.prepare_browser()"
+    job.call(sys.executable, "-c", install)  # for one of the examples, and a look at each page
     variables = {"PGFLIGHT_DOCS_PYTHON": str(python)}
     tests = ("-m", "pytest", "tests/packaging/docs_site")
     job.attempt(python_of(job, DEFAULT), *tests, environment=variables)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -103,6 +105,19 @@ def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
         text = page.read_text("utf-8")
         # nothing is fetched from elsewhere
         assert 'src="http' not in text and 'rel="stylesheet" href="http' not in text, page.name
+
+
+def test_each_page_in_a_browser(tmp_path: Path) -> None:
+    """Without an error of the console, a picture that is missing, or a page that is too wide."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        pytest.skip("no Chromium here; `.ci/run` installs it as root on Debian")
+    site = tmp_path / "site"
+    call("-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(site))
+    program = str(Path(__file__).with_name("browser_program.py"))
+    found = json.loads(call(program, str(site), chromium))
+    assert found["pages"] == len(list(site.rglob("*.html"))) > 40
+    assert found["wrong"] == []
 
 
 @pytest.mark.parametrize(
