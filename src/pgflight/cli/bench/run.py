@@ -7,6 +7,8 @@ import datetime
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sqlalchemy.exc import DBAPIError
+
 import pgflight
 from pgflight.cli import environment
 from pgflight.cli.bench.dialects import PGFLIGHT, engine_of, url_for, usable
@@ -17,12 +19,14 @@ from pgflight.cli.bench.units import AT_ONCE, BULK, SCHEMA, UNITS, fill
 from pgflight.cli.bench.waits import waits
 from pgflight.cli.own_schema import OwnSchema, made
 from pgflight.cli.running import cancel_on_signals
+from pgflight.cli.target import CommandError, one_line
 
 if TYPE_CHECKING:
     from rich.console import Console
     from sqlalchemy.engine import URL
     from sqlalchemy.ext.asyncio import AsyncEngine
 
+_FILL_SECONDS = 60.0
 _SCHEMA = OwnSchema(SCHEMA, "bench", lock=0x70676265)  # an arbitrary number of ours
 
 
@@ -65,7 +69,7 @@ async def _measured(url: URL, plan: Plan, console: Console) -> Results:
         results = Results(_setup(version, plan), dialects, refused)
         engines = {each: engine_of(url, each, pool_size=plan.pool) for each in dialects}
         try:
-            await fill(engines[PGFLIGHT])
+            await _filled(engines[PGFLIGHT])
             console.print("Counting waits ...")
             results.waits, results.not_counted = await waits(url, dialects, (*UNITS, *BULK))
             await _time(results, engines, plan, console)
@@ -73,6 +77,18 @@ async def _measured(url: URL, plan: Plan, console: Console) -> Results:
             for engine in engines.values():
                 await engine.dispose()
     return results
+
+
+async def _filled(engine: AsyncEngine) -> None:
+    try:
+        await asyncio.wait_for(fill(engine), _FILL_SECONDS)
+    except asyncio.TimeoutError:
+        raise CommandError(
+            f"the tables were not made within {_FILL_SECONDS:g} s: a pooler has to allow two server"
+            " connections at least"
+        ) from None
+    except DBAPIError as error:
+        raise CommandError(f"the tables cannot be made: {one_line(error)}") from error
 
 
 async def _time(
