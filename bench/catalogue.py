@@ -224,6 +224,10 @@ _ALL = (
     ),
     *_bulk(),
     _stream(),
+    replace(
+        _benchmark("stream_rowwise", "20,000 rows by stream(), one by one", peers=FORMS, rounds=9),
+        batch=0.1,
+    ),
     _caching(),
     _unit("unit_read", "connect + SELECT + close"),
     _unit(
@@ -264,6 +268,16 @@ _ALL = (
         peers=SQLALCHEMY,
         trip=0.002,
         batch=0.06,
+    ),
+    _unit("unit_modify", "get, modify, commit", peers=SQLALCHEMY),
+    _unit("unit_cold", "new connection + SELECT + close, NullPool", peers=SQLALCHEMY, batch=0.1),
+    _unit(
+        "unit_cold_2ms",
+        "new connection + SELECT + close, NullPool, round trip 2 ms",
+        workload="unit_cold_think3",
+        peers=SQLALCHEMY,
+        trip=0.002,
+        batch=0.1,
     ),
     *_counted(),
     *(
