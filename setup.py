@@ -143,6 +143,7 @@ def reproducible_sdist(sdist: type) -> type:
                 return member
 
             file = f"{base_name}.tar.gz"
+            os.makedirs(os.path.dirname(file) or ".", exist_ok=True)
             with (
                 open(file, "wb") as raw,
                 gzip.GzipFile("", "wb", 9, raw, mtime=int(epoch)) as packed,

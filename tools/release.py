@@ -22,7 +22,11 @@ def constant(file: Path, name: str) -> str:
 
 def fragments(root: Path) -> list[str]:
     """Return the names of the changes that towncrier has not moved into CHANGELOG.md."""
-    return sorted(file.name for file in (root / "changes").glob("*.*.md"))
+    return sorted(
+        file.name
+        for file in (root / "changes").glob("*")
+        if file.name != "README.md" and not file.name.startswith(".")
+    )
 
 
 def check(root: Path, tag: str) -> None:

@@ -58,7 +58,9 @@ def test_changes_that_are_still_fragments_are_refused(tree: Path) -> None:
     (tree / "changes" / "README.md").write_text("what the files are")
     release.check(tree, TAG)
     (tree / "changes" / "+pool.fixed.md").write_text("A pool.")
-    with pytest.raises(SystemExit, match=r"^changes/ has \+pool.fixed.md: run towncrier build"):
+    (tree / "changes" / "12.new").write_text("Another.")
+    said = r"^changes/ has \+pool.fixed.md, 12.new: run towncrier build"
+    with pytest.raises(SystemExit, match=said):
         release.check(tree, TAG)
 
 

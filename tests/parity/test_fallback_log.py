@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import warnings
 from decimal import Decimal
 from typing import Any
 
@@ -75,6 +76,7 @@ def test_lists_that_are_not_sent_as_arrays(pgflight_dialect: Dialect, said: Any)
 @pytest.mark.skipif(not driver.is_private(), reason="nothing is gone past")
 def test_who_watches(pgflight_dialect: Dialect, said: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(telling, "_told", set())  # once a process: another test may have been first
+    telling.pending_lines.clear()
     calls: list[Call] = []
 
     async def work() -> None:
@@ -85,8 +87,56 @@ def test_who_watches(pgflight_dialect: Dialect, said: Any, monkeypatch: pytest.M
 
     with wrapped(calls, ["Connection.prepare"]):
         asyncio.run(work())
+        assert telling.pending_lines == []  # all has been said at a checkout
     assert calls
     lines = [line for line in said() if "tests.tracing.recording" in line]
     assert 0 < len(lines) == len(set(lines)) <= 4
     assert all(line.startswith("asyncpg is watched, and called as") for line in lines)
     assert not any(str(SECRET) in line for line in lines)
+
+
+class IntoTheDatabase(logging.Handler):
+    """A handler of the program's, which writes into the database through the same engine."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        super().__init__()
+        self.engine = engine
+        self.seen: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Execute a statement for each line, and then fail."""
+        with self.engine.connect() as connection:
+            connection.execute(sa.text("SELECT 1"))
+        self.seen.append(record.getMessage())
+        raise LookupError("a handler that fails")
+
+
+def test_a_handler_that_uses_the_engine(
+    pgflight_dialect: Dialect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first connection is not made while a line about it is waited for."""
+    monkeypatch.setattr(telling, "_told", set())
+    telling.pending_lines.clear()
+    url = pgflight_dialect.url().update_query_dict({"async_fallback": "true"})
+    calls: list[Call] = []
+    logger = logging.getLogger("pgflight")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*async_fallback dialect argument")
+        engine = sa.create_engine(url, pool_size=3)
+    handler = IntoTheDatabase(engine)
+    logger.addHandler(handler)
+    before = logger.level
+    logger.setLevel(logging.INFO)
+    table = sa.Table("log_rows", sa.MetaData(), sa.Column("n", sa.Integer), prefixes=["TEMPORARY"])
+    try:
+        with wrapped(calls, ["Connection.prepare", "Connection.fetchrow"]):
+            for _ in range(2):
+                with engine.connect() as connection:
+                    table.metadata.create_all(connection)
+                    connection.execute(table.insert(), [{"n": n} for n in range(30)])
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
+        engine.dispose()
+    assert any("many rows" in line for line in handler.seen), handler.seen
+    assert not driver.is_private() or any("is watched" in line for line in handler.seen)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import signal
+import socket
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,8 @@ from pgflight.cli.bench import command, units
 from pgflight.cli.bench import run as running
 from pgflight.cli.bench.dialects import BUILTIN, DIALECTS, PGFLIGHT, PSYCOPG, url_for
 from pgflight.cli.bench.units import BULK, UNITS
-from tests.fixtures.commands import ended_by, schemas
+from pgflight.cli.server.cluster import TempCluster, embedded_binaries, find_binaries
+from tests.fixtures.commands import begun, ended_by, schemas
 from tests.fixtures.pgbouncer import Pgbouncer
 from tests.fixtures.server import Server
 
@@ -134,12 +137,13 @@ def test_a_dialect_that_fails_on_the_way_is_left_out(
         (["postgresql://h/d", "--url", "postgresql://h/d"], "error: the URL is given twice"),
         (["mysql://h/d"], "names the driver 'mysql'"),
         (["postgresql://h/d", "--html", "no-such/x.html"], "no-such/x.html cannot be written"),
+        (["postgresql://h/d", "--json", "/"], "error: / cannot be written: name another file"),
         (
             ["postgresql://u:w0rd@127.0.0.1:1/d?connect_timeout=5"],
             "error: pgflight cannot connect to postgresql+asyncpg://u:***@127.0.0.1:1/d",
         ),
     ],
-    ids=["no URL", "two URLs", "another driver", "no directory", "no server"],
+    ids=["no URL", "two URLs", "another driver", "no directory", "a directory", "no server"],
 )
 def test_refused(
     words: list[str],
@@ -151,6 +155,25 @@ def test_refused(
     assert main(["bench", *words]) == 2
     error = capsys.readouterr().err
     assert said in error and "w0rd" not in error and len(error.splitlines()) == 1
+
+
+@pytest.mark.parametrize("after", ["Counting", "Measuring: insert a row"])
+def test_a_server_that_goes_away(after: str, tmp_path: Path) -> None:
+    with TempCluster(find_binaries() or embedded_binaries()) as cluster:
+        process = begun(tmp_path, ["bench", cluster.url()], until=after)
+        cluster.stop("immediate")
+        _, complaint = process.communicate(timeout=120)
+    assert process.returncode == 2, complaint
+    assert complaint.startswith("error: ") and len(complaint.splitlines()) == 1
+
+
+def test_a_host_that_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        began = time.monotonic()
+        assert main(["bench", f"postgresql://u@127.0.0.1:{port}/d?connect_timeout=1"]) == 2
+    assert time.monotonic() - began < 15
+    assert "error: pgflight cannot connect to " in capsys.readouterr().err
 
 
 def test_packages_that_are_missing(

@@ -7,19 +7,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from pgflight.cli.target import CommandError, one_line, shown
 
 _CONNECT_SECONDS = 20.0
-_DROP_SECONDS = 60.0
+_SCHEMA_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -49,10 +50,7 @@ async def made(schema: OwnSchema, url: URL) -> AsyncIterator[str]:
     try:
         try:
             holder = await asyncio.wait_for(engine.connect(), _CONNECT_SECONDS)
-            version = await holder.scalar(text("SHOW server_version"))
-            held = await holder.scalar(
-                text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": schema.lock}
-            )
+            version, held = await asyncio.wait_for(_locked(schema, holder), _CONNECT_SECONDS)
         except asyncio.TimeoutError:
             raise CommandError(
                 f"{shown(url)} did not answer within {_CONNECT_SECONDS:g} s"
@@ -65,16 +63,39 @@ async def made(schema: OwnSchema, url: URL) -> AsyncIterator[str]:
                 f"another {schema.command} runs in {shown(url)}: wait for its end, or use another "
                 "database"
             )
-        await _make(schema, engine)
+        await _within(_make(schema, engine), schema, "made")
         try:
-            yield str(version)
+            yield version
         finally:
-            await asyncio.wait_for(_drop(schema, engine), _DROP_SECONDS)
+            await _within(_drop(schema, engine), schema, "dropped")
     finally:
         if holder is not None:
-            with contextlib.suppress(DBAPIError, OSError):
-                await holder.close()
+            with contextlib.suppress(DBAPIError, OSError, asyncio.TimeoutError):
+                await asyncio.wait_for(holder.close(), _CONNECT_SECONDS)
         await engine.dispose()
+
+
+async def _locked(schema: OwnSchema, holder: AsyncConnection) -> tuple[str, bool]:
+    """Return the server's version, and whether this is the only run of the command."""
+    version = await holder.scalar(text("SHOW server_version"))
+    lock = text("SELECT pg_try_advisory_xact_lock(:key)")
+    return str(version), bool(await holder.scalar(lock, {"key": schema.lock}))
+
+
+async def _within(work: Coroutine[Any, Any, None], schema: OwnSchema, done: str) -> None:
+    """Do what makes or drops the schema in bounded time; raise CommandError where it fails."""
+    try:
+        await asyncio.wait_for(work, _SCHEMA_SECONDS)
+    except CommandError:
+        raise
+    except asyncio.TimeoutError:
+        raise CommandError(
+            f"the schema {schema.name!r} was not {done} within {_SCHEMA_SECONDS:g} s: a pooler has"
+            " to allow two server connections at least"
+        ) from None
+    except Exception as error:
+        text_ = f"the schema {schema.name!r} cannot be {done}: {one_line(error)}"
+        raise CommandError(text_) from error
 
 
 async def _make(schema: OwnSchema, engine: AsyncEngine) -> None:

@@ -64,6 +64,8 @@ def refuse_lost(dbapi_connection: Any, record: object, proxy: object) -> None:
     """
     if not isinstance(dbapi_connection, AsyncAdapt_asyncpg_connection):
         return
+    if driver.pending_lines:
+        driver.tell_pending()
     if dbapi_connection.session.turn.is_elsewhere():
         refuse_foreign(dbapi_connection)
     if _is_lost(dbapi_connection):

@@ -100,4 +100,6 @@ from .watching import COPIES as COPIES
 from .watching import LOGGED as LOGGED
 from .watching import Watch as Watch
 from .watching import open_watch as open_watch
+from .watching import pending_lines as pending_lines
+from .watching import tell_pending as tell_pending
 from .watching import watchers as watchers

@@ -21,6 +21,7 @@ from .capability import OWNERS, can_tell_types
 from .contracts import Connection
 from .error_texts import shown
 from .introspection.built_in import ARRAY_ROWS
+from .watching.replaced import is_own
 
 
 def register_array_types(connection: Connection) -> bool:
@@ -96,7 +97,6 @@ set_codec: SetCodec | None = _codec_setter(asyncpg.__version__, can_tell_types()
 
 
 _ASKS = set_codec is _set_codec_private and _asks_about_types(asyncpg.__version__)
-_SET_TYPE_CODEC = asyncpg.Connection.set_type_codec
 
 
 async def set_binary_codec(
@@ -110,7 +110,7 @@ async def set_binary_codec(
     Where that would ask the server what the type is, which asyncpg 0.30 does for each new
     connection, past it, unless somebody has replaced it.
     """
-    if _ASKS and getattr(connection.set_type_codec, "__func__", None) is _SET_TYPE_CODEC:
+    if _ASKS and is_own(getattr(connection.set_type_codec, "__func__", None)):
         await _set_codec_private(connection, name, encoder, decoder)
     else:
         await _set_codec_public(connection, name, encoder, decoder)

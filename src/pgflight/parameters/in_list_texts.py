@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from ..sqltext.long_lists import LONG_FROM
@@ -88,9 +89,11 @@ def _count(dialect: Any, expanded: ExpandedList, size: int) -> None:
     if size >= dialect.in_array_threshold:
         reason = TYPES if expanded.proof is None else VALUES
         counts = dialect.in_list_fallbacks
-        if reason not in counts:
-            _log.info("an IN list is not sent as an array: %s", reason)
-        counts[reason] = counts.get(reason, 0) + 1
+        before = counts.get(reason, 0)
+        counts[reason] = before + 1
+        if not before:
+            with suppress(Exception):  # of the program's handlers
+                _log.info("an IN list is not sent as an array: %s", reason)
 
 
 class InLists:

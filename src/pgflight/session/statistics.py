@@ -9,6 +9,7 @@ import logging
 import threading
 from collections import Counter, deque
 from collections.abc import Mapping
+from contextlib import suppress
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 from weakref import WeakSet
@@ -171,8 +172,7 @@ class Counters:
         """First statements that were executed again, by what was wrong."""
         self.kept = 0
         """1 for a connection that was drained after its statement had been interrupted."""
-        self.told: set[str] = set()
-        """Reasons of fallbacks that have been logged; the engine's, once it is known."""
+        self.told: set[str] = set()  # reasons of fallbacks; the engine's, once it is known
         self.by_hand = self._counter is None
         """Whether :meth:`ran` has to count operations because asyncpg does not."""
 
@@ -209,9 +209,10 @@ class Counters:
     def fell_back(self, reason: str, *, tell: bool = True) -> None:
         """Count a change of many rows that did not go through arrays; tell it once an engine."""
         self.array_fallbacks[reason] = self.array_fallbacks.get(reason, 0) + 1
-        if tell and reason not in self.told:
+        if tell and reason not in self.told and _log.isEnabledFor(logging.INFO):
             self.told.add(reason)
-            _log.info("a change of many rows is not sent as arrays: %s", reason)
+            with suppress(Exception):
+                _log.info("a change of many rows is not sent as arrays: %s", reason)
 
     def tidy(self, what: str) -> None:
         """Count a transaction of the program's own by what was done about it."""
@@ -240,8 +241,7 @@ class EngineCounters:
         self._retired: deque[Statistics] = deque()
         self._total = NOTHING
         self._lock = threading.Lock()
-        self.told: set[str] = set()
-        """The reasons for stepping aside that have been logged."""
+        self.told: set[str] = set()  # reasons for stepping aside that have been logged
 
     def __reduce__(self) -> Any:
         return EngineCounters, ()  # a copied dialect has its own connections

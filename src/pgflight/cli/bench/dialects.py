@@ -68,7 +68,8 @@ async def usable(url: URL) -> tuple[list[str], dict[str, str]]:
     Raises CommandError if pgflight cannot.
     """
     found, refused = [], {}
-    for dialect in DIALECTS:
+    # ours first, which the others need: what is wrong with the server is then found out once
+    for dialect in sorted(DIALECTS, key=lambda each: each != PGFLIGHT):
         if dialect == PSYCOPG and find_spec("psycopg") is None:
             refused[dialect] = "not installed: pip install 'psycopg[binary]'"
             continue
@@ -79,7 +80,7 @@ async def usable(url: URL) -> tuple[list[str], dict[str, str]]:
             raise CommandError(f"pgflight cannot connect to {shown(url)}: {reason}")
         else:
             refused[dialect] = reason
-    return found, refused
+    return sorted(found, key=DIALECTS.index), refused
 
 
 async def _refusal(url: URL, dialect: str) -> str:
@@ -89,9 +90,15 @@ async def _refusal(url: URL, dialect: str) -> str:
         raise
     except Exception as error:
         return one_line(error)
-    try:
+
+    async def asked() -> None:
         async with engine.connect() as connection:
-            await asyncio.wait_for(connection.execute(text("SELECT 1")), _CONNECT_SECONDS)
+            await connection.execute(text("SELECT 1"))
+
+    try:
+        await asyncio.wait_for(asked(), _CONNECT_SECONDS)
+    except asyncio.TimeoutError as error:
+        return one_line(error) if error.args else f"no answer within {_CONNECT_SECONDS:g} s"
     # A driver may raise anything for an address, a password, a TLS file or an option.
     except Exception as error:
         return one_line(error)

@@ -7,7 +7,7 @@ import datetime
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 import pgflight
 from pgflight.cli import environment
@@ -61,6 +61,8 @@ def run(url: URL, plan: Plan, console: Console) -> Results:
         return asyncio.run(interruptible())
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
+    except (SQLAlchemyError, OSError, asyncio.TimeoutError) as error:
+        raise CommandError(f"the server does not answer any more: {one_line(error)}") from error
 
 
 async def _measured(url: URL, plan: Plan, console: Console) -> Results:
@@ -83,10 +85,7 @@ async def _filled(engine: AsyncEngine) -> None:
     try:
         await asyncio.wait_for(fill(engine), _FILL_SECONDS)
     except asyncio.TimeoutError:
-        raise CommandError(
-            f"the tables were not made within {_FILL_SECONDS:g} s: a pooler has to allow two server"
-            " connections at least"
-        ) from None
+        raise CommandError(f"the tables were not made within {_FILL_SECONDS:g} s") from None
     except DBAPIError as error:
         raise CommandError(f"the tables cannot be made: {one_line(error)}") from error
 

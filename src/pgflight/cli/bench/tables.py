@@ -33,10 +33,11 @@ def show(results: Results, prediction: Sequence[str], console: Console) -> None:
             unit = row[0]
         console.print(table)
     for line in notes(results):
-        console.print(line, highlight=False)
+        console.print(line, highlight=False, markup=False)
     console.print()
     for line in prediction:
-        console.print(line, style="bold" if line is prediction[0] else "", highlight=False)
+        style = "bold" if line is prediction[0] else ""
+        console.print(line, style=style, highlight=False, markup=False)
 
 
 def tables(results: Results) -> Iterator[tuple[str, list[str], list[list[str]]]]:

@@ -32,9 +32,13 @@ async def counted(url: URL) -> AsyncIterator[tuple[RoundTripProxy | None, str]]:
     async with RoundTripProxy(upstream, delay=_PROXY_DELAY) as proxy:
         engine = create_async_engine(through(url, proxy))
         reason = ""
-        try:
+
+        async def asked() -> None:
             async with engine.connect() as connection:
-                await asyncio.wait_for(connection.scalar(select(1)), _PROXY_SECONDS)
+                await connection.scalar(select(1))
+
+        try:
+            await asyncio.wait_for(asked(), _PROXY_SECONDS)
         except Exception as error:  # for example TLS that verifies the host name
             reason = f"the server does not work through a proxy ({one_line(error)})"
         finally:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from .marks import VALID as VALID
 from .names import CLASSES as CLASSES
+from .telling import pending_lines as pending_lines
+from .telling import tell_pending as tell_pending
 from .watch import CALLS as CALLS
 from .watch import COPIES as COPIES
 from .watch import LOGGED as LOGGED

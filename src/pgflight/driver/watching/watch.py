@@ -18,7 +18,7 @@ from . import marks, names
 from .marks import QUIET, VALID, compared, marked, renew
 from .names import CLASSES
 from .replaced import codes_are_unchanged, is_own, maker, name_of, replaced
-from .telling import tell_once
+from .telling import tell_later
 
 CALLS = 1
 """A method that the built-in dialect calls is replaced: it is called, with the same text."""
@@ -265,7 +265,7 @@ class Watch:
         if by is None:
             return False
         reason = f"{shortcut}: {by}"
-        tell_once(reason)
+        tell_later(reason)
         self.counts[reason] = self.counts.get(reason, 0) + 1
         return True
 
