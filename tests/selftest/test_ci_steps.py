@@ -230,4 +230,4 @@ def test_the_quick_check_of_the_readme_runs_both_forms() -> None:
     assert set(compiled.ignored) == {"compliance", "leaks", "packaging"}
     assert not compiled.marker and not compiled.keyword
     # so that the two forms take different combinations
-    assert (compiled.selection, python.selection) == ("compiled", "python")
+    assert (compiled.selection, python.selection) == ("compiled", "python:1/2")

@@ -67,6 +67,28 @@ def test_who_is_woken_and_cancelled_wakes_the_next() -> None:
     asyncio.run(work())
 
 
+def test_who_has_waited_longest_keeps_his_turn() -> None:
+    """Also where another has taken what he was woken for: SQLAlchemy's puts him at the end."""
+
+    async def work() -> None:
+        queue: Any = PoolQueue(3)
+        first, second = (
+            asyncio.ensure_future(greenlet_spawn(queue.get, True, 60)) for _ in range(2)
+        )
+        await asyncio.sleep(0.01)
+        for _ in range(3):
+            queue.put_nowait("stolen")
+            assert queue.get_nowait() == "stolen"  # before the first runs
+            await asyncio.sleep(0.01)
+        queue.put_nowait("a")
+        await asyncio.sleep(0.01)
+        assert first.done() and first.result() == "a" and not second.done()
+        queue.put_nowait("b")
+        assert await asyncio.wait_for(second, 60) == "b"
+
+    asyncio.run(work())
+
+
 def test_a_task_of_another_loop_is_woken() -> None:
     queue: Any = PoolQueue(3)
     got: list[str] = []

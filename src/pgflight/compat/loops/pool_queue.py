@@ -118,6 +118,7 @@ class PoolQueue(sqlalchemy_queue.AsyncAdaptedQueue[Any]):
         """Take an item when there is one; raise Empty after ``timeout`` seconds."""
         loop = asyncio.get_running_loop()
         end = None if timeout is None else loop.time() + timeout
+        had_a_turn = False
         while True:
             future: asyncio.Future[None] = loop.create_future()
             waits = loop, future
@@ -127,7 +128,11 @@ class PoolQueue(sqlalchemy_queue.AsyncAdaptedQueue[Any]):
                 except sqlalchemy_queue.Empty:
                     if end is not None and loop.time() >= end:
                         raise
-                    self.waiting.append(waits)
+                    if had_a_turn:  # somebody who did not wait has taken the item
+                        self.waiting.appendleft(waits)
+                    else:
+                        self.waiting.append(waits)
+                    had_a_turn = True
             timer = None if end is None else loop.call_at(end, _grant, future)
             try:
                 await future
