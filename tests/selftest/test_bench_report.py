@@ -56,7 +56,7 @@ def test_the_document_keeps_every_round_and_both_verdicts() -> None:
     # Times stand beside each other only where they were measured beside each other.
     assert one_row["medians"]["compiled"]["cpu"] == pytest.approx(95e-6)
     gate = one_row["gates"][0]
-    assert (gate["comparison"], gate["floor"], gate["aim"]) == ("compiled", 1.15, 1.25)
+    assert (gate["comparison"], gate["floor"], gate["aim"]) == ("compiled", 1.3, 1.45)
     assert gate["held"] and gate["aim_reached"]
     assert gate["ratio"] == pytest.approx(2.0)
     assert gate["first"]["ratio"] == pytest.approx(100 / 95, rel=1e-4)
@@ -132,7 +132,7 @@ def test_the_terminal_shows_what_was_missed() -> None:
     report = Report(slack=1.0)
     report.add(entry)
     lines = list(report.lines())
-    assert lines[1].split() == "one_row compiled cpu 1.010 >= 1.15 1.25 MISSED".split()
+    assert lines[1].split() == "one_row compiled cpu 1.010 >= 1.3 1.45 MISSED".split()
     assert lines[3].split() == "one_row psycopg cpu 2.020 >= 1 1 aim".split()
 
 

@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy.engine import make_url
 
 import pgflight
+from pgflight import driver
 from pgflight.__main__ import main
 from pgflight.cli.bench import command, units
 from pgflight.cli.bench import run as running
@@ -58,7 +59,8 @@ def test_run(server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str])
         assert row["count"] >= 2 and row["cpu_ms"] > 0
     assert all(row["rows_per_second"] > 0 for row in document["rows"])
     waits = {key: row["waits"] for key, row in found.items()}
-    assert waits["read a row", BUILTIN] == 3 > waits["read a row", PGFLIGHT]
+    assert waits["read a row", BUILTIN] == 3
+    assert waits["read a row", PGFLIGHT] == (1 if driver.can_pipeline() else 3)
     at_once = [row["per_second"] for row in document["units"] if row["per_second"]]
     assert len(at_once) == 2 * len(DIALECTS) and all(set(each) == {"1", "3"} for each in at_once)
     text = written.read_text("utf-8")
@@ -116,6 +118,10 @@ def test_a_unit_that_fails_is_named(
     assert "error: the unit of work 'read a row' failed on pgflight: NoResultFound: " in said
 
 
+# SQLAlchemy 2.0 leaves a connection of the built-in dialect open whose first question has failed
+@pytest.mark.filterwarnings("ignore:unclosed connection")
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.usefixtures("nothing_left")
 def test_a_dialect_that_fails_on_the_way_is_left_out(
     server: Server, pgbouncer: Pgbouncer, capsys: pytest.CaptureFixture[str], tmp_path: Path
