@@ -89,6 +89,31 @@ def test_who_has_waited_longest_keeps_his_turn() -> None:
     asyncio.run(work())
 
 
+def test_several_whose_items_were_taken_keep_their_order() -> None:
+    async def work() -> list[int]:
+        queue: Any = PoolQueue(3)
+        served: list[int] = []
+
+        async def take(number: int) -> None:
+            await greenlet_spawn(queue.get, True, 60)
+            served.append(number)
+
+        tasks = [asyncio.ensure_future(take(number)) for number in range(4)]
+        await asyncio.sleep(0.01)
+        for _ in range(2):
+            queue.put_nowait("stolen")
+        for _ in range(2):
+            queue.get_nowait()  # before the first two run
+        await asyncio.sleep(0.01)
+        for _ in range(4):
+            queue.put_nowait("a")
+            await asyncio.sleep(0.01)
+        await asyncio.gather(*tasks)
+        return served
+
+    assert asyncio.run(work()) == [0, 1, 2, 3]
+
+
 def test_a_task_of_another_loop_is_woken() -> None:
     queue: Any = PoolQueue(3)
     got: list[str] = []

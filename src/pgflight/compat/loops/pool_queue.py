@@ -11,8 +11,10 @@ import asyncio
 import os
 import threading
 from asyncio import _get_running_loop as running_loop
+from bisect import insort
 from collections import deque
 from collections.abc import Callable
+from itertools import count
 from typing import Any
 from weakref import WeakSet
 
@@ -20,7 +22,8 @@ from sqlalchemy.util import queue as sqlalchemy_queue
 
 from ..versions import await_only
 
-Waits = tuple[asyncio.AbstractEventLoop, "asyncio.Future[None]"]
+Waits = tuple[int, asyncio.AbstractEventLoop, "asyncio.Future[None]"]
+"""Number of the arrival, which no other task has; loop, and what wakes it up."""
 
 
 def _grant(future: asyncio.Future[None]) -> None:
@@ -48,6 +51,7 @@ class PoolQueue(sqlalchemy_queue.AsyncAdaptedQueue[Any]):
         super().__init__(maxsize, use_lifo)
         self.items: deque[Any] = deque()
         self.wanted_elsewhere = wanted_elsewhere
+        self.arrivals = count()
         self.last_loop: object = None
         self.several_loops = False
         self.forked()
@@ -57,7 +61,7 @@ class PoolQueue(sqlalchemy_queue.AsyncAdaptedQueue[Any]):
         """Begin without a lock that another thread may have held, and without its tasks."""
         # held for moments; the collector may return a connection meanwhile, hence reentrant
         self.guard = threading.RLock()
-        self.waiting: deque[Waits] = deque()
+        self.waiting: deque[Waits] = deque()  # in the order of arrival
 
     def empty(self) -> bool:
         """Tell whether no item is here."""
@@ -118,21 +122,18 @@ class PoolQueue(sqlalchemy_queue.AsyncAdaptedQueue[Any]):
         """Take an item when there is one; raise Empty after ``timeout`` seconds."""
         loop = asyncio.get_running_loop()
         end = None if timeout is None else loop.time() + timeout
-        had_a_turn = False
+        arrival = next(self.arrivals)
         while True:
             future: asyncio.Future[None] = loop.create_future()
-            waits = loop, future
+            waits = arrival, loop, future
             with self.guard:
                 try:
                     return self.get_nowait()
                 except sqlalchemy_queue.Empty:
                     if end is not None and loop.time() >= end:
                         raise
-                    if had_a_turn:  # somebody who did not wait has taken the item
-                        self.waiting.appendleft(waits)
-                    else:
-                        self.waiting.append(waits)
-                    had_a_turn = True
+                    # in its old place if somebody who did not wait has taken what it was woken for
+                    insort(self.waiting, waits)
             timer = None if end is None else loop.call_at(end, _grant, future)
             try:
                 await future
@@ -155,7 +156,7 @@ class PoolQueue(sqlalchemy_queue.AsyncAdaptedQueue[Any]):
         """
         here = running_loop()
         while self.waiting:
-            loop, future = self.waiting.popleft()
+            _, loop, future = self.waiting.popleft()
             if loop is here:
                 if not future.done():
                     future.set_result(None)
