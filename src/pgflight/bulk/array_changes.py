@@ -21,7 +21,7 @@ from ..compat.features import Feature
 from ..parameters.contracts import Context
 from ..parameters.plan import PlannedParameters
 from ..session.session import Session
-from ..session.statistics import Counters
+from ..session.statistics import Counters, EngineCounters
 from . import guarded, insert_plan, update_delete_plan
 from .column_rows import LARGE_ROW, ColumnRows
 from .insert_many_values import BatchDialect
@@ -39,7 +39,6 @@ _TOO_FEW = {
     fewest: f"fewer than {fewest} rows"
     for fewest in (FEWEST_ROWS, FEWEST_UPDATED, FEWEST_DELETED, FEWEST_RETURNED)
 }
-_FEW = frozenset(_TOO_FEW.values())  # not worth a line of the log
 MOST_COLUMNS = 40
 """Number of columns up to which arrays are used."""
 COLUMNWISE_FROM = 10
@@ -142,6 +141,12 @@ class BulkDialect(BatchDialect):
     """Sends changes of many rows as one array per column."""
 
     known_tables: KnownTables
+    _counters: EngineCounters
+
+    def _step_aside(self, context: Context, reason: str) -> None:
+        _counters(context).fell_back(reason)
+        if reason not in _TOO_FEW.values():  # not worth a line
+            self._counters.tell_once("a change of many rows is not sent as arrays", reason)
 
     def _deliver_insertmanyvalues_batches(
         self,
@@ -162,7 +167,7 @@ class BulkDialect(BatchDialect):
             else:
                 chosen = obstacle
         if type(chosen) is str:
-            _counters(context).fell_back(chosen, tell=chosen not in _FEW)
+            self._step_aside(context, chosen)
             if type(parameters) is ColumnRows:
                 parameters = parameters.rows()
         return super()._deliver_insertmanyvalues_batches(
@@ -185,7 +190,7 @@ class BulkDialect(BatchDialect):
                 if chosen is None:
                     return
             if chosen is not None:
-                _counters(context).fell_back(chosen, tell=chosen not in _FEW)
+                self._step_aside(context, chosen)
             rows = parameters.rows() if type(parameters) is ColumnRows else parameters
             super().do_executemany(cursor, statement, rows, context)  # type: ignore[no-untyped-call]
         except BaseException:
@@ -252,7 +257,7 @@ class BulkDialect(BatchDialect):
         reason: str,
     ) -> None:
         """Send the rows from ``start`` on one by one; an error counts them from the first."""
-        _counters(context).fell_back(reason)
+        self._step_aside(context, reason)
         try:
             more = rows.rows()[start:]
             super().do_executemany(cursor, statement, more, context)  # type: ignore[no-untyped-call]

@@ -130,7 +130,6 @@ class ConnectingDialect(PatchedDialect, InListDialect):
             session.ends.closes_at_once = self.closes_at_once
             self._counters.register(session.statements)
             self._counters.register(session.counters)
-            session.counters.told = self._counters.told
 
     def _default_isolation(self) -> str | None:
         # known once the engine's first connection has been made

@@ -8,16 +8,12 @@ see :mod:`pgflight.sqltext.long_lists`.  Made by the compiler
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import Any, NamedTuple
 
 from ..sqltext.long_lists import LONG_FROM
 from .contracts import Compiled
 from .in_list_operators import MOST_PARAMETERS, Proof
-
-_log = logging.getLogger("pgflight")
 
 TEXTS_KEPT = 200
 """Texts per statement."""
@@ -89,11 +85,8 @@ def _count(dialect: Any, expanded: ExpandedList, size: int) -> None:
     if size >= dialect.in_array_threshold:
         reason = TYPES if expanded.proof is None else VALUES
         counts = dialect.in_list_fallbacks
-        before = counts.get(reason, 0)
-        counts[reason] = before + 1
-        if not before:
-            with suppress(Exception):  # of the program's handlers
-                _log.info("an IN list is not sent as an array: %s", reason)
+        counts[reason] = counts.get(reason, 0) + 1
+        dialect._counters.tell_once("an IN list is not sent as an array", reason)
 
 
 class InLists:

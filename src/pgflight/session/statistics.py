@@ -116,9 +116,8 @@ class Counting(Protocol):
 class Counters:
     """The counters of one connection; the engine's sum keeps them after it has closed.
 
-    A caller that makes a round trip which :func:`pgflight.driver.operations` does not count adds it
-    to ``trips``: a Bind alone or a Close, but not a Parse with Describe, which is counted with the
-    statements.
+    A caller adds to ``trips`` a round trip that :func:`pgflight.driver.operations` does not count:
+    a Bind alone or a Close, but not a Parse with Describe, which is counted with the statements.
     """
 
     __slots__ = (
@@ -134,7 +133,6 @@ class Counters:
         "tidied",
         "healed",
         "kept",
-        "told",
         "watch",
         "_counter",
         "_route",
@@ -172,7 +170,6 @@ class Counters:
         """First statements that were executed again, by what was wrong."""
         self.kept = 0
         """1 for a connection that was drained after its statement had been interrupted."""
-        self.told: set[str] = set()  # reasons of fallbacks; the engine's, once it is known
         self.by_hand = self._counter is None
         """Whether :meth:`ran` has to count operations because asyncpg does not."""
 
@@ -206,13 +203,9 @@ class Counters:
         else:
             self.array_inserts += 1
 
-    def fell_back(self, reason: str, *, tell: bool = True) -> None:
-        """Count a change of many rows that did not go through arrays; tell it once an engine."""
+    def fell_back(self, reason: str) -> None:
+        """Count a change of many rows that did not go through arrays."""
         self.array_fallbacks[reason] = self.array_fallbacks.get(reason, 0) + 1
-        if tell and reason not in self.told and _log.isEnabledFor(logging.INFO):
-            self.told.add(reason)
-            with suppress(Exception):
-                _log.info("a change of many rows is not sent as arrays: %s", reason)
 
     def tidy(self, what: str) -> None:
         """Count a transaction of the program's own by what was done about it."""
@@ -241,7 +234,7 @@ class EngineCounters:
         self._retired: deque[Statistics] = deque()
         self._total = NOTHING
         self._lock = threading.Lock()
-        self.told: set[str] = set()  # reasons for stepping aside that have been logged
+        self._told: set[tuple[str, str]] = set()
 
     def __reduce__(self) -> Any:
         return EngineCounters, ()  # a copied dialect has its own connections
@@ -253,6 +246,13 @@ class EngineCounters:
             self._live.add(connection)
             if len(self._retired) >= _FOLD_AT:
                 self._fold()
+
+    def tell_once(self, what: str, reason: str) -> None:
+        """Log once what is done as the built-in dialect does it, and why; no handler's error."""
+        if (what, reason) not in self._told and _log.isEnabledFor(logging.INFO):
+            self._told.add((what, reason))
+            with suppress(Exception):
+                _log.info("%s: %s", what, reason)
 
     def _fold(self) -> None:
         gone = []
