@@ -94,8 +94,9 @@ async def _within(work: Coroutine[Any, Any, None], schema: OwnSchema, done: str)
             " to allow two server connections at least"
         ) from None
     except Exception as error:
-        text_ = f"the schema {schema.name!r} cannot be {done}: {one_line(error)}"
-        raise CommandError(text_) from error
+        raise CommandError(
+            f"the schema {schema.name!r} cannot be {done}: {one_line(error)}"
+        ) from error
 
 
 async def _make(schema: OwnSchema, engine: AsyncEngine) -> None:

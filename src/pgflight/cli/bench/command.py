@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +18,7 @@ from pgflight.cli.arguments import (
     positive_list,
     positive_number,
 )
+from pgflight.cli.output import check_writable, write
 from pgflight.cli.running import builtin_dialect_in_place
 from pgflight.cli.target import CommandError, server_url
 
@@ -75,7 +75,7 @@ def bench(arguments: argparse.Namespace) -> int:
     if missing:
         raise CommandError(f"bench needs {' and '.join(missing)}: pip install 'pgflight[bench]'")
     for path in (arguments.html, arguments.json):
-        _check(path)
+        check_writable(path)
     from rich.console import Console
 
     from pgflight.cli.bench.run import Plan, run
@@ -92,32 +92,12 @@ def _deliver(results: Results, arguments: argparse.Namespace, console: Console) 
     from pgflight.cli.bench.page import page
     from pgflight.cli.bench.prediction import predicted
     from pgflight.cli.bench.tables import show
-    from pgflight.cli.bench.units import BULK
 
     prediction = predicted(results, arguments.units, arguments.request_ms)
     if arguments.json is not None:
-        document = results.document({unit.name: unit.rows for unit in BULK})
+        document = results.document()
         text = json.dumps({**document, "prediction": prediction}, indent=1)
-        _write(arguments.json, f"{text}\n", console)
+        write(arguments.json, f"{text}\n", console)
     show(results, prediction, console)
     if arguments.html is not None:
-        _write(arguments.html, page(results, prediction), console)
-
-
-def _check(path: Path | None) -> None:
-    """Raise CommandError for a file that could not be written after the run."""
-    if path is None:
-        return
-    directory = path.absolute().parent
-    if not directory.is_dir():
-        raise CommandError(f"{path} cannot be written: create {directory} first")
-    if path.is_dir() or not os.access(path if path.exists() else directory, os.W_OK):
-        raise CommandError(f"{path} cannot be written: name another file")
-
-
-def _write(path: Path, content: str, console: Console) -> None:
-    try:
-        path.write_text(content, "utf-8")
-    except OSError as error:
-        raise CommandError(f"{path} cannot be written: {error.strerror}") from error
-    console.print(f"wrote {path}", highlight=False, markup=False)
+        write(arguments.html, page(results, prediction), console)

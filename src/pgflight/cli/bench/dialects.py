@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from importlib.util import find_spec
 
-from sqlalchemy import text
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from pgflight.cli.asking import refusal
 from pgflight.cli.environment import is_ours
 from pgflight.cli.target import BUILTIN_DRIVER, OUR_DRIVER, CommandError, one_line, shown
 from pgflight.options.table import OPTIONS
@@ -88,20 +87,6 @@ async def _refusal(url: URL, dialect: str) -> str:
         engine = engine_of(url, dialect)
     except CommandError:
         raise
-    except Exception as error:
+    except Exception as error:  # of a driver, for an option
         return one_line(error)
-
-    async def asked() -> None:
-        async with engine.connect() as connection:
-            await connection.execute(text("SELECT 1"))
-
-    try:
-        await asyncio.wait_for(asked(), _CONNECT_SECONDS)
-    except asyncio.TimeoutError as error:
-        return one_line(error) if error.args else f"no answer within {_CONNECT_SECONDS:g} s"
-    # A driver may raise anything for an address, a password, a TLS file or an option.
-    except Exception as error:
-        return one_line(error)
-    finally:
-        await engine.dispose()
-    return ""
+    return await refusal(engine, _CONNECT_SECONDS)

@@ -7,7 +7,6 @@ import gc
 import time
 from collections.abc import Callable, Sequence
 
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from pgflight.cli.bench.dialects import PGFLIGHT
@@ -17,25 +16,7 @@ from pgflight.cli.target import CommandError, one_line
 
 Advance = Callable[[str, str], None]
 """Called after each slice, with the unit of work and who did it how."""
-_ROUND_TRIPS = 100
 _WARM_UP = 5
-
-
-async def round_trip(engine: AsyncEngine, seconds: float) -> float:
-    """Return the median seconds of a statement that is one wait and as good as no work."""
-    statement = text("SELECT 1")
-    taken: list[float] = []
-    async with engine.connect() as connection:
-        await connection.execution_options(isolation_level="AUTOCOMMIT")
-        await connection.execute(statement)  # prepares it
-        end = time.perf_counter() + seconds
-        while len(taken) < _ROUND_TRIPS:
-            before = time.perf_counter()
-            await connection.execute(statement)
-            taken.append(time.perf_counter() - before)
-            if time.perf_counter() > end:
-                break
-    return sorted(taken)[len(taken) // 2]
 
 
 class Turns:

@@ -69,12 +69,14 @@ def svg(plot: Plot, results: Results, theme: Theme) -> str:
 
 def _latencies(results: Results, figure: Figure) -> None:
     places = figure.subplots(2, 2).flat
+    parts = [n / _POINTS for n in range(_POINTS + 1)]
+    percent = [part * 100 for part in parts]
     for unit, axes in zip(UNITS, places):
         for dialect in results.dialects:
-            sample = results.alone[unit.name, dialect]
-            parts = [n / _POINTS * 100 for n in range(_POINTS + 1)]
-            times = [sample.quantile(part / 100) * 1000 for part in parts]
-            axes.plot(times, parts, color=_COLOURS[dialect], label=dialect, drawstyle="steps-post")
+            times = [each * 1000 for each in results.alone[unit.name, dialect].quantiles(parts)]
+            axes.plot(
+                times, percent, color=_COLOURS[dialect], label=dialect, drawstyle="steps-post"
+            )
         axes.set_title(unit.name, loc="left")
         axes.set_xscale("log")
         _plain_numbers(axes)

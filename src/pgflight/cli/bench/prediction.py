@@ -9,7 +9,6 @@ from pgflight.cli.bench.dialects import BUILTIN, PGFLIGHT
 from pgflight.cli.bench.results import Results
 from pgflight.cli.bench.units import UNITS
 
-UNITS_OF_A_REQUEST = 3
 DISTANCES_MS = (0.2, 1.0, 5.0)
 """Round trips of one host, of a zone's network and of a region's."""
 _LITTLE = 0.05

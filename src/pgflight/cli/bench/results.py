@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from pgflight.cli.bench.units import BULK
 
 Key = tuple[str, str]
 """Name of the unit of work, name of the dialect."""
@@ -17,7 +19,6 @@ class Sample:
 
     seconds: list[float] = dataclasses.field(default_factory=list)
     """What each took, wall clock."""
-    _ordered: list[float] = dataclasses.field(default_factory=list)
     cpu_seconds: float = 0.0
     """Processor time of this process for all of them: SQLAlchemy, dialect and driver."""
 
@@ -31,11 +32,10 @@ class Sample:
         """Processor seconds of one unit of work."""
         return self.cpu_seconds / len(self.seconds)
 
-    def quantile(self, part: float) -> float:
-        """Return the seconds that `part` (0 to 1) of the units did not exceed."""
-        if len(self._ordered) != len(self.seconds):
-            self._ordered = sorted(self.seconds)
-        return self._ordered[min(int(part * len(self._ordered)), len(self._ordered) - 1)]
+    def quantiles(self, parts: Sequence[float]) -> list[float]:
+        """Return for each part (0 to 1) the seconds that it of the units did not exceed."""
+        ordered = sorted(self.seconds)
+        return [ordered[min(int(part * len(ordered)), len(ordered) - 1)] for part in parts]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,8 +79,8 @@ class Results:
             for key in [key for key in found if key[1] in dialects]:
                 del found[key]
 
-    def document(self, rows: dict[str, int]) -> dict[str, Any]:
-        """Return all of it in JSON's types; `rows` are those of each bulk unit."""
+    def document(self) -> dict[str, Any]:
+        """Return all of it in JSON's types."""
         return {
             "report": "pgflight bench",
             **dataclasses.asdict(self.setup),
@@ -88,32 +88,33 @@ class Results:
             "not_measured": self.refused,
             "round_trip_ms": _ms(self.round_trip),
             "waits_not_counted": self.not_counted,
-            "units": [
-                {
-                    "unit": unit,
-                    "dialect": dialect,
-                    "waits": self.waits.get((unit, dialect)),
-                    "count": len(sample.seconds),
-                    "median_ms": _ms(sample.median),
-                    "p90_ms": _ms(sample.quantile(0.9)),
-                    "p99_ms": _ms(sample.quantile(0.99)),
-                    "cpu_ms": _ms(sample.cpu),
-                    "per_second": {str(n): round(r, 1) for n, r in at_once.items()},
-                }
-                for (unit, dialect), sample in self.alone.items()
-                for at_once in [self.at_once.get((unit, dialect), {})]
-            ],
-            "rows": [
-                {
-                    "unit": unit,
-                    "dialect": dialect,
-                    "waits": self.waits.get((unit, dialect)),
-                    "rows_per_second": round(rows[unit] / sample.median),
-                    "cpu_ms": _ms(sample.cpu),
-                }
-                for (unit, dialect), sample in self.bulk.items()
-            ],
+            "units": [self._unit(key, sample) for key, sample in self.alone.items()],
+            "rows": [self._rows(key, sample) for key, sample in self.bulk.items()],
         }
+
+    def _unit(self, key: Key, sample: Sample) -> dict[str, Any]:
+        p90, p99 = sample.quantiles((0.9, 0.99))
+        rates = self.at_once.get(key, {})
+        return {
+            **self._named(key),
+            "count": len(sample.seconds),
+            "median_ms": _ms(sample.median),
+            "p90_ms": _ms(p90),
+            "p99_ms": _ms(p99),
+            "cpu_ms": _ms(sample.cpu),
+            "per_second": {str(tasks): round(rate, 1) for tasks, rate in rates.items()},
+        }
+
+    def _rows(self, key: Key, sample: Sample) -> dict[str, Any]:
+        (rows,) = (unit.rows for unit in BULK if unit.name == key[0])
+        return {
+            **self._named(key),
+            "rows_per_second": round(rows / sample.median),
+            "cpu_ms": _ms(sample.cpu),
+        }
+
+    def _named(self, key: Key) -> dict[str, Any]:
+        return {"unit": key[0], "dialect": key[1], "waits": self.waits.get(key)}
 
 
 def _ms(seconds: float) -> float:

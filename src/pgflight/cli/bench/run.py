@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,14 +12,15 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 import pgflight
 from pgflight.cli import environment
+from pgflight.cli.asking import round_trips
 from pgflight.cli.bench.dialects import PGFLIGHT, engine_of, url_for, usable
-from pgflight.cli.bench.measuring import Turns, round_trip
+from pgflight.cli.bench.measuring import Turns
 from pgflight.cli.bench.progress import slices
 from pgflight.cli.bench.results import Results, Setup
 from pgflight.cli.bench.units import AT_ONCE, BULK, SCHEMA, UNITS, fill
 from pgflight.cli.bench.waits import waits
 from pgflight.cli.own_schema import OwnSchema, made
-from pgflight.cli.running import cancel_on_signals
+from pgflight.cli.running import run_to_its_end
 from pgflight.cli.target import CommandError, one_line
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
 _FILL_SECONDS = 60.0
+_ROUND_TRIPS = 100
 _SCHEMA = OwnSchema(SCHEMA, "bench", lock=0x70676265)  # an arbitrary number of ours
 
 
@@ -47,20 +50,8 @@ def run(url: URL, plan: Plan, console: Console) -> Results:
     Raises CommandError if the server or a dialect does not do as it should, KeyboardInterrupt after
     Ctrl-C or SIGTERM. The schema is dropped in any case.
     """
-
-    async def interruptible() -> Results:
-        cancel_on_signals()
-        try:
-            return await _measured(url, plan, console)
-        except asyncio.CancelledError:
-            # What a driver was waiting for at that moment fails now; that is expected.
-            asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
-            raise
-
     try:
-        return asyncio.run(interruptible())
-    except asyncio.CancelledError:
-        raise KeyboardInterrupt from None
+        return run_to_its_end(_measured(url, plan, console))
     except (SQLAlchemyError, OSError, asyncio.TimeoutError) as error:
         raise CommandError(f"the server does not answer any more: {one_line(error)}") from error
 
@@ -94,7 +85,8 @@ async def _time(
     results: Results, engines: dict[str, AsyncEngine], plan: Plan, console: Console
 ) -> None:
     each = len(UNITS) + len(BULK) + len(AT_ONCE) * len(plan.tasks)
-    results.round_trip = await round_trip(engines[PGFLIGHT], plan.seconds)
+    trips = await round_trips(engines[PGFLIGHT], _ROUND_TRIPS, plan.seconds)
+    results.round_trip = statistics.median(trips)
     with slices(console, each * plan.rounds * len(engines)) as advance:
         turns = Turns(engines, plan.seconds, plan.rounds, advance)
         results.alone = await turns.alone(UNITS)

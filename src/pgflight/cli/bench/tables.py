@@ -55,7 +55,7 @@ def _latencies(results: Results) -> Iterator[list[str]]:
     for unit in UNITS:
         for dialect in results.dialects:
             sample = results.alone[unit.name, dialect]
-            times = [sample.median, sample.quantile(0.9), sample.quantile(0.99), sample.cpu]
+            times = [sample.median, *sample.quantiles((0.9, 0.99)), sample.cpu]
             yield [
                 unit.name,
                 dialect,

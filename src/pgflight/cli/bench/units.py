@@ -10,7 +10,7 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
-from sqlalchemy import Index, bindparam, func, insert, select, text
+from sqlalchemy import Index, bindparam, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -116,12 +116,6 @@ async def insert_many(engine: AsyncEngine) -> None:
     rows = [{"name": f"arrival {n}", "amount": n * 0.25} for n in range(INSERTED)]
     async with engine.begin() as connection:
         await connection.execute(insert(Arrival.__table__), rows)  # type: ignore[arg-type]
-
-
-async def changed(engine: AsyncEngine) -> int:
-    """Return how many changes the rows have seen, to hold against what was done."""
-    async with engine.connect() as connection:
-        return int(await connection.scalar(select(func.sum(Entry.changes))) or 0)
 
 
 _ONE = select(Entry.id, Entry.name, Entry.amount).where(Entry.id == bindparam("wanted"))

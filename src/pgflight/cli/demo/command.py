@@ -19,7 +19,8 @@ import pgflight
 from pgflight.cli import environment
 from pgflight.cli.arguments import positive
 from pgflight.cli.demo import dataset
-from pgflight.cli.running import builtin_dialect_in_place, cancel_on_signals
+from pgflight.cli.output import check_writable, write
+from pgflight.cli.running import builtin_dialect_in_place, run_to_its_end
 from pgflight.cli.target import CommandError, one_line, server_url
 
 if TYPE_CHECKING:
@@ -57,8 +58,7 @@ def demo(arguments: argparse.Namespace) -> int:
     url = None if arguments.url is None else server_url(arguments.url)
     dataset.require_packages(embedded=url is None)
     for path in (arguments.json, arguments.svg):
-        if path is not None and not path.absolute().parent.is_dir():
-            raise CommandError(f"{path} cannot be written: create {path.absolute().parent} first")
+        check_writable(path)
     from rich.console import Console
 
     from pgflight.cli.demo import workload
@@ -82,22 +82,14 @@ def _run(url: URL, plan: Plan, console: Console) -> Report | None:
     from pgflight.cli.demo.report import Report
 
     async def bounded() -> tuple[str, str]:
-        cancel_on_signals()
-        try:
-            with Progress(console, plan) as progress:
-                return await asyncio.wait_for(compare(url, plan, progress), _SECONDS)
-        except (asyncio.CancelledError, asyncio.TimeoutError):
-            # Whatever the driver was waiting for at that moment fails now; that is expected.
-            asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
-            raise
+        with Progress(console, plan) as progress:
+            return await asyncio.wait_for(compare(url, plan, progress), _SECONDS)
 
     try:
-        server, not_counted = asyncio.run(bounded())
+        server, not_counted = run_to_its_end(bounded())
     except Disagreement as error:
         console.print(f"[bold red]FAILED[/] {error}", highlight=False)
         return None
-    except asyncio.CancelledError:
-        raise KeyboardInterrupt from None
     except asyncio.TimeoutError:
         raise CommandError(
             f"the demonstration was not done after {_SECONDS:g} seconds: try --rows 1000"
@@ -123,17 +115,10 @@ def _deliver(report: Report, arguments: argparse.Namespace, console: Console) ->
     from pgflight.cli.demo.report import show
 
     show(report, console)
-    files: list[tuple[Path | None, str]] = [
-        (arguments.json, json.dumps(report.to_json(), indent=1) + "\n"),
-        (arguments.svg, draw(report)),
-    ]
-    for path, content in files:
-        if path is not None:
-            try:
-                path.write_text(content, "utf-8")
-            except OSError as error:
-                raise CommandError(f"{path} cannot be written: {error.strerror}") from error
-            console.print(f"wrote {path}", highlight=False)
+    if arguments.json is not None:
+        write(arguments.json, json.dumps(report.to_json(), indent=1) + "\n", console)
+    if arguments.svg is not None:
+        write(arguments.svg, draw(report), console)
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ import time
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from pgflight.cli.asking import round_trips
 from pgflight.cli.doctor.checking import Answer
 from pgflight.session.statistics import stats
 
@@ -19,20 +20,6 @@ _TIMES = 20
 _SECONDS = 2.0
 """After which a slow server has been asked often enough."""
 _READ = text("SELECT 1")
-
-
-async def _round_trip(engine: AsyncEngine) -> list[float]:
-    """Return the seconds that statements in AUTOCOMMIT took, each of which is one wait."""
-    taken: list[float] = []
-    began = time.perf_counter()
-    async with engine.connect() as connection:
-        await connection.execution_options(isolation_level="AUTOCOMMIT")
-        await connection.execute(_READ)  # prepares it
-        while len(taken) < _TIMES and time.perf_counter() - began < _SECONDS:
-            before = time.perf_counter()
-            await connection.execute(_READ)
-            taken.append(time.perf_counter() - before)
-    return taken or [time.perf_counter() - began]
 
 
 async def _unit(engine: AsyncEngine) -> float:
@@ -52,7 +39,7 @@ async def measured(engine: AsyncEngine) -> Answer:
     ours: list[float] = []
     theirs: list[float] = []
     try:
-        trips = await _round_trip(engine)
+        trips = await round_trips(engine, _TIMES, _SECONDS)
         for each in (engine, waiting):
             await _unit(each)  # connects, and prepares
             await _unit(each)

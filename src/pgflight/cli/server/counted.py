@@ -6,16 +6,14 @@ address, so what depends on the host's name (TLS that verifies it) does not work
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
-from sqlalchemy import select
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from pgflight.cli.asking import refusal
 from pgflight.cli.server.round_trips import RoundTripProxy, Upstream
-from pgflight.cli.target import one_line
 
 # As if there were a fast network between client and server; see RoundTripProxy.
 _PROXY_DELAY = 0.001
@@ -30,20 +28,11 @@ async def counted(url: URL) -> AsyncIterator[tuple[RoundTripProxy | None, str]]:
         yield None, "the URL names no single host"
         return
     async with RoundTripProxy(upstream, delay=_PROXY_DELAY) as proxy:
-        engine = create_async_engine(through(url, proxy))
-        reason = ""
-
-        async def asked() -> None:
-            async with engine.connect() as connection:
-                await connection.scalar(select(1))
-
-        try:
-            await asyncio.wait_for(asked(), _PROXY_SECONDS)
-        except Exception as error:  # for example TLS that verifies the host name
-            reason = f"the server does not work through a proxy ({one_line(error)})"
-        finally:
-            await engine.dispose()
-        yield (None, reason) if reason else (proxy, "")
+        why = await refusal(create_async_engine(through(url, proxy)), _PROXY_SECONDS)
+        if why:  # for example TLS that verifies the host name
+            yield None, f"the server does not work through a proxy ({why})"
+        else:
+            yield proxy, ""
 
 
 def through(url: URL, proxy: RoundTripProxy) -> URL:
