@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import warnings
 from decimal import Decimal
 from typing import Any
 
@@ -15,6 +14,7 @@ from pgflight import driver
 from pgflight.driver.watching import telling
 from pgflight.parameters.in_list_texts import TYPES
 from tests.fixtures.engines import Dialect
+from tests.parity.test_sync import sync_engine
 from tests.tracing.recording import Call, wrapped
 
 SECRET = 6021023
@@ -117,26 +117,22 @@ def test_a_handler_that_uses_the_engine(
     """The first connection is not made while a line about it is waited for."""
     monkeypatch.setattr(telling, "_told", set())
     telling.pending_lines.clear()
-    url = pgflight_dialect.url().update_query_dict({"async_fallback": "true"})
     calls: list[Call] = []
     logger = logging.getLogger("pgflight")
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*async_fallback dialect argument")
-        engine = sa.create_engine(url, pool_size=3)
-    handler = IntoTheDatabase(engine)
-    logger.addHandler(handler)
     before = logger.level
-    logger.setLevel(logging.INFO)
     table = sa.Table("log_rows", sa.MetaData(), sa.Column("n", sa.Integer), prefixes=["TEMPORARY"])
-    try:
-        with wrapped(calls, ["Connection.prepare", "Connection.fetchrow"]):
-            for _ in range(2):
-                with engine.connect() as connection:
-                    table.metadata.create_all(connection)
-                    connection.execute(table.insert(), [{"n": n} for n in range(30)])
-    finally:
-        logger.removeHandler(handler)
-        logger.setLevel(before)
-        engine.dispose()
+    with sync_engine(pgflight_dialect.server, pool_size=3) as engine:
+        handler = IntoTheDatabase(engine)
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+        try:
+            with wrapped(calls, ["Connection.prepare", "Connection.fetchrow"]):
+                for _ in range(2):
+                    with engine.connect() as connection:
+                        table.metadata.create_all(connection)
+                        connection.execute(table.insert(), [{"n": n} for n in range(30)])
+        finally:
+            logger.removeHandler(handler)
+            logger.setLevel(before)
     assert any("many rows" in line for line in handler.seen), handler.seen
     assert not driver.is_private() or any("is watched" in line for line in handler.seen)

@@ -67,12 +67,6 @@ async def connect(engine: AsyncEngine, proxy: Proxy) -> int:
     return trips.count
 
 
-async def parted(proxy: Proxy) -> None:
-    """Wait until the proxy has seen a farewell, for which nobody else waits."""
-    while proxy.live:
-        await asyncio.sleep(0.01)
-
-
 async def as_builtin_sets_it(connection: Any, deserializer: None, *, jsonb: bool) -> None:
     name = "jsonb" if jsonb else "json"
     await connection.set_type_codec(
@@ -162,9 +156,9 @@ def test_later_connections_ask_nothing(
         engine = pgflight_dialect.engine(via=proxy, poolclass=NullPool)
         await connect(engine, proxy)
         assert statements.take().count(QUESTION) == 1
-        await parted(proxy)
+        await proxy.parted()
         later = await connect(engine, proxy)
-        await parted(proxy)
+        await proxy.parted()
         assert QUESTION not in statements.sql
         asked = later - await bare(proxy)
         assert asked in (0, 1)  # its farewell may have been counted
@@ -512,7 +506,7 @@ def test_cancelled_while_it_asks(pgflight_dialect: Dialect, proxy: Proxy) -> Non
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
-            await parted(proxy)
+            await proxy.parted()
         finally:
             gc.enable()
             proxy.filters.remove(keep)

@@ -60,15 +60,6 @@ def test_a_method_that_was_replaced(dialect: Dialect, replaced: list[str]) -> No
     assert [name for name in replaced if name.startswith("json")] == ["json", "jsonb"]
 
 
-async def gone(proxy: Proxy) -> None:
-    """Wait until farewells have come by, which would be counted later."""
-    for _ in range(500):
-        if not proxy.live:
-            return
-        await asyncio.sleep(0.01)
-    pytest.fail("a connection is still open")
-
-
 @pytest.mark.skipif(not driver.is_private(), reason="asyncpg 0.30 asks the server by itself")
 def test_a_later_connection_asks_nothing(pgflight_dialect: Dialect, proxy: Proxy) -> None:
     """Login, the statement's description, the statement; asyncpg 0.30 would ask four times more."""
@@ -77,7 +68,7 @@ def test_a_later_connection_asks_nothing(pgflight_dialect: Dialect, proxy: Proxy
         engine = pgflight_dialect.engine(via=proxy, poolclass=NullPool)
         async with engine.connect() as connection:
             await connection.execute(VALUES)
-        await gone(proxy)
+        await proxy.parted()
         url = proxy.url()
         with proxy.counting() as alone:
             bare = await asyncpg.connect(
@@ -85,7 +76,7 @@ def test_a_later_connection_asks_nothing(pgflight_dialect: Dialect, proxy: Proxy
                 database=url.database,
             )  # fmt: skip
         await bare.close()
-        await gone(proxy)
+        await proxy.parted()
         with proxy.counting() as trips:
             async with engine.connect() as connection:
                 await connection.execute(VALUES)

@@ -95,20 +95,15 @@ def prepare(versions: Iterable[str]) -> None:
 def prepare_debug_build(version: str) -> bool:
     """Install the debug build of a Python where it is missing; tell whether it is there now."""
     if not has_debug_build(version):
-        try:
-            install([name.format(version) for name in DEBUG_PACKAGES])
-        except (Missing, subprocess.CalledProcessError) as error:
-            print(f"no debug build of Python {version}: {error}", file=sys.stderr)
+        packages = [name.format(version) for name in DEBUG_PACKAGES]
+        install_if_possible(packages, f"debug build of Python {version}")
     return has_debug_build(version)
 
 
 def prepare_browser() -> None:
     """Install Chromium where it is missing and can be."""
     if shutil.which("chromium") is None and shutil.which("chromium-browser") is None:
-        try:
-            install(["chromium"])
-        except (Missing, subprocess.CalledProcessError) as error:
-            print(f"no Chromium: {error}", file=sys.stderr)
+        install_if_possible(["chromium"], "Chromium")
 
 
 def prepare_postgis() -> None:
@@ -116,10 +111,16 @@ def prepare_postgis() -> None:
     for postgres in Path("/usr/lib/postgresql").glob("*/bin/postgres"):
         version = postgres.parents[1].name
         if not Path(f"/usr/share/postgresql/{version}/extension/postgis.control").exists():
-            try:
-                install([f"postgresql-{version}-postgis-3"])
-            except (Missing, subprocess.CalledProcessError) as error:
-                print(f"no PostGIS for PostgreSQL {version}: {error}", file=sys.stderr)
+            package = f"postgresql-{version}-postgis-3"
+            install_if_possible([package], f"PostGIS for PostgreSQL {version}")
+
+
+def install_if_possible(packages: list[str], what: str) -> None:
+    """Install packages of Debian, or say that there is no such thing here."""
+    try:
+        install(packages)
+    except (Missing, subprocess.CalledProcessError) as error:
+        print(f"no {what}: {error}", file=sys.stderr)
 
 
 def install(packages: list[str]) -> None:

@@ -93,27 +93,40 @@ def address(server: Server) -> Iterator[str]:
     server.execute(drop)
 
 
-def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
-    call("-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path))
-    pages = {page.relative_to(tmp_path).as_posix() for page in tmp_path.rglob("*.html")}
+def run_page(page: str, address: str, tmp_path: Path, use: str = "") -> str:
+    """Run a page's program, and what uses it; return what they printed."""
+    (program,) = blocks_of(DOCS / page)
+    file = tmp_path / "program.py"
+    file.write_text(program + use, "utf-8")
+    return call(str(file), address=address).strip()
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site, built with warnings as errors."""
+    directory = tmp_path_factory.mktemp("site")
+    call("-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(directory))
+    return directory
+
+
+def test_the_site_is_built_without_a_warning(site: Path) -> None:
+    pages = {page.relative_to(site).as_posix() for page in site.rglob("*.html")}
     sources = {
         page.relative_to(DOCS).with_suffix(".html").as_posix() for page in DOCS.rglob("*.md")
     }
     assert pages == sources | {"changelog.html", "contributing.html", "404.html"}
-    assert "copy_in" in (tmp_path / "api.html").read_text("utf-8")
-    for page in tmp_path.rglob("*.html"):
+    assert "copy_in" in (site / "api.html").read_text("utf-8")
+    for page in site.rglob("*.html"):
         text = page.read_text("utf-8")
         # nothing is fetched from elsewhere
         assert 'src="http' not in text and 'rel="stylesheet" href="http' not in text, page.name
 
 
-def test_each_page_in_a_browser(tmp_path: Path) -> None:
+def test_each_page_in_a_browser(site: Path) -> None:
     """Without an error of the console, a picture that is missing, or a page that is too wide."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:
         pytest.skip("no Chromium here; `.ci/run` installs it as root on Debian")
-    site = tmp_path / "site"
-    call("-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(site))
     program = str(Path(__file__).with_name("browser_program.py"))
     found = json.loads(call(program, str(site), chromium))
     assert found["pages"] == len(list(site.rglob("*.html"))) > 40
@@ -128,17 +141,7 @@ def test_each_page_in_a_browser(tmp_path: Path) -> None:
     ],
 )
 def test_a_framework(page: str, use: str, printed: str, address: str, tmp_path: Path) -> None:
-    (program,) = blocks_of(DOCS / page)
-    file = tmp_path / "program.py"
-    file.write_text(program + use, "utf-8")
-    assert call(str(file), address=address).strip() == printed
-
-
-def run_page(page: str, address: str, tmp_path: Path) -> str:
-    (program,) = blocks_of(DOCS / page)
-    file = tmp_path / "program.py"
-    file.write_text(program, "utf-8")
-    return call(str(file), address=address).strip()
+    assert run_page(page, address, tmp_path, use) == printed
 
 
 def test_vectors(tmp_path: Path) -> None:
