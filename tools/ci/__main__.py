@@ -133,6 +133,11 @@ def summary(results: list[Result], unneeded: list[tuple[str, str]], seconds: flo
         print("\n===== what failed")
         for result in bad:
             print(report.explanation(result, report.read(result)), end="\n\n")
+    unsteady = [result for result in results if result.unsteady and not result.bad]
+    if unsteady:
+        print("\n===== what is unsteady: it failed once, which is a fault to be found")
+        for result in unsteady:
+            print(report.explanation(result, report.read(result)), end="\n\n")
     print(f"\n===== steps\n{report.table(results, unneeded)}")
     print(report.verdict(results, seconds), flush=True)
 

@@ -24,7 +24,11 @@ _KEPT = ("PGFLIGHT_CI_BASE", "PGFLIGHT_SA_SDIST")
 
 
 class StepFailed(Exception):
-    """A command of a step failed; the message says which and how."""
+    """A command of a step failed; the message says which and how, `status` is its exit status."""
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class LeftOut(Exception):
@@ -50,6 +54,7 @@ class Job:
         self.scratch = scratch
         self.log = scratch / f"{name}.log"
         self.failures: list[str] = []
+        self.unsteady: list[str] = []  # what failed, and passed when `again` asked once more
         self.processor_seconds = 0.0
         self._output = self.log.open("w", encoding="utf-8", errors="replace")
         self._lock = threading.Lock()
@@ -90,7 +95,7 @@ class Job:
         self.processor_seconds += used.ru_utime + used.ru_stime
         self.say(f"--- {time.monotonic() - began:.0f} s, exit status {status}")
         if status:
-            raise StepFailed(f"exit status {status}: {shlex.join(words)}")
+            raise StepFailed(f"exit status {status}: {shlex.join(words)}", status)
 
     def attempt(
         self,

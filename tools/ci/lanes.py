@@ -28,7 +28,8 @@ class Task:
 class Result:
     """How a step ended: `state` is "ok", "FAILED", "not run" or "left out".
 
-    `processor_seconds` are those of its processes, without the servers that they start.
+    `processor_seconds` are those of its processes, without the servers that they start;
+    `unsteady` names the tests that failed and then passed (`again`).
     """
 
     name: str
@@ -37,6 +38,7 @@ class Result:
     log: Path | None = None
     why: str = ""
     processor_seconds: float = 0.0
+    unsteady: tuple[str, ...] = ()
 
     @property
     def bad(self) -> bool:
@@ -161,4 +163,5 @@ def perform(task: Task, job: Job) -> Result:
             job.say(f"{state}: {why}")
         job.close()
     seconds = time.monotonic() - began
-    return Result(task.name, state, seconds, job.log, why, job.processor_seconds)
+    unsteady = tuple(job.unsteady)
+    return Result(task.name, state, seconds, job.log, why, job.processor_seconds, unsteady)

@@ -16,6 +16,7 @@ _CLOSING = re.compile(r"^=* ?((?:\d+ \w+(?:, )?)+ in [\d.]+s.*?) ?=*$")
 _COUNT = re.compile(r"(\d+) (passed|failed|errors?)\b")
 _TITLE = re.compile(r"^=+ (.*?) =+$")
 _FAILURE = re.compile(r"^_{3,} (.*?) _{3,}$")
+_INTERNAL = "INTERNALERROR>"
 _BEGIN = ("FAILURES", "ERRORS")
 _END = ("short test summary", "slowest ", "warnings summary", "test session starts")
 MOST_LINES = 45  # of each traceback: where it began is in the step's own output
@@ -59,10 +60,22 @@ def tracebacks(log: str) -> list[str]:
     return ["\n".join([part[0], *part[1:][-MOST_LINES:]]).rstrip() for part in found]
 
 
+def internal_errors(log: str) -> list[str]:
+    """Return the end of each error of pytest itself, such as that of a worker that was lost."""
+    found: list[list[str]] = []
+    for line in log.splitlines():
+        if line.startswith(_INTERNAL):
+            if not found or line.startswith(f"{_INTERNAL} Traceback"):
+                found.append([])
+            found[-1].append(line)
+    return ["\n".join(part[-MOST_LINES:]) for part in found]
+
+
 def explanation(result: Result, log: str) -> str:
-    """Return why a step did not end well."""
-    head = f"##### {result.name}: {result.state}: {result.why}"
-    shown = tracebacks(log)
+    """Return why a step did not end well, or what was unsteady in it."""
+    why = result.why or f"passed when asked again: {', '.join(result.unsteady)}"
+    head = f"##### {result.name}: {result.state}: {why}"
+    shown = [*internal_errors(log), *tracebacks(log)]
     if not shown:
         return "\n".join([head, *log.splitlines()[-TAIL_LINES:]])
     parts = [head, *shown[:MOST_FAILURES]]
@@ -94,11 +107,16 @@ def verdict(results: Sequence[Result], seconds: float) -> str:
     """Return the closing line: how many tests passed and failed in all, in how many steps."""
     sums = {"passed": 0, "failed": 0, "errors": 0}
     for result in results:
-        for what, number in counted(read(result)).items():
+        counts = counted(read(result))
+        if not result.bad:  # what failed in it has passed since
+            counts["failed"] = counts["errors"] = 0
+        for what, number in counts.items():
             sums[what] += number
     bad = [result.name for result in results if result.bad]
     # A step can fail without a test of it failing: it counts as one, or the sum would look green.
     lost = len(bad) if not sums["failed"] + sums["errors"] else 0
     said = f"{sums['passed']} passed, {sums['failed'] + sums['errors'] + lost} failed in all"
+    unsteady = sum(len(result.unsteady) for result in results)
+    said += f", {unsteady} unsteady" if unsteady else ""
     steps = f"{len(results) - len(bad)} of {len(results)} steps ok"
     return f"===== {said}, {steps} in {seconds:.2f}s ({seconds / 60:.0f} min) ====="

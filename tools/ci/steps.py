@@ -73,8 +73,8 @@ class Step:
         def do(job: Job) -> None:
             if function is not None:
                 function(job)
-            for suite in suites:
-                suite.run(job)
+            for number, suite in enumerate(suites):
+                suite.run(job, number, forgives=not full)
 
         return do
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tools.ci.again import Attempts
 from tools.ci.environments import PASSES, VERSIONS, Environment
 from tools.ci.jobs import Job
 
@@ -36,15 +37,16 @@ class Suite:
     options: tuple[str, ...] = ()
     variables: tuple[tuple[str, str], ...] = ()
 
-    def command(self, python: str | Path) -> list[str]:
-        """Return the command line."""
+    def command(self, python: str | Path, workers: int | None = None) -> list[str]:
+        """Return the command line, with this many workers."""
+        workers = self.workers if workers is None else workers
         words = [str(python), "-m", "pytest", *self.paths, "--durations=25"]
         words += ["-m", self.marker] if self.marker else []
         words += ["-k", self.keyword] if self.keyword else []
         for path in self.ignore:
             words.append(f"--deselect={path}" if "::" in path else f"--ignore={path}")
         # A worker that is done takes over from the others: the long tests come last.
-        words += ["-n", str(self.workers), "--dist", "worksteal"] if self.workers > 1 else []
+        words += ["-n", str(workers), "--dist", "worksteal"] if workers > 1 else []
         words += self.options
         words += _UNDER_O if self.environment.optimize == "-O" else ()
         return words
@@ -56,10 +58,18 @@ class Suite:
             own["PGFLIGHT_TEST_SELECTION"] = self.selection
         return self.environment.variables() | own
 
-    def run(self, job: Job) -> None:
-        """Run it; a failure is noted, and the step's other suites run as well."""
+    def run(self, job: Job, number: int, *, forgives: bool) -> None:
+        """Run it, the step's ``number``th suite; a failure is noted, and the others run as well.
+
+        Where it ``forgives``, what failed may pass when it is run once more (`again`).
+        """
         python = python_of(job, self.environment.versions)
-        job.attempt(*self.command(python), environment=self.all_variables())
+        Attempts(job, number).run(
+            self.command(python),
+            self.command(python, workers=1),
+            self.all_variables(),
+            forgives=forgives,
+        )
 
 
 def python_of(job: Job, versions: str) -> Path:
