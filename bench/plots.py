@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 
 from bench.catalogue import UNIT
 from bench.report import NAME
+from pgflight.cli.dark import with_dark_colours
 
 Document = dict[str, Any]
 
@@ -30,7 +31,8 @@ _SHOWN = {
 _TEXT = "#1f2328"
 FAINT = "#59636e"
 _BAR = 0.26
-_ROW_INCHES = 0.5
+_ROW_INCHES = 0.36
+_TITLE_INCHES = 0.18
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text
     "svg.hashsalt": NAME,  # the same figures give the same file
@@ -74,11 +76,19 @@ def draw(document: Document, path: Path) -> None:
         for (title, benchmarks), place in zip(shown, axes[:, 0]):
             _panel(place, title, benchmarks)
         figure.suptitle(
-            "Times as fast as SQLAlchemy's built-in postgresql+asyncpg dialect", weight="bold"
+            # the second line is the legend's
+            "Times as fast as SQLAlchemy's built-in postgresql+asyncpg dialect\n",
+            weight="bold",
         )
-        place = axes[0, 0]
-        place.legend(
-            loc="lower right", bbox_to_anchor=(1, 1), ncols=len(_SHOWN), frameon=False, borderpad=0
+        handles, labels = axes[0, 0].get_legend_handles_labels()
+        under = (0.5, 1 - _TITLE_INCHES / figure.get_figheight())
+        figure.legend(
+            handles,
+            labels,
+            loc="upper center",
+            bbox_to_anchor=under,
+            ncols=len(_SHOWN),
+            frameon=False,
         )
         said = f"client processor time, longer is better; {conditions(document)}"
         figure.supxlabel(said, size=7.5, color=FAINT)
@@ -86,11 +96,13 @@ def draw(document: Document, path: Path) -> None:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write the picture, the same bytes for the same figures."""
+    """Write the picture, the same bytes for the same figures; an SVG has dark colours as well."""
     figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
     if path.suffix == ".svg":
         lines = path.read_text("utf-8").splitlines()
-        path.write_text("\n".join(line.rstrip() for line in lines) + "\n", "utf-8")
+        path.write_text(
+            with_dark_colours("\n".join(line.rstrip() for line in lines) + "\n"), "utf-8"
+        )
 
 
 def _panel(axes: Axes, title: str, benchmarks: list[Document]) -> None:
@@ -103,7 +115,7 @@ def _panel(axes: Axes, title: str, benchmarks: list[Document]) -> None:
                 heights.append(row + (place - 1) * _BAR)
                 ratios.append(ratio)
         bars = axes.barh(heights, ratios, height=_BAR, color=colour, label=name)
-        axes.bar_label(bars, fmt="%.2f", padding=3, size=7, color=FAINT)
+        axes.bar_label(bars, fmt="%.2f", padding=3, size=6, color=FAINT)
     names = [b["title"] + (" (wall)" if _says_wall(b) else "") for b in benchmarks]
     axes.set_yticks(range(len(benchmarks)), names)
     axes.invert_yaxis()

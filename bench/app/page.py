@@ -10,7 +10,7 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from bench.app.operations import MIX
-from bench.plots import FAINT, STYLE
+from bench.plots import FAINT, STYLE, save
 
 OPENS, CLOSES = "<!-- figures -->\n", "<!-- end of the figures -->\n"
 Document = dict[str, Any]
@@ -91,4 +91,4 @@ def draw(document: Document, path: Path) -> None:
         axes.legend(loc="lower right", frameon=False)
         axes.set_xlabel("requests per second, times those on the built-in dialect", size=8)
         figure.suptitle("A FastAPI service", weight="bold")
-        figure.savefig(path, metadata={"Date": None})
+        save(figure, path)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from xml.sax.saxutils import escape
 
+from pgflight.cli.dark import with_dark_colours
 from pgflight.cli.demo.report import BUILTIN, PGFLIGHT, Measurement, Report
 
 _WIDTH = 900
@@ -50,7 +51,7 @@ def draw(report: Report) -> str:
     note = f"rounds that took turns: {report.rounds}; shorter is better"
     for line, said in enumerate(_wrapped(f"{report.conditions()}; {note}", 135)):
         parts.append(_text(24, height - 34 + 15 * line, said, size=11, fill=_FAINT))
-    return "\n".join([*parts, "</svg>"]) + "\n"
+    return with_dark_colours("\n".join([*parts, "</svg>"]) + "\n")
 
 
 def _panel(
