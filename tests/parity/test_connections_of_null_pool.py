@@ -16,6 +16,7 @@ from sqlalchemy.pool import NullPool
 from pgflight import driver
 from pgflight.driver.login.parsed_arguments import READ_BY_ASYNCPG
 from tests.fixtures.engines import Dialect
+from tests.fixtures.outcome import Both
 from tests.fixtures.pgbouncer import Pgbouncer
 
 
@@ -58,6 +59,38 @@ def test_each_follows_the_environment_and_the_user_s_files(
     wrong, its_own = "InterfaceError", "ClientConfigurationError"
     found = [wrong if each == its_own else each for each in asyncio.run(work())]
     assert found == [21, 21, wrong, wrong, 21, 21, "SSLError", 21]
+
+
+def test_a_password_that_the_url_has_not(
+    both: Both, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is looked for where asyncpg does, for each connection."""
+    for name in READ_BY_ASYNCPG:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    passwords = tmp_path / ".pgpass"
+    passwords.touch(0o600)
+    right = both.server.url().password
+
+    async def work(engine: AsyncEngine) -> list[Any]:
+        found = [await outcome(engine), await outcome(engine)]
+        for password in ("wrong", right):
+            monkeypatch.setenv("PGPASSWORD", str(password))
+            found += [await outcome(engine), await outcome(engine)]
+        monkeypatch.delenv("PGPASSWORD")
+        for password in ("wrong", right):
+            passwords.write_text(f"*:*:*:*:{password}")
+            found.append(await outcome(engine))
+        passwords.unlink()
+        found += [await outcome(engine), await outcome(engine)]
+        monkeypatch.setenv("PGPASSWORD", str(right))
+        found += [await outcome(engine), await outcome(engine)]
+        monkeypatch.delenv("PGPASSWORD")  # the other dialect begins without it
+        return found
+
+    url = both.server.url().set(password=None)
+    found = both(work, url=url, poolclass=NullPool)
+    assert found[-2:] == [21, 21]
 
 
 def test_the_arguments_are_parsed_once(pgflight_dialect: Dialect, tmp_path: Path) -> None:

@@ -67,6 +67,7 @@ CHANGES: dict[str, Callable[[dict[str, Any], pytest.MonkeyPatch], Any]] = {
     "a type": lambda given, _: given.update(port="5432"),
     "a setting": lambda given, _: given["server_settings"].update(application_name="b"),
     "the mode of TLS": lambda _, patch: patch.setenv("PGSSLMODE", "disable"),
+    "the password's place": lambda given, _: given.update(password=None),
     "a version of TLS": lambda _, patch: patch.setenv("PGSSLMINPROTOCOLVERSION", "TLSv1.3"),
     "a default": lambda _, patch: patch.setitem(
         asyncpg.connect.__kwdefaults__, "command_timeout", 7.0
@@ -96,6 +97,11 @@ def not_a_directory(home: Path, _: dict[str, Any], __: pytest.MonkeyPatch) -> No
     (home / ".postgresql").write_text("")
 
 
+def password_file(home: Path, present: dict[str, Any], _: pytest.MonkeyPatch) -> None:
+    present.update(password=None)
+    (home / ".pgpass").write_text("")
+
+
 def watched(name: str, owner: object) -> Any:
     def replace(_: Path, __: dict[str, Any], patch: pytest.MonkeyPatch) -> None:
         real = getattr(owner, name)
@@ -113,7 +119,9 @@ ASIDE: dict[str, Callable[[Path, dict[str, Any], pytest.MonkeyPatch], Any]] = {
     "a file in their place": not_a_directory,
     "a certificate by the environment": lambda _, __, patch: patch.setenv("PGSSLCERT", "/c"),
     "a log of keys": lambda _, __, patch: patch.setenv("SSLKEYLOGFILE", "/k"),
-    "no password": given(password=None),
+    "passwords in a file": password_file,
+    "a file of passwords by name": given(passfile="/p"),
+    "a file of passwords by the environment": lambda _, __, patch: patch.setenv("PGPASSFILE", "/p"),
     "no user": given(user=None),
     "a DSN": given(dsn="postgresql://"),
     "a service": given(service="one"),
@@ -128,6 +136,18 @@ ASIDE: dict[str, Callable[[Path, dict[str, Any], pytest.MonkeyPatch], Any]] = {
     "who watches one step of it": watched("_parse_connect_dsn_and_args", connect_utils),
     "who watches the choice": watched("_can_use_connection", connect_utils),
 }
+
+
+@private
+def test_a_password_of_the_environment_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without one among the arguments, asyncpg looks for it there, and then in a file."""
+    parsed, arguments = ParsedArguments(), {**ARGUMENTS, "password": None}
+    for password, parses in [(None, 1), ("one", 2), ("one", 2), ("two", 3)]:
+        if password:
+            monkeypatch.setenv("PGPASSWORD", password)
+        connector: Any = parsed.connector((), arguments)
+        assert connector._parsed.params.password == password
+        assert parsed.parses == parses
 
 
 @private
@@ -158,5 +178,7 @@ def test_every_variable_that_asyncpg_reads_is_compared() -> None:
     assert len(read) > 10
     assert read - NOT_READ <= set(parsed_arguments.READ_BY_ASYNCPG)
     # those that name files are among them, by what asyncpg calls them
-    files = {name for name in read if name.endswith(("CERT", "CRL", "KEY", "KEYLOGFILE"))}
+    files = {
+        name for name in read if name.endswith(("CERT", "CRL", "KEY", "KEYLOGFILE", "PASSFILE"))
+    }
     assert files == set(parsed_arguments.NAMES_FILES)

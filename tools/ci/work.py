@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from pathlib import Path
 from tools.ci import machine as the_machine
 from tools.ci.environments import VERSIONS
 from tools.ci.jobs import Job, LeftOut
+from tools.ci.pgbouncer import following_pgbouncer
 from tools.ci.suites import python_of
 
 DEFAULT = "2.1"
@@ -25,6 +27,11 @@ PIECES = tuple(
         *("jsondecode", "jsonencode", "params", "processors", "receiving", "results"),
         *("rows", "stmtcache", "tags", "uuids", "value_codecs"),
     )
+)
+POOLER_TESTS = (
+    *(f"tests/adversity/test_{name}.py" for name in ("followed_names", "pgbouncer", "poolers")),
+    *("tests/adversity/test_pooler_grid.py", "tests/adversity/test_listening_poolers.py"),
+    "tests/adversity/test_doctor.py",
 )
 
 
@@ -120,6 +127,20 @@ def tracers(job: Job) -> None:
         tests = ("-m", "pytest", "tests/tracing/packages")
         variables = {"PGFLIGHT_TRACING_PYTHON": str(python)}
         job.attempt(python_of(job, DEFAULT), *tests, environment=variables)
+
+
+def newer_pgbouncer(job: Job) -> None:
+    """Test with a pgbouncer that follows names; LeftOut where none can be built."""
+    built = following_pgbouncer()
+    if built is None:
+        raise LeftOut("no sources of a newer pgbouncer, or no way to build them")
+    directory = job.scratch / "pgbouncer"  # where the account that it runs as may read
+    directory.mkdir()
+    shutil.copy2(built / "pgbouncer", directory)
+    path = f"{directory}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    tests = ("-m", "pytest", *POOLER_TESTS, "-n", "2", "--durations=10")
+    variables = {"PATH": path, "PGFLIGHT_TEST_SCALE": "0.2"}
+    job.attempt(python_of(job, DEFAULT), *tests, environment=variables)
 
 
 def docs(job: Job) -> None:

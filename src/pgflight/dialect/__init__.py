@@ -33,7 +33,7 @@ from ..driver import Known, says_connection_is_closed
 from ..options.url import coerced_argument
 from ..session.recovery.lost_connection import SHUTDOWN_STATES
 from ..session.session import Session
-from ..session.statements.prepared_statements import SchemaGeneration
+from ..session.statements.schema_generation import SchemaGeneration
 from ..session.statistics import EngineCounters
 from . import patches
 from .compiler import PGCompiler_asyncpg as PGCompiler_asyncpg

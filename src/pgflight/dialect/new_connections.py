@@ -21,7 +21,7 @@ from ..options.url import engine_arguments, is_refused
 from ..parameters.in_lists import InListDialect
 from ..session import codecs
 from ..session.session import Session
-from ..session.statements.prepared_statements import SchemaGeneration
+from ..session.statements.schema_generation import SchemaGeneration
 from ..session.statistics import EngineCounters
 from .patches import PatchedDialect, bound
 from .pool_health import bounded

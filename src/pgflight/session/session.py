@@ -18,7 +18,8 @@ from .liveness import Liveness
 from .recovery.deadline import Deadline
 from .request import Begin, Request, interrupts
 from .statements.prepared_entry import Description, PreparedEntry
-from .statements.prepared_statements import PreparedStatements, SchemaGeneration
+from .statements.prepared_statements import PreparedStatements
+from .statements.schema_generation import SchemaGeneration
 from .statistics import Counters
 from .streams.held_cursors import HeldCursors
 from .streams.reads_ahead import ReadsAhead
@@ -153,8 +154,7 @@ class Session:
     ) -> Answer:
         """Execute one statement and return all its rows; ``alone``: without a BEGIN of ours.
 
-        The same as :meth:`run`, in line, which saves two coroutines and a request for each
-        statement.  A test checks that both do the same.
+        The same as :meth:`run`, in line, which saves two coroutines; a test compares the two.
         """
         turn = self.turn
         if turn.taken or turn.loop is not running_loop():

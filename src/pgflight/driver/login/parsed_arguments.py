@@ -23,7 +23,10 @@ from ..watching.replaced import is_own
 connect_utils: Any = OWNERS["connect_utils"]
 compat: Any = OWNERS["compat"]
 
-NAMES_FILES = ("PGSSLROOTCERT", "PGSSLCRL", "PGSSLKEY", "PGSSLCERT", "SSLKEYLOGFILE")
+NAMES_FILES = (
+    *("PGSSLROOTCERT", "PGSSLCRL", "PGSSLKEY", "PGSSLCERT", "SSLKEYLOGFILE"),
+    "PGPASSFILE",
+)
 """Variables of the environment that name files, whose contents may change."""
 
 READ_BY_ASYNCPG = (
@@ -36,14 +39,16 @@ READ_BY_ASYNCPG = (
     "PGSSLMINPROTOCOLVERSION",
     "PGSSLMAXPROTOCOLVERSION",
     "PGTARGETSESSIONATTRS",
+    "PGPASSWORD",
     "PGKRBSRVNAME",
     "PGGSSLIB",
 )
-"""Variables that asyncpg reads where user and password are given, and no service is."""
+"""Variables that asyncpg reads where a user is given, and no service is."""
 
 _OWN_FILES = os.path.join("~", ".postgresql")
+_OWN_PASSWORDS = os.path.join("~", ".pgpass")
 _CONSTANT = frozenset({str, int, float, bool, type(None)})
-_FILES = ("dsn", "service", "servicefile")
+_FILES = ("dsn", "service", "servicefile", "passfile")
 """Arguments that name, or may name, files."""
 
 
@@ -69,14 +74,14 @@ class Parsed(NamedTuple):
             len(known) == len(arguments)
             and all(
                 value is known.get(name, known)
-                or (name == "password" and value is not None)
+                or (name == "password" and value is not None and known.get(name) is not None)
                 or (name == "server_settings" and value == known.get(name))
                 for name, value in arguments.items()
             )
             and asyncpg.connect.__kwdefaults__ == self.defaults
             and ssl.SSLContext is self.context_class
             and self.environment == _environment()
-            and _has_no_files()
+            and _has_no_files(arguments)
         )
 
 
@@ -118,7 +123,7 @@ class ParsedArguments:
         if not (set(names) <= set(defaults) and set(arguments) <= set(names)):
             return None
         environment = _environment()
-        if any(value for value in environment[: len(NAMES_FILES)]) or not _has_no_files():
+        if any(value for value in environment[: len(NAMES_FILES)]) or not _has_no_files(arguments):
             return None
         context_class = ssl.SSLContext
         self.parses += 1
@@ -130,7 +135,7 @@ class ParsedArguments:
         attributes = params.target_session_attrs
         if len(addresses) != 1 or getattr(attributes, "value", attributes) != "any":
             return None  # asyncpg chooses among the servers that answer
-        if not _has_no_files():
+        if not _has_no_files(arguments):
             return None
         return Parsed(
             known, environment, set_defaults, context_class, addresses[0], params, config, classes
@@ -146,11 +151,11 @@ class _Connector:
         self._parsed = parsed
 
     async def __call__(
-        self, *, password: Any, timeout: float | None, loop: Any, **arguments: Any
+        self, *, password: Any = None, timeout: float | None, loop: Any, **arguments: Any
     ) -> Connection:
         parsed = self._parsed
         params = parsed.params
-        if params.password is not password:
+        if password is not None and params.password is not password:
             params = _with_password(params, password)
         async with compat.timeout(timeout):
             try:
@@ -197,8 +202,8 @@ def _nobody_watches() -> bool:
 
 def _is_settled(arguments: Mapping[str, Any]) -> bool:
     """Tell whether arguments come to the same each time, but for environment and files."""
-    if arguments.get("password") is None or arguments.get("user") is None:
-        return False  # asyncpg looks for them in files, and asks the system
+    if arguments.get("user") is None:
+        return False  # asyncpg asks the system
     if arguments.get("ssl") is True or any(arguments.get(name) is not None for name in _FILES):
         return False  # the system's certificates are files, too
     for name, value in arguments.items():
@@ -217,12 +222,19 @@ def _environment() -> tuple[str | None, ...]:
     return tuple(map(os.environ.get, READ_BY_ASYNCPG))
 
 
-def _has_no_files() -> bool:
-    """Tell whether the user has no directory with certificates and keys of PostgreSQL's."""
+def _has_no_files(arguments: Mapping[str, Any]) -> bool:
+    """Tell whether the user has no certificates, keys and, if asked for, passwords in files."""
     if os.name != "posix":
         return False
-    path = os.path.expanduser(_OWN_FILES)
-    if path == _OWN_FILES:
+    if arguments.get("password") is None and not _is_missing(_OWN_PASSWORDS):
+        return False
+    return _is_missing(_OWN_FILES)
+
+
+def _is_missing(name: str) -> bool:
+    """Tell whether the user is known not to have a file or directory of that name."""
+    path = os.path.expanduser(name)
+    if path == name:
         return False
     try:
         os.stat(path)

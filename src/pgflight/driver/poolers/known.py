@@ -16,20 +16,34 @@ ONE_ASKS_OF = 32
 class Known:
     """What the connections of one engine have found out for each other."""
 
-    __slots__ = ("pooler", "answers", "types", "short_lived", "config", "_has_said", "_unasked")
+    __slots__ = (
+        "pooler",
+        "answers",
+        "may_follow_names",
+        "follows_names",
+        "types",
+        "short_lived",
+        "config",
+        "_said",
+        "_unasked",
+    )
 
     def __init__(self) -> None:
         self.pooler = False
         """Whether one of them leads to a pooler: the next are treated alike until proven direct."""
         self.answers = True
         """Whether the servers know the question."""
+        self.may_follow_names = True
+        """Whether a pooler may be asked if it follows names."""
+        self.follows_names: bool | None = None
+        """Whether it does, as the last connection found."""
         self.types = MetTypes()
         """Which types their statements name."""
         self.short_lived = False
         """Whether each serves one unit of work."""
         self.config: tuple[Any, Any] | None = None
         """A configuration of asyncpg's, and what is made of it behind a pooler."""
-        self._has_said = False
+        self._said: set[str] = set()
         self._unasked = 0
 
     def is_worth_asking(self) -> bool:
@@ -52,11 +66,20 @@ class Known:
     def found_pooler(self) -> None:
         """Note that a connection leads to a pooler; say so once."""
         self.pooler = True
-        if not self._has_said:
-            self._has_said = True
-            _log.info(
-                "a connection pooler is between this engine and the server: statements go without"
-                " names, and nothing is sent before a transaction's end is answered."
-                " pooler=transaction says the same at once; pooler=session is for a pooler in"
-                " session mode, and faster there"
-            )
+        self._say_once(
+            "a connection pooler is between this engine and the server: statements go without"
+            " names unless it follows them, and nothing is sent before a transaction's end is"
+            " answered. pooler=transaction says the same at once; pooler=session is for a pooler in"
+            " session mode, and faster there"
+        )
+
+    def found_names(self, *, followed: bool) -> None:
+        """Note whether a pooler follows the names of statements; if it does, say so once."""
+        self.follows_names = followed
+        if followed:
+            self._say_once("the pooler follows the names of prepared statements: they are used")
+
+    def _say_once(self, what: str) -> None:
+        if what not in self._said:
+            self._said.add(what)
+            _log.info(what)

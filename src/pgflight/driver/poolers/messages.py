@@ -34,8 +34,10 @@ class Screen(ABC):
         """See what comes once ``other`` is done."""
         if other is None:
             self.install()
-        else:
-            other.following = self
+            return
+        while other.following is not None:
+            other = other.following
+        other.following = self
 
     def remove(self) -> None:
         """See nothing any more."""

@@ -117,9 +117,32 @@ class Preparer:
         route = self.route
         if route.asks:
             return await self._ask_and_prove(operation)
-        if route.pooled or self.describes_each_time(operation):
+        if self.describes_each_time(operation):
             return await self._ask_and_listen(operation)
-        return await self._send(operation, self._name_func())
+        if not route.forgets_names:
+            return await self._send(operation, self._name_func() or self._own_name())
+        if not (route.begins_now() and self._ask_for_names(operation, route.begins)):
+            return await self._ask_and_listen(operation)
+        if not route.known.follows_names:
+            return await self._ask_and_listen(operation)
+        return await self._ask_by_name(operation)
+
+    def _own_name(self) -> str | None:
+        """Return a name where it may have to be nobody else's, None for asyncpg's choice."""
+        return unique_name() if self.route.pooled else None
+
+    def keeps_statements(self) -> bool:
+        """Tell whether statements are kept, so that names pay."""
+        return True
+
+    def _ask_for_names(self, operation: str, begins: int) -> bool:
+        """Ask whether a pooler follows names, in front of ``operation``, the first statement.
+
+        Tells whether the question has been put there.
+        """
+        if not (self.keeps_statements() and is_query(operation)):
+            return False
+        return self.route.ask_for_names(begins)
 
     def goes_without_name(self, operation: str) -> bool:
         """Tell whether a statement had better be parsed anew in each of its executions."""
@@ -150,18 +173,36 @@ class Preparer:
         The proof travels with it.  Its name is nobody else's until then, whoever gets to see it.
         """
         route = self.route
-        name = ""
-        if self.prove(operation) and not route.pooled:
-            name = self._name_func() or unique_name()
+        first, begins, named = route.begins_now(), route.begins, False
+        if self.prove(operation):
+            named = not route.pooled
+            if route.pooled and first:
+                named = self._ask_for_names(operation, begins) and bool(route.known.follows_names)
+        if not named:
+            return await self._ask_with(operation, "")
+        return await self._ask_by_name(operation, first=first)
+
+    async def _ask_by_name(self, operation: str, *, first: bool = False) -> Any:
+        """Prepare a statement under a name, while it is asked what becomes of names.
+
+        ``first``: it is the first one of a transaction, which may be executed again.
+        """
+        route = self.route
+        statement = await self._ask_with(operation, self._name_func() or unique_name())
+        if not route.forgets_names or not name_of(statement):
+            return statement
+        route.disown(statement)
+        if first:
+            self._ask_for_names(operation, 0)  # BEGIN has been answered
+        return await self._ask_and_listen(operation)
+
+    async def _ask_with(self, operation: str, name: str) -> Any:
+        """Prepare a statement with a question in front of it."""
         try:
-            statement = await self._send(operation, name)
+            return await self._send(operation, name)
         except BaseException:
-            route.unsent()
+            self.route.unsent()
             raise
-        if route.pooled and name_of(statement):
-            route.disown(statement)
-            return await self._ask_and_listen(operation)
-        return statement
 
     async def _ask_and_listen(self, operation: str) -> Any:
         """Prepare a statement without a name; note how the server describes it."""

@@ -15,6 +15,7 @@ from ..pipeline import Pipeline
 from ..sender import close_message, open_sender
 from ..time_bounds import configure
 from .described import Listening
+from .followed_names import NAMES_QUESTION, FollowedNames
 from .known import Known
 from .proof import QUESTION, Proof
 
@@ -39,6 +40,7 @@ class Route:
         "asks",
         "refused",
         "settings",
+        "names",
         "sender",
         "receiver",
         "_connection",
@@ -72,6 +74,8 @@ class Route:
         """Statements with which each transaction begins."""
         self.refused = False
         """Whether the server did not know the question, for which a statement has failed."""
+        self.names = FollowedNames()
+        """Whether a pooler follows the names of prepared statements."""
 
     def use(self, wanted: str, pipeline: Pipeline | None) -> None:
         """Do what the program says from now on; find out only if it says ``auto``."""
@@ -127,6 +131,32 @@ class Route:
     def keeps_nothing(self) -> bool:
         """Whether what a transaction leaves in the session may not be there for the next one."""
         return self.pooled or self.asks
+
+    @property
+    def forgets_names(self) -> bool:
+        """Whether a named statement may be unknown to the next transaction's server session."""
+        return self.pooled and not self.names.followed
+
+    def ask_for_names(self, begins: int) -> bool:
+        """Put the question about names in front of asyncpg's next message, a Parse, if it is open.
+
+        In front of the first statement of a transaction only, which is executed again where the
+        server does not know the question; ``begins`` as in :attr:`begins`.
+        """
+        receiver = self.receiver
+        if not (self.pooled and self.can_ask and receiver is not None):
+            return False
+        if not self.names.is_worth_asking(self.known):
+            return False
+        if receiver.screen is not None and not isinstance(receiver.screen, Proof):
+            return False
+        if not self.put_in_front(NAMES_QUESTION):
+            return False
+        self.names.expect(receiver, self.known, begins, self._names_refused)
+        return True
+
+    def _names_refused(self) -> None:
+        self.refused = True
 
     def ask(self) -> bool:
         """Put the question in front of asyncpg's next message; tell whether that was possible.

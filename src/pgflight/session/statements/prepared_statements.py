@@ -21,6 +21,7 @@ from ...sqltext.side_effects import is_side_effect_free, touches_isolation
 from ...sqltext.trace_comments import cache_key, casts_all_parameters, is_traced
 from ..statistics import NOTHING, Statistics
 from .prepared_entry import PreparedEntry
+from .schema_generation import SchemaGeneration
 from .search_path import SearchPath
 
 MOST_DROPPED = 100
@@ -32,22 +33,6 @@ MOST_DESCRIBED = 100
 _NEVER = -1
 _UNKNOWN_STATEMENT = "26000"
 _INTERNAL = "XX"
-
-
-class SchemaGeneration:
-    """A number that grows whenever an engine's DDL may have made cached statements stale.
-
-    One object per engine; connections compare the number with the one they last saw.
-    """
-
-    __slots__ = ("number",)
-
-    def __init__(self) -> None:
-        self.number = 0
-
-    def advance(self) -> None:
-        """Make every connection of the engine drop its caches before its next statement."""
-        self.number += 1
 
 
 def unnamed_default() -> None:
@@ -113,6 +98,10 @@ class PreparedStatements(driver.Preparer):
         """
         return is_traced(operation) or (has_long_list(operation) and is_side_effect_free(operation))
 
+    def keeps_statements(self) -> bool:
+        """Tell whether statements are kept, so that names pay."""
+        return bool(self._capacity) and not self.has_moving_names()
+
     def has_moving_names(self) -> bool:
         """Tell whether a text may mean other columns in its next execution: none is kept."""
         return self.search_path.moves or self.describes_all
@@ -166,6 +155,8 @@ class PreparedStatements(driver.Preparer):
                 self.schema.advance()
             elif self.route.suspect(state) or state == _UNKNOWN_STATEMENT:
                 self.clear()
+            if stale or state == _UNKNOWN_STATEMENT:
+                self.route.names.failed(self.route.known)
 
     def renew_all(self, error: BaseException) -> None:
         """Have everything prepared again on this connection, of which an error shows a part stale.
@@ -186,6 +177,8 @@ class PreparedStatements(driver.Preparer):
             driver.take_dropped(self._connection, self._dropped, self._watch)
         generation = self.schema.number
         if generation != self.seen:
+            if self.route.names.lose():
+                self.clear()
             self._known_types.clear()
             await self._connection.reload_schema_state()
             self.seen = generation
@@ -226,7 +219,7 @@ class PreparedStatements(driver.Preparer):
         moves = may_move_search_path(operation)
         if moves:
             self._watch_search_path(entry, operation)
-        if self.route.pooled or self._heard is not None:
+        if self.route.forgets_names or (self._heard is not None and self._stays_unnamed(operation)):
             self._keep_description(entry, operation, moves=moves)
         elif self._capacity and driver.name_of(entry.statement):
             if has_long_list(operation):
@@ -237,6 +230,10 @@ class PreparedStatements(driver.Preparer):
             # before asyncpg spends a round trip on closing each evicted statement
             driver.take_dropped(self._connection, self._dropped, self._watch)
         return entry
+
+    def _stays_unnamed(self, operation: str) -> bool:
+        """Tell whether a statement without a name will have none the next time."""
+        return not self.route.pooled or self.describes_each_time(operation)
 
     def _keep_description(self, entry: PreparedEntry, operation: str, *, moves: bool) -> None:
         """Have the next executions parse and describe the statement in the same flight."""
