@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pgflight.driver.poolers.described import Listening, _Comparing
+from pgflight.driver.poolers.described import Comparing, Listening
 from pgflight.driver.poolers.messages import Screen, parse_message
 from pgflight.driver.poolers.proof import Proof
 from pgflight.driver.sender import message
@@ -93,14 +93,14 @@ def test_an_error_is_passed_on(
 def test_rows_that_are_described_as_expected_are_passed_on(impl: Impl, before: bytes) -> None:
     data = before + PARSED + TYPES + COLUMNS + ROWS + END
     for parts in pieces(data):
-        got, receiver, screen = received(impl, lambda each: _Comparing(each, TYPES, COLUMNS), parts)
+        got, receiver, screen = received(impl, lambda each: Comparing(each, TYPES, COLUMNS), parts)
         assert (got, screen.differs, screen.rows, receiver.screen) == (data, False, [], None)
 
 
 def test_rows_that_are_described_otherwise_are_kept(impl: Impl) -> None:
     start, bound = BEGUN + PARSED + TYPES + OTHERS, message(b"2", b"")
     for parts in pieces(start + ROWS + END + NOTICE):
-        got, receiver, screen = received(impl, lambda each: _Comparing(each, TYPES, COLUMNS), parts)
+        got, receiver, screen = received(impl, lambda each: Comparing(each, TYPES, COLUMNS), parts)
         assert got == start + bound + END + NOTICE
         assert b"".join(screen.rows) == ROWS[len(bound) :] + END
         assert screen.differs
@@ -109,7 +109,7 @@ def test_rows_that_are_described_otherwise_are_kept(impl: Impl) -> None:
 
 def test_an_error_ends_the_comparison(impl: Impl) -> None:
     data = BEGUN + error("42P01") + PARSED + TYPES + OTHERS + ROWS
-    got, receiver, screen = received(impl, lambda each: _Comparing(each, TYPES, COLUMNS), [data])
+    got, receiver, screen = received(impl, lambda each: Comparing(each, TYPES, COLUMNS), [data])
     assert (got, screen.differs, receiver.screen) == (data, False, None)
 
 

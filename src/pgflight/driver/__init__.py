@@ -75,6 +75,8 @@ from .pipeline import has_listeners as has_listeners
 from .pipeline import has_transaction as has_transaction
 from .pipeline import open_pipeline as open_pipeline
 from .poolers.described import DescribedStatement as DescribedStatement
+from .poolers.described_elsewhere import FirstStatement as FirstStatement
+from .poolers.described_elsewhere import note_description as note_description
 from .poolers.known import Known as Known
 from .poolers.preparing import Preparer as Preparer
 from .poolers.proof import PROCESS as PROCESS

@@ -1,8 +1,8 @@
 """How one session's transactions begin: the implicit BEGIN, and what becomes of it.
 
 asyncpg is always in autocommit; the transaction that PEP 249 expects is begun with the first
-statement, in the same flight unless ``pipeline`` is off.  Owned by the session, and used by the
-task that has its turn.  Errors are asyncpg's.  Ends: :mod:`pgflight.session.transaction_ends`.
+statement, in the same flight unless ``pipeline`` is off.  Used by the task that has the session's
+turn.  Errors are asyncpg's.  Ends: :mod:`pgflight.session.transaction_ends`.
 """
 
 from __future__ import annotations
@@ -226,15 +226,15 @@ class Transactions:
     async def first_failed(self, error: Exception) -> bool:
         """Find out whether a transaction is open after its first statement has failed.
 
-        Tell whether to execute the statement again, because it was refused through no fault of its
-        own.
+        Tell whether to execute it again, because it was refused through no fault of its own.
         """
-        if await self._statements.route.withdrawn():
+        if (route := self._statements.route).refused:
+            self._forget_unsent()
+        if await route.withdrawn():
             self._never_began()
             return True
         pipeline = self.pipeline
-        under_way = pipeline is not None and pipeline.begin_under_way
-        if under_way and await self._begin_answered(error):
+        if pipeline is not None and pipeline.begin_under_way and await self._begin_answered(error):
             return True
         again, self.renewed = not self.renewed, False
         with self.bounded_end(commit=False):

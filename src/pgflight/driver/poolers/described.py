@@ -29,7 +29,7 @@ from ..sockets import is_idle
 from ..watching import CALLS, Watch
 from .messages import DESCRIBE, Screen, parse_message
 
-_FIRST_TYPE_OF_THE_CLUSTER = 10000
+FIRST_TYPE_OF_THE_CLUSTER = 10000
 """Types with smaller numbers are the same on every server (``FirstGenbkiObjectId``)."""
 
 _BINARY = 1
@@ -66,7 +66,7 @@ class Listening(Screen):
         )
 
 
-class _Comparing(Screen):
+class Comparing(Screen):
     """Passes rows on if they are described as expected; else keeps them."""
 
     __slots__ = ("_expected", "_parameters", "_columns", "_last", "differs", "rows")
@@ -125,6 +125,8 @@ class DescribedStatement:
         "_heard",
         "_arrays",
         "_watch",
+        "_differed",
+        "_was_sent",
         "renewed",
     )
 
@@ -147,6 +149,7 @@ class DescribedStatement:
         self._messages = parse_message(text, heard.types()) + DESCRIBE
         self._arrays = places_of_arrays(statement._state._get_parameters())
         self._watch = watch
+        self._differed, self._was_sent = False, True
         self.renewed: Callable[[], Callable[[Statement], None] | None] | None = None
 
     def with_text(self, text: str) -> DescribedStatement:
@@ -178,13 +181,14 @@ class DescribedStatement:
             values = flat_lists(args, self._arrays)
         before, alone = protocol.queries_count, not sender.has_unsent
         heard = self._heard
-        comparing = _Comparing(self._receiver, heard.parameters, heard.columns)
-        comparing.install()
+        comparing = Comparing(self._receiver, heard.parameters, heard.columns)
+        comparing.install_behind(self._receiver.screen)  # a proof's, if any
         sender.put(self._messages)
         try:
             reply = await protocol.bind_execute(state, values, "", 0, True, None)
         except BaseException as error:
-            if protocol.queries_count == before:  # asyncpg has not sent anything
+            self._was_sent = protocol.queries_count != before
+            if not self._was_sent:
                 comparing.remove()
                 if sender.can_hold_back:
                     if alone:
@@ -192,10 +196,11 @@ class DescribedStatement:
                 elif isinstance(error, Exception):
                     with suppress(asyncpg.PostgresError):
                         await protocol.close_portal("", None)
+            self._differed = comparing.differs
             raise
         return await self._read_anew(comparing, args) if comparing.differs else reply
 
-    async def _read_anew(self, comparing: _Comparing, args: Sequence[Any]) -> Any:
+    async def _read_anew(self, comparing: Comparing, args: Sequence[Any]) -> Any:
         """Decode the rows that were kept by the description that the server gives now."""
         connection, sender = self._connection, self._sender
         statement = await connection.prepare(self._text, name="")
@@ -246,6 +251,6 @@ def describes_in_flight(
         bool(state.prepared)  # else asyncpg parses it itself
         and not statement.get_name()
         and bool(heard.parameters and heard.columns)
-        and (own or all(number < _FIRST_TYPE_OF_THE_CLUSTER for number in heard.types()))
+        and (own or all(number < FIRST_TYPE_OF_THE_CLUSTER for number in heard.types()))
         and (sender.can_hold_back or side_effect_free or heard.columns.startswith(b"n"))
     )

@@ -13,6 +13,46 @@ ONE_ASKS_OF = 32
 """How many connections that each serve one unit of work are made for one that asks."""
 
 
+MOST_DESCRIPTIONS = 100
+MOST_REFUSALS = 3
+"""How often the server may describe a text otherwise until it is not remembered any more."""
+
+
+class Descriptions:
+    """What the connections of one engine were told of statements, by text, for the next ones.
+
+    The oldest goes when there are too many.
+    """
+
+    __slots__ = ("_found", "_refused")
+
+    def __init__(self) -> None:
+        self._found: dict[str, Any] = {}
+        self._refused: dict[str, int] = {}
+
+    def get(self, text: str) -> Any:
+        """Return what is known of a text, None if nothing is."""
+        return self._found.get(text)
+
+    def are_wanted(self, text: str) -> bool:
+        """Tell whether the next connection that has a text described is to say how."""
+        return text not in self._found and self._refused.get(text, 0) < MOST_REFUSALS
+
+    def put(self, text: str, found: object) -> None:
+        """Remember how a text was described."""
+        if len(self._found) >= MOST_DESCRIPTIONS:
+            del self._found[next(iter(self._found))]
+        self._found[text] = found
+
+    def forget(self, text: str, *, refused: bool) -> None:
+        """Remember it no more; ``refused``: because the server has described it otherwise."""
+        self._found.pop(text, None)
+        if refused:
+            if len(self._refused) >= MOST_DESCRIPTIONS:
+                self._refused.clear()
+            self._refused[text] = self._refused.get(text, 0) + 1
+
+
 class Known:
     """What the connections of one engine have found out for each other."""
 
@@ -23,6 +63,7 @@ class Known:
         "follows_names",
         "types",
         "short_lived",
+        "descriptions",
         "config",
         "_said",
         "_unasked",
@@ -41,6 +82,8 @@ class Known:
         """Which types their statements name."""
         self.short_lived = False
         """Whether each serves one unit of work."""
+        self.descriptions = Descriptions()
+        """Of statements, for connections that serve one unit of work."""
         self.config: tuple[Any, Any] | None = None
         """A configuration of asyncpg's, and what is made of it behind a pooler."""
         self._said: set[str] = set()

@@ -39,6 +39,7 @@ class Preparer:
         "_name_func",
         "_dropped",
         "_heard",
+        "_told",
         "introducer",
         "described_at_once",
         "prepares",
@@ -59,6 +60,7 @@ class Preparer:
         self._name_func = name_func
         self._dropped: set[Any] = set()  # their Close goes with the next Parse
         self._heard: Listening | None = None
+        self._told: Listening | None = None
         self.introducer = Introducer(connection, route, watch)
         self.described_at_once = False
         """Whether asyncpg is known to have asked for no types since the last description."""
@@ -120,6 +122,8 @@ class Preparer:
         if self.describes_each_time(operation):
             return await self._ask_and_listen(operation)
         if not route.forgets_names:
+            if not route.pooled and self.serves_others(operation):
+                return await self._send(operation, "")
             return await self._send(operation, self._name_func() or self._own_name())
         if not (route.begins_now() and self._ask_for_names(operation, route.begins)):
             return await self._ask_and_listen(operation)
@@ -130,6 +134,10 @@ class Preparer:
     def _own_name(self) -> str | None:
         """Return a name where it may have to be nobody else's, None for asyncpg's choice."""
         return unique_name() if self.route.pooled else None
+
+    def serves_others(self, operation: str) -> bool:
+        """Tell whether a statement goes without a name so that other connections may know of it."""
+        return False
 
     def keeps_statements(self) -> bool:
         """Tell whether statements are kept, so that names pay."""
@@ -175,7 +183,7 @@ class Preparer:
         route = self.route
         first, begins, named = route.begins_now(), route.begins, False
         if self.prove(operation):
-            named = not route.pooled
+            named = not (route.pooled or self.serves_others(operation))
             if route.pooled and first:
                 named = self._ask_for_names(operation, begins) and bool(route.known.follows_names)
         if not named:
@@ -238,7 +246,7 @@ class Preparer:
             check_text(name)
         self.route.note_parse()
         take_dropped(self._connection, self._dropped, self._watch)
-        introduction = introduction or self.introducer.begin(operation)
+        self._told = introduction = introduction or self.introducer.begin(operation)
         if introduction is not None:
             statement = await self._introduced(operation, name, introduction)
         else:

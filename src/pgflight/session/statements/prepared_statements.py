@@ -20,8 +20,8 @@ from ...sqltext.long_lists import EXECUTIONS_PLANNED, has_long_list
 from ...sqltext.side_effects import is_side_effect_free, touches_isolation
 from ...sqltext.trace_comments import cache_key, casts_all_parameters, is_traced
 from ..statistics import NOTHING, Statistics
+from .first_statements import FirstStatements
 from .prepared_entry import PreparedEntry
-from .schema_generation import SchemaGeneration
 from .search_path import SearchPath
 
 MOST_DROPPED = 100
@@ -40,7 +40,7 @@ def unnamed_default() -> None:
     return None
 
 
-class PreparedStatements(driver.Preparer):
+class PreparedStatements(FirstStatements):
     """The prepared statements of one connection.
 
     ``capacity`` is the number of statements kept, 0 for none; ``name_func`` returns the name of
@@ -49,7 +49,6 @@ class PreparedStatements(driver.Preparer):
 
     __slots__ = (
         "in_transaction",
-        "schema",
         "seen",
         "_epoch",
         "_known_types",
@@ -72,8 +71,6 @@ class PreparedStatements(driver.Preparer):
         watch: driver.Watch,
     ) -> None:
         super().__init__(connection, route, name_func or unnamed_default, watch)
-        self.schema = SchemaGeneration()
-        """The engine's schema generation; a private one until the connection joins an engine."""
         self.in_transaction: Callable[[], bool] | None = None
         """Tells whether the next message runs in a transaction, if asyncpg cannot."""
         self._retired: deque[Statistics] | None = None
@@ -207,6 +204,9 @@ class PreparedStatements(driver.Preparer):
         """Return the entry for a statement that :meth:`cached` did not find."""
         if self.schema.number != self.seen:
             return await self.prepared(operation)
+        entry = self.described_elsewhere(operation)
+        if entry is not None:
+            return entry
         key = cache_key(operation)
         entry = self.cached(key) if key is not operation else None
         if entry is not None:
@@ -216,6 +216,8 @@ class PreparedStatements(driver.Preparer):
     async def prepare(self, operation: str) -> PreparedEntry:
         """Prepare a statement that :meth:`cached` did not find, and cache it."""
         entry = await self._prepare(operation)
+        if self.route.known.short_lived:
+            self.note_for_others(entry, operation)
         moves = may_move_search_path(operation)
         if moves:
             self._watch_search_path(entry, operation)
