@@ -267,6 +267,8 @@ def test_a_pooler_in_transaction_mode(pgbouncer: Pgbouncer, ask: Any) -> None:
     assert pooler["process_of_login"] != pooler["process_of_statements"]
     assert [each["option"] for each in said.document["settings"]] == ["pooler"]
     assert said.document["url_advised"].endswith("?pooler=transaction")
+    followed = said.fact("prepared statements")["data"]["names_followed"]
+    assert followed is pgbouncer.follows_names
 
 
 def test_a_url_that_denies_the_pooler(pgbouncer: Pgbouncer, ask: Any) -> None:

@@ -81,8 +81,8 @@ def _judged(wanted: str, own: bool, moved: bool, data: dict[str, object]) -> Ans
         )
     if moved:
         return Answer(
-            "one in transaction mode is in between, so statements go without names;"
-            " pooler=transaction in the URL says so from the first statement on",
+            "one in transaction mode is in between, so statements go without names, unless it"
+            " follows these; pooler=transaction in the URL says so from the first statement on",
             data,
         )
     if wanted == "session":
@@ -129,10 +129,13 @@ async def prepared(engine: AsyncEngine) -> Answer:
             " add pooler=transaction to the URL",
             {"healed": dict(healed)},
         )
-    return Answer(
-        f"one statement, in {_TIMES} transactions on each of {_CLIENTS} connections at once",
-        {"clients": _CLIENTS, "transactions": _TIMES * _CLIENTS},
-    )
+    known: Any = several.dialect
+    followed = bool(known._known.follows_names and known._known.may_follow_names)
+    text = f"one statement, in {_TIMES} transactions on each of {_CLIENTS} connections at once"
+    if followed:
+        text += "; the pooler follows names, so the server keeps plans"
+    data = {"clients": _CLIENTS, "transactions": _TIMES * _CLIENTS, "names_followed": followed}
+    return Answer(text, data)
 
 
 async def _in_turns(engine: AsyncEngine) -> None:
