@@ -11,8 +11,8 @@ one of the latter, several tests run at a time, each process with a server of it
 Without --full, storms and random documents are scaled down, of a test's parameters each value is
 tried but not each combination (tests/fixtures/selection.py), the Python form runs half of the tests
 and none of the slow ones, and what takes long and says little about this machine is left out:
-SQLAlchemy's own tests, and those of builds and of leaks. Uses the standard library alone. Arguments
-after `--` go to pytest and replace the selection of directories and of parameters.
+SQLAlchemy's own tests, and those of builds, of leaks and of these tools. Uses the standard library
+alone. Arguments after `--` go to pytest and replace the selection of directories and of parameters.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ ONCE = (
     "typing",
     "unit/test_activation_hook.py",
 )
-FULL_ONLY = ("compliance", "leaks", "packaging")
+FULL_ONLY = ("compliance", "leaks", "packaging", "selftest")
 SERIAL = "compliance"  # it starts a run per processor by itself
 QUICK_SCALE = "0.1"
 WORKERS = 3  # these tests wait for a server as much as they compute
