@@ -143,7 +143,7 @@ def test_connections_that_serve_one_unit_use_names_at_once(
 def test_a_statement_that_others_make_stale(
     pgflight_dialect: Dialect, pgbouncer: Pgbouncer, autocommit: bool
 ) -> None:
-    """The pooler would hand out the same plan again, under each new name: so there is none."""
+    """The pooler would hand out the same plan again, under each new name of the same text."""
 
     async def work(other: Any) -> list[Any]:
         level = {"isolation_level": "AUTOCOMMIT"} if autocommit else {}
@@ -154,7 +154,7 @@ def test_a_statement_that_others_make_stale(
         for kind in ("text", "bigint"):
             await other.execute(f"ALTER TABLE {things.name} ALTER v TYPE {kind} USING v::{kind}")
             seen += [await read(engine) for _ in range(3)]
-        assert not (await route(engine)).names.followed
+        assert (await route(engine)).names.followed is pgbouncer.follows_names
         return seen
 
     seen = with_things(pgflight_dialect, work)
@@ -176,6 +176,76 @@ def test_a_statement_that_we_make_stale(pgflight_dialect: Dialect, pgbouncer: Pg
         return seen
 
     assert with_things(pgflight_dialect, work) == [(1, 42)] * 5 + [(1, 42, 7)] * 4
+
+
+def test_a_new_connection_after_the_engines_own_ddl(
+    pgflight_dialect: Dialect, pgbouncer: Pgbouncer
+) -> None:
+    """It meets server sessions in which the pooler has prepared the text before."""
+
+    async def work(other: Any) -> list[Any]:
+        engine = behind(pgflight_dialect, pgbouncer)
+        seen = [await read(engine) for _ in range(6)]
+        async with engine.begin() as connection:
+            await connection.execute(sa.text(f"ALTER TABLE {things.name} ADD w integer DEFAULT 7"))
+        await engine.dispose()
+        async with engine.connect() as connection:
+            for _ in range(3):
+                await connection.execute(sa.text("SELECT 1"))
+                result = await connection.execute(sa.text(READS), {"id": 1})
+                seen.append(tuple(result.one()))
+                await connection.rollback()
+        return seen
+
+    assert with_things(pgflight_dialect, work) == [(1, 42)] * 6 + [(1, 42, 7)] * 3
+
+
+@pytest.mark.parametrize("kind", ["text", "numeric", "bigint"])
+def test_a_parameter_whose_column_others_alter(
+    pgflight_dialect: Dialect, pgbouncer: Pgbouncer, kind: str
+) -> None:
+    """The pooler keeps the types that the parameters had when it first met the text."""
+    by_value = sa.text(f"SELECT id FROM {things.name} WHERE v = :v")
+
+    async def work(other: Any) -> list[Any]:
+        seen = []
+        engine = behind(pgflight_dialect, pgbouncer)
+        for value in (42, "42" if kind == "text" else 42):
+            for _ in range(4):
+                async with engine.connect() as connection:
+                    seen.append(await attempt(connection.scalar(by_value, {"v": value})))
+            await other.execute(f"ALTER TABLE {things.name} ALTER v TYPE {kind} USING v::{kind}")
+            await engine.dispose()
+        return seen
+
+    assert with_things(pgflight_dialect, work) == [1] * 8
+
+
+def test_each_tenants_search_path_is_kept(pgflight_dialect: Dialect, pgbouncer: Pgbouncer) -> None:
+    """Made by SET LOCAL in each transaction: the same text means another table."""
+
+    async def work(other: Any) -> list[Any]:
+        seen = []
+        for name, kind in (("ta", "integer"), ("tb", "text")):
+            await other.execute(f"DROP SCHEMA IF EXISTS {name} CASCADE; CREATE SCHEMA {name}")
+            await other.execute(f"CREATE TABLE {name}.tt (id integer, v {kind})")
+            await other.execute(f"INSERT INTO {name}.tt VALUES (1, '7')")
+        try:
+            for name, value in (("ta", 7), ("tb", "7"), ("ta", 7)):
+                settings = {"server_settings": {"search_path": name}}
+                engine = behind(pgflight_dialect, pgbouncer, connect_args=settings)
+                for _ in range(4):
+                    async with engine.connect() as connection:
+                        found = await connection.execute(
+                            sa.text("SELECT v FROM tt WHERE v = :v"), {"v": value}
+                        )
+                        seen.append(found.scalar() == value)
+                await engine.dispose()
+        finally:
+            await other.execute("DROP SCHEMA ta CASCADE; DROP SCHEMA tb CASCADE")
+        return seen
+
+    assert with_things(pgflight_dialect, work) == [True] * 12
 
 
 @pytest.mark.parametrize("text", ["DEALLOCATE ALL", "DISCARD ALL"])

@@ -131,8 +131,8 @@ def test_first_use_on_a_new_connection(
 
     async def work() -> None:
         engine = dialect.engine(via=waits.proxy, poolclass=NullPool)
-        await first(engine, NO_TYPES)
-        usual = await waits_of_first(waits, engine, NO_TYPES)
+        await first(engine, ("SELECT 2", {}))
+        usual = await waits_of_first(waits, engine, NO_TYPES)  # which no connection has met
         if name in BUILT and not name.startswith("multi"):
             met = await waits_of_first(waits, engine, statement)
             if dialect.ours and driver.is_private():
@@ -142,7 +142,7 @@ def test_first_use_on_a_new_connection(
         if not dialect.ours or not driver.is_private():
             assert set(again) >= {usual} if name == "text[]" else min(again) > usual
             return
-        assert again == [usual, usual]
+        assert max(again) <= usual
         found = pgflight.stats(engine)
         if name != "text[]":  # which asyncpg knows
             assert found.type_lookups_saved >= 2

@@ -15,6 +15,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
 import pgflight
+from pgflight import driver
 from pgflight.parameters.in_list_texts import TYPES, VALUES
 from pgflight.session.statistics import Statistics
 from tests.fixtures.engines import Dialect
@@ -91,7 +92,10 @@ def test_connections_are_summed_up_closed_ones_included(pgflight_dialect: Dialec
             await connection.execute(text("SELECT 1"))
             await connection.invalidate()
         gc.collect()
-        assert statements_of(engine) == Statistics(1 + 7, 3, 7, 0, 0)
+        counted = Statistics(1 + 7, 3, 7, 0, 0)
+        if driver.can_pipeline():  # the first of a connection is known from another one
+            counted = Statistics(1 + 1 + 3, 0, 10, 0, 0)
+        assert statements_of(engine) == counted
         assert pgflight.stats(engine.sync_engine) == pgflight.stats(engine)
         assert pgflight.stats(engine.execution_options()) == pgflight.stats(engine)
         # the stacks of greenlets are the process's

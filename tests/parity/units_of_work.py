@@ -196,7 +196,7 @@ TABLE = (
     Unit("ping", read, 6, 2, 3, _READ, _PING, {"ping_bypass_window": 0}, ping=True),
     Unit("ping not due", read, 6, 1, 2, _READ, _PING, {"ping_bypass_window": _AN_HOUR}, ping=True),
     Unit("unseen", unseen, 4, 2, 3, _READ),
-    Unit("new connection", read, 6, 4, 4, _READ, {"poolclass": NullPool}, connects=True),
+    Unit("new connection", read, 6, 3, 3, _READ, {"poolclass": NullPool}, connects=True),
     Unit("stream", stream, 9, 4, 5, _READ, at_most=True),
 )
 

@@ -90,6 +90,31 @@ def test_one_that_fails_at_the_last_time_is_a_failure(suite: Suite) -> None:
     assert (result.state, suite.count("odd")) == ("FAILED", 3)
 
 
+def test_one_that_is_skipped_has_not_passed(suite: Suite) -> None:
+    path = suite.directory / "test_counted.py"
+    path.write_text(
+        f"{path.read_text()}\ndef test_odd():\n"
+        "    import pytest\n"
+        "    fails('odd', 1)\n"
+        "    pytest.skip('now')\n"
+    )
+    assert suite.run().state == "FAILED"
+
+
+def test_what_a_session_leaves_behind_is_no_chance(suite: Suite) -> None:
+    """Alone, the test that comes last leaves nothing."""
+    (suite.directory / "conftest.py").write_text(
+        "import pytest\nleft = []\n"
+        "@pytest.fixture(autouse=True, scope='session')\n"
+        "def leaks():\n    yield\n    assert not left\n"
+    )
+    (suite.directory / "test_left.py").write_text(
+        "import conftest\ndef test_a():\n    conftest.left.append(1)\ndef test_b():\n    pass\n"
+    )
+    result = suite.run()
+    assert (result.state, result.unsteady) == ("FAILED", ())
+
+
 def test_many_are_no_chance(suite: Suite) -> None:
     names = [f"chance_{number}" for number in range(again.MOST + 1)]
     for name in names:

@@ -34,5 +34,11 @@ def test_colours_are_replaced_where_they_stand() -> None:
 
 
 def test_what_is_no_picture_is_an_error() -> None:
-    with pytest.raises(ValueError, match="no <svg> element"):
-        with_dark_colours("<html></html>")
+    for document in ("<html></html>", "<svg/>"):
+        with pytest.raises(ValueError, match="no <svg> element"):
+            with_dark_colours(document)
+
+
+def test_a_text_of_another_colour_keeps_it() -> None:
+    made = with_dark_colours('<svg><text>a</text><text fill="#cf222e">b</text></svg>')
+    assert 'text:not([fill]):not([style*="fill"]){fill:#e6edf3}' in made

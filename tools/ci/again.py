@@ -4,7 +4,8 @@ The suites run beside each other on two cores, and a run has some 40,000 tests. 
 asked twice more, in a process of its own. A test that then passes both times is *unsteady*: that is
 a fault of the product or of the test all the same, so the end of the output names it, with its
 traceback. A full run forgives nothing, and neither does a quick one with more than MOST of them in
-a suite: that is no chance any more.
+a suite: that is no chance any more. Nor is an error of a fixture forgiven, as of those that look
+for what a whole session has left behind: alone, a test would leave nothing.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from tools.ci import report
 from tools.ci.jobs import Job, StepFailed
 
 MOST = 3
@@ -52,6 +54,8 @@ class Attempts:
             return self._again(["pytest itself"], [command], environment)
         if error.status != TESTS_FAILED or not 0 < len(failed) <= MOST:
             return False
+        if report.counted(self._said())["errors"]:
+            return False
         asked = [*alone, "--last-failed", "--last-failed-no-failures=none"]
         # The first that passes takes the test off the list: each goes by the list of the failures.
         return self._again(failed, [asked] * TIMES, environment)
@@ -65,12 +69,24 @@ class Attempts:
             self._job.say(f"\nonce more, as this may have been chance: {', '.join(names)}")
             if content is not None:
                 kept.write_bytes(content)
+            before = len(self._said())
             try:
                 self._call(command, environment)
             except StepFailed:
                 return False
+            if content is not None and not _all_passed(self._said()[before:], len(names)):
+                return False
         self._job.unsteady += names
         return True
+
+    def _said(self) -> str:
+        return self._job.log.read_text(encoding="utf-8", errors="replace")
+
+
+def _all_passed(log: str, number: int) -> bool:
+    """Tell whether so many tests passed, and none was skipped instead."""
+    (closing,) = report.closing_lines(log) or [""]
+    return f"== {number} passed in" in closing or f"== {number} passed, " in closing
 
 
 def _list_of(cache: Path) -> Path:

@@ -24,10 +24,10 @@ def with_dark_colours(svg: str) -> str:
     """Return an SVG document that is drawn with `COLOURS` for readers who prefer dark pages.
 
     A colour is found in ``fill`` and ``stroke``, as attributes and within ``style``. ValueError if
-    the document has no ``<svg ...>``.
+    the document has no ``<svg ...>``, or nothing in it.
     """
     opening = svg.find(">", svg.find("<svg"))
-    if "<svg" not in svg or opening < 0:
+    if "<svg" not in svg or opening < 0 or svg[opening - 1] == "/":
         raise ValueError("the document has no <svg> element")
     rules = [
         f'[{name}="{light}"],[style*="{name}: {light}"]{{{name}:{dark}!important}}'
@@ -36,6 +36,7 @@ def with_dark_colours(svg: str) -> str:
         if f'{name}="{light}"' in svg or f"{name}: {light}" in svg
     ]
     if "<text" in svg:  # black where nothing colours it
-        rules.insert(0, f"text{{fill:{COLOURS['#1f2328']}}}")
+        plain = 'text:not([fill]):not([style*="fill"])'
+        rules.insert(0, f"{plain}{{fill:{COLOURS['#1f2328']}}}")
     style = "\n".join(["<style>@media (prefers-color-scheme: dark) {", *rules, "}</style>"])
     return f"{svg[: opening + 1]}\n{style}{svg[opening + 1 :]}"

@@ -77,6 +77,7 @@ from .pipeline import open_pipeline as open_pipeline
 from .poolers.described import DescribedStatement as DescribedStatement
 from .poolers.described_elsewhere import FirstStatement as FirstStatement
 from .poolers.described_elsewhere import note_description as note_description
+from .poolers.described_elsewhere import prepared_unsent as prepared_unsent
 from .poolers.known import Known as Known
 from .poolers.preparing import Preparer as Preparer
 from .poolers.proof import PROCESS as PROCESS

@@ -195,7 +195,7 @@ class Session:
             return entry.description, reply[0], count
         except Exception as error:
             unit.side_effect_free = False
-            if not (first and await self.transactions.first_failed(error)):
+            if not (first and await self.transactions.first_failed(error, operation)):
                 if entry is not None:
                     await driver.settle(entry.statement, error)
                 self.note_failure(error)

@@ -1,8 +1,7 @@
 """How one session's transactions begin: the implicit BEGIN, and what becomes of it.
 
 asyncpg is always in autocommit; the transaction that PEP 249 expects is begun with the first
-statement, in the same flight unless ``pipeline`` is off.  Used by the task that has the session's
-turn.  Errors are asyncpg's.  Ends: :mod:`pgflight.session.transaction_ends`.
+statement.  Used by whoever has the session's turn.  Errors are asyncpg's.  See `transaction_ends`.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from .characteristics import AUTOCOMMIT, Characteristics, ReadOnlyChoice
 from .recovery.deadline import Deadline
 from .recovery.doubt import ask_whether_begun, resolve
 from .recovery.lost_connection import USED
-from .recovery.stale_statements import roll_back_stale
+from .recovery.stale_statements import SHARED, roll_back_stale
 from .request import interrupts
 from .statements.prepared_statements import PreparedStatements
 from .statistics import Counters
@@ -99,12 +98,9 @@ class Transactions:
 
     def in_transaction(self) -> bool:
         """Tell whether the next message runs in a transaction, unless BEGIN fails."""
-        pipeline = self.pipeline
-        if pipeline is not None:
-            return pipeline.in_transaction()
+        if self.pipeline is not None:
+            return self.pipeline.in_transaction()
         return bool(self._connection.is_in_transaction())
-
-    # begin
 
     def begin(self) -> Awaitable[None] | None:
         """Begin a transaction with the next statement; return what to await first, if anything."""
@@ -223,10 +219,10 @@ class Transactions:
         self._counters.saved -= 1
         return True
 
-    async def first_failed(self, error: Exception) -> bool:
+    async def first_failed(self, error: Exception, operation: str = "") -> bool:
         """Find out whether a transaction is open after its first statement has failed.
 
-        Tell whether to execute it again, because it was refused through no fault of its own.
+        Tell whether to execute it, ``operation``, again, because it failed by no fault of its own.
         """
         if (route := self._statements.route).refused:
             self._forget_unsent()
@@ -237,11 +233,15 @@ class Transactions:
         if pipeline is not None and pipeline.begin_under_way and await self._begin_answered(error):
             return True
         again, self.renewed = not self.renewed, False
+        shared = self._statements.is_shared(operation)
         with self.bounded_end(commit=False):
-            stale = again and await roll_back_stale(self._connection, self._unit, pipeline, error)
+            parts = self._connection, self._unit, pipeline
+            stale = again and await roll_back_stale(*parts, error, shared=shared)
         if not stale:
             return False
         self._statements.renew_all(error)
+        if stale == SHARED:
+            route.known.unshare(operation)
         self._counters.heal(stale)
         self.renewed = True
         return True

@@ -90,16 +90,16 @@ class FollowedNames:
         screen = receiver.screen  # a proof, which sees the answers to BEGIN
         _NamesProof(receiver, begins if screen is None else 0, answered).install_behind(screen)
 
-    def lose(self) -> bool:
-        """Give this connection's statements no names any more; tell whether they had some.
-
-        For the schema has changed, and a pooler keeps a statement by its text: what is prepared
-        anew would be the same stale one in its server sessions.
-        """
-        had, self.followed, self._asked = self.followed, False, True
-        return had
-
     def failed(self, known: Known) -> None:
-        """Give no statement of the engine a name any more: one has been stale, or unknown."""
-        if self.lose():
-            known.may_follow_names = False
+        """Give no statement of the engine a name any more: one was unknown."""
+        if self.followed:
+            self.followed = known.may_follow_names = False
+
+
+def shared_text(text: str, generation: int) -> str:
+    """Return a text to prepare by name behind a pooler, once the schema has changed.
+
+    A pooler keeps a statement by its text, for all clients: what is prepared anew would be the
+    same stale one in its server sessions.
+    """
+    return f"{text} /* {generation} */" if generation else text

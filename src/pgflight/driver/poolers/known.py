@@ -13,6 +13,7 @@ ONE_ASKS_OF = 32
 """How many connections that each serve one unit of work are made for one that asks."""
 
 
+MOST_UNSHARED = 1000
 MOST_DESCRIPTIONS = 100
 MOST_REFUSALS = 3
 """How often the server may describe a text otherwise until it is not remembered any more."""
@@ -41,7 +42,8 @@ class Descriptions:
     def put(self, text: str, found: object) -> None:
         """Remember how a text was described."""
         if len(self._found) >= MOST_DESCRIPTIONS:
-            del self._found[next(iter(self._found))]
+            for oldest in tuple(self._found)[:1]:  # another thread may be at it
+                self._found.pop(oldest, None)
         self._found[text] = found
 
     def forget(self, text: str, *, refused: bool) -> None:
@@ -61,6 +63,7 @@ class Known:
         "answers",
         "may_follow_names",
         "follows_names",
+        "unshared",
         "types",
         "short_lived",
         "descriptions",
@@ -78,6 +81,8 @@ class Known:
         """Whether a pooler may be asked if it follows names."""
         self.follows_names: bool | None = None
         """Whether it does, as the last connection found."""
+        self.unshared: set[str] = set()
+        """Texts that go without a name there: their parameters may have had other types once."""
         self.types = MetTypes()
         """Which types their statements name."""
         self.short_lived = False
@@ -121,6 +126,12 @@ class Known:
         self.follows_names = followed
         if followed:
             self._say_once("the pooler follows the names of prepared statements: they are used")
+
+    def unshare(self, text: str) -> None:
+        """Give a text no name any more behind a pooler that follows names."""
+        if len(self.unshared) >= MOST_UNSHARED:
+            self.unshared.clear()
+        self.unshared.add(text)
 
     def _say_once(self, what: str) -> None:
         if what not in self._said:

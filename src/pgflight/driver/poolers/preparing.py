@@ -19,6 +19,7 @@ from ..known_types import register_array_types
 from ..sender import Closing, take_dropped
 from ..watching import CALLS, Watch
 from .described import DescribedStatement, Listening, describes_in_flight
+from .followed_names import shared_text
 from .proof import is_query
 from .route import Route, unique_name
 
@@ -121,23 +122,29 @@ class Preparer:
             return await self._ask_and_prove(operation)
         if self.describes_each_time(operation):
             return await self._ask_and_listen(operation)
-        if not route.forgets_names:
-            if not route.pooled and self.serves_others(operation):
-                return await self._send(operation, "")
+        if not route.pooled or self.is_shared(operation):
             return await self._send(operation, self._name_func() or self._own_name())
-        if not (route.begins_now() and self._ask_for_names(operation, route.begins)):
+        if not (
+            route.begins_now()
+            and route.forgets_names
+            and self._ask_for_names(operation, route.begins)
+        ):
             return await self._ask_and_listen(operation)
         if not route.known.follows_names:
             return await self._ask_and_listen(operation)
         return await self._ask_by_name(operation)
 
+    def is_shared(self, operation: str) -> bool:
+        """Tell whether a statement has a name that a pooler follows, and so shares with others."""
+        return self.route.names.followed and operation not in self.route.known.unshared
+
+    def schema_generation(self) -> int:
+        """Return how often the schema has changed, as far as is known."""
+        return 0
+
     def _own_name(self) -> str | None:
         """Return a name where it may have to be nobody else's, None for asyncpg's choice."""
         return unique_name() if self.route.pooled else None
-
-    def serves_others(self, operation: str) -> bool:
-        """Tell whether a statement goes without a name so that other connections may know of it."""
-        return False
 
     def keeps_statements(self) -> bool:
         """Tell whether statements are kept, so that names pay."""
@@ -183,7 +190,7 @@ class Preparer:
         route = self.route
         first, begins, named = route.begins_now(), route.begins, False
         if self.prove(operation):
-            named = not (route.pooled or self.serves_others(operation))
+            named = not route.pooled
             if route.pooled and first:
                 named = self._ask_for_names(operation, begins) and bool(route.known.follows_names)
         if not named:
@@ -244,6 +251,8 @@ class Preparer:
         """Have the server prepare a statement and close those that are no longer needed."""
         if name:
             check_text(name)
+            if self.route.pooled:
+                operation = shared_text(operation, self.schema_generation())
         self.route.note_parse()
         take_dropped(self._connection, self._dropped, self._watch)
         self._told = introduction = introduction or self.introducer.begin(operation)

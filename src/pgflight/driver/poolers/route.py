@@ -144,8 +144,8 @@ class Route:
         server does not know the question; ``begins`` as in :attr:`begins`.
         """
         receiver = self.receiver
-        if not (self.pooled and self.can_ask and receiver is not None):
-            return False
+        if not (self.pooled and self.can_ask and receiver is not None) or self.settings:
+            return False  # with settings, such as a search path, a shared text means something else
         if not self.names.is_worth_asking(self.known):
             return False
         if receiver.screen is not None and not isinstance(receiver.screen, Proof):

@@ -23,17 +23,24 @@ from ..unit_of_work import UnitOfWork
 PLAN = "cached plan of other columns"
 TYPE = "type that is gone or has changed"
 NAME = "prepared statement that is gone"
+SHARED = "prepared statement that a pooler shares with others"
 
 _UNKNOWN_STATEMENT = "26000"
 _DATATYPE_MISMATCH = "42804"
+_OTHER_TYPES = frozenset(("42883", "42804", "42P18"))
+"""No such operator or function, other types, types unknown: found out when it is planned anew."""
 _LOOKUP_FAILED = "cache lookup failed for type"
 _AT_BIND = re.compile(r"(?:unnamed )?portal\b[^\n]*\bparameter \$\d+[^\n]*\Z")
 """In English; if the server says it otherwise, the statement is not executed again."""
 _RECORD_RECEIVED = "record_recv"  # the C function, which no translation changes
 
 
-def staleness(error: Exception) -> str | None:
-    """Return how a statement that the server refused at Bind was stale, None if it was not."""
+def staleness(error: Exception, *, shared: bool = False) -> str | None:
+    """Return how a statement that the server refused at Bind was stale, None if it was not.
+
+    ``shared``: it has a name behind a pooler that follows names, and so perhaps parameters of the
+    types that they had when another client had the same text prepared.
+    """
     if not isinstance(error, driver_errors.PostgresError):
         return None
     fields: Any = error
@@ -47,6 +54,8 @@ def staleness(error: Exception) -> str | None:
     state: str = getattr(fields, "sqlstate", None) or ""
     if state == _UNKNOWN_STATEMENT:
         return NAME
+    if shared and not context and state in _OTHER_TYPES:
+        return SHARED
     text = str(fields.args[0]) if fields.args else ""
     if isinstance(error, driver_errors.InternalServerError) and text.startswith(_LOOKUP_FAILED):
         return TYPE
@@ -60,13 +69,15 @@ async def roll_back_stale(
     unit: UnitOfWork,
     pipeline: driver.Pipeline | None,
     error: Exception,
+    *,
+    shared: bool = False,
 ) -> str | None:
     """Roll back what was begun for a first statement that was stale; return how it was stale.
 
     None if the statement may not be executed again: it was not stale, or the program may have done
     something besides.
     """
-    stale = staleness(error)
+    stale = staleness(error, shared=shared)
     if stale is None or connection.is_closed() or unit.in_doubt is not None:
         return None
     transaction = unit.transaction

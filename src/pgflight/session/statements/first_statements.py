@@ -25,58 +25,49 @@ class FirstStatements(driver.Preparer):
         """The engine's schema generation; a private one until the connection joins an engine."""
         self._has_begun = False
 
-    def serves_others(self, operation: str) -> bool:
-        """Tell whether a statement is prepared without a name, so that others may know of it."""
-        known = self.route.known
-        return (
-            known.short_lived
-            and known.descriptions.are_wanted(operation)
-            and is_side_effect_free(operation)
-            and not self.describes_each_time(operation)
-            and not self.has_moving_names()
-        )
+    def schema_generation(self) -> int:
+        """Return how often the engine's schema has changed, as far as is known."""
+        return self.schema.number
 
-    def described_elsewhere(self, operation: str) -> PreparedEntry | None:
+    def described_elsewhere(self, operation: str, epoch: int) -> PreparedEntry | None:
         """Return the entry for a statement that another connection has had described.
 
-        For the first statement of the connection, if it also begins a transaction.
+        For the first statement of the connection, if it begins a transaction.
         """
         route, known = self.route, self.route.known
         if self._has_begun or not known.short_lived:
             return None
         self._has_begun = True
         described = known.descriptions.get(operation)
-        if described is None or not (route.can_ask and route.begins_now()):
+        sender, connection = route.sender, self._connection
+        if described is None or sender is None or not (route.can_ask and route.begins):
             return None
-        if (route.pooled and known.follows_names) or self._watch.by() is not None:
+        if not sender.can_hold_back or connection.is_closed() or self._watch.by() is not None:
             return None
-        if not described.fits(self._connection._protocol.get_settings(), self.schema.number):
+        if (route.pooled and known.follows_names) or self.has_moving_names():
+            return None
+        if described.generation != self.schema.number:
             known.descriptions.forget(operation, refused=False)
             return None
+        statement = driver.prepared_unsent(connection, sender, operation, described)
+        if statement is None:
+            return None
         first = driver.FirstStatement(
-            self._connection, route, described, operation, self._watch, self._question(operation)
+            *(connection, route, statement, operation, described, self._watch),
+            lambda: route.asks and self.prove(operation),
         )
-        entry: PreparedEntry = described.entry.in_flight_by(first)
-        entry.statement = first.statement
-        return entry
+        return PreparedEntry(statement, epoch, operation, connection, self._watch).in_flight_by(
+            first
+        )
 
-    def _question(self, operation: str) -> Any:
-        def ask() -> None:
-            if self.route.asks:
-                self.prove(operation)
-
-        return ask
-
-    def note_for_others(self, entry: PreparedEntry, operation: str) -> None:
-        """Let the engine's next connections know how a statement was described."""
+    def note_for_others(self, operation: str) -> None:
+        """Let the engine's next connections know how the statement just prepared was described."""
         self._has_begun = True
-        if self._told is None or not self.serves_others(operation):
+        descriptions, heard = self.route.known.descriptions, self._told
+        if heard is None or not descriptions.are_wanted(operation):
             return
-        statement: Any = entry.statement
-        kept = entry.in_flight_by(None)  # type: ignore[arg-type]  # it is never executed itself
-        kept.statement = None  # nor does it keep the connection
-        described = driver.note_description(
-            self._connection, statement, self._told, kept, self.schema.number
-        )
+        if self.has_moving_names() or not is_side_effect_free(operation):
+            return
+        described = driver.note_description(heard, self.schema.number)
         if described is not None:
-            self.route.known.descriptions.put(operation, described)
+            descriptions.put(operation, described)

@@ -152,7 +152,7 @@ class PreparedStatements(FirstStatements):
                 self.schema.advance()
             elif self.route.suspect(state) or state == _UNKNOWN_STATEMENT:
                 self.clear()
-            if stale or state == _UNKNOWN_STATEMENT:
+            if state == _UNKNOWN_STATEMENT:
                 self.route.names.failed(self.route.known)
 
     def renew_all(self, error: BaseException) -> None:
@@ -174,8 +174,6 @@ class PreparedStatements(FirstStatements):
             driver.take_dropped(self._connection, self._dropped, self._watch)
         generation = self.schema.number
         if generation != self.seen:
-            if self.route.names.lose():
-                self.clear()
             self._known_types.clear()
             await self._connection.reload_schema_state()
             self.seen = generation
@@ -204,7 +202,7 @@ class PreparedStatements(FirstStatements):
         """Return the entry for a statement that :meth:`cached` did not find."""
         if self.schema.number != self.seen:
             return await self.prepared(operation)
-        entry = self.described_elsewhere(operation)
+        entry = self.described_elsewhere(operation, self._epoch)
         if entry is not None:
             return entry
         key = cache_key(operation)
@@ -217,7 +215,7 @@ class PreparedStatements(FirstStatements):
         """Prepare a statement that :meth:`cached` did not find, and cache it."""
         entry = await self._prepare(operation)
         if self.route.known.short_lived:
-            self.note_for_others(entry, operation)
+            self.note_for_others(operation)
         moves = may_move_search_path(operation)
         if moves:
             self._watch_search_path(entry, operation)
@@ -235,7 +233,7 @@ class PreparedStatements(FirstStatements):
 
     def _stays_unnamed(self, operation: str) -> bool:
         """Tell whether a statement without a name will have none the next time."""
-        return not self.route.pooled or self.describes_each_time(operation)
+        return not self.is_shared(operation) or self.describes_each_time(operation)
 
     def _keep_description(self, entry: PreparedEntry, operation: str, *, moves: bool) -> None:
         """Have the next executions parse and describe the statement in the same flight."""
