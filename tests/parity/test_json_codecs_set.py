@@ -62,7 +62,7 @@ def test_a_method_that_was_replaced(dialect: Dialect, replaced: list[str]) -> No
 
 @pytest.mark.skipif(not driver.is_private(), reason="asyncpg 0.30 asks the server by itself")
 def test_a_later_connection_asks_nothing(pgflight_dialect: Dialect, proxy: Proxy) -> None:
-    """Login, the statement's description, the statement; asyncpg 0.30 would ask four times more."""
+    """Login, and the statement that another one was told of; asyncpg 0.30 would ask four times."""
 
     async def work() -> int:
         engine = pgflight_dialect.engine(via=proxy, poolclass=NullPool)
@@ -83,4 +83,5 @@ def test_a_later_connection_asks_nothing(pgflight_dialect: Dialect, proxy: Proxy
                 made = trips.count
         return made - alone.count
 
-    assert asyncio.run(work()) == 2
+    # at level public it is described first
+    assert asyncio.run(work()) == (1 if driver.can_pipeline() else 2)
