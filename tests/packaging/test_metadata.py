@@ -88,7 +88,7 @@ def test_every_relative_target_of_the_readme_is_a_file_of_the_tree() -> None:
 
 
 def test_with_a_repository_links_and_pictures_lead_to_the_tag(description: str) -> None:
-    assert ("img", "docs/demo.svg") in targets(README)
+    assert ("img", "docs/waits.svg") in targets(README)
     assert ("a", "docs/pipeline.md") in targets(README)
     kinds = {"img": "raw", "a": "blob"}
     assert targets(description) == [
