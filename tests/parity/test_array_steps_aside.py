@@ -289,7 +289,7 @@ def test_autocommit_is_atomic(both: Both) -> None:
         table = sa.table("autocommitted", sa.column("n", sa.Integer))
         async with auto.connect() as connection:
             await connection.execute(sa.text(temporary))
-            for number, wrong in ((50, 49), (50, None), (2500, 2400), (2500, None)):
+            for number, wrong in ((50, 49), (50, None), (12_500, 12_400), (12_500, None)):
                 given = [{"n": "no" if n == wrong else n} for n in range(number)]
                 failed = wrong is not None
                 send = _sent(connection, table.insert(), given)

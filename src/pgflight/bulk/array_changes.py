@@ -23,7 +23,7 @@ from ..parameters.plan import PlannedParameters
 from ..session.session import Session
 from ..session.statistics import Counters, EngineCounters
 from . import guarded, insert_plan, update_delete_plan
-from .column_rows import LARGE_ROW, ColumnRows
+from .column_rows import LARGE_ROW, PAGE_ROWS, ColumnRows
 from .insert_many_values import BatchDialect
 from .insert_plan import ArrayInsert
 from .known_tables import KnownTables, Plain
@@ -108,7 +108,7 @@ def _page_size(context: Context) -> int:
     size: int = context.execution_options.get(
         "insertmanyvalues_page_size", context.dialect.insertmanyvalues_page_size
     )
-    return max(size, 1)
+    return max(size, PAGE_ROWS if context.isinsert else 1)
 
 
 class BulkParameters(PlannedParameters):

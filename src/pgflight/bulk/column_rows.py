@@ -18,6 +18,8 @@ from .insert_plan import ArrayInsert
 from .row_equivalence import why_not_distinct
 
 PAGE_BYTES = 512 * 1024
+PAGE_ROWS = 10_000
+"""Of an INSERT without RETURNING: each page is awaited, where an executemany() waits once."""
 """Size of a page's text and binary values: larger array messages are slower than several."""
 LARGE_ROW = 10 * 1024
 """Mean row size above which rows are sent faster one by one, if nothing is returned."""
