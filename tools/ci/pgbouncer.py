@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tarfile
 from pathlib import Path
+from typing import Any
 
 from tools.ci.changes import cache_directory
 from tools.ci.machine import Missing, install
@@ -66,7 +67,9 @@ def _sources(directory: Path) -> Path:
         subprocess.run(command, cwd=directory, check=True, stdout=subprocess.DEVNULL)
     (archive,) = directory.glob("pgbouncer_*.orig.tar.gz")
     with tarfile.open(archive) as packed:
-        packed.extractall(directory / "tree", filter="data")
+        # Python before 3.11.4 has no filters; apt-get has proven where the archive comes from
+        kind: Any = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+        packed.extractall(directory / "tree", **kind)
     (tree,) = (directory / "tree").iterdir()
     return tree
 
