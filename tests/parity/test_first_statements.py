@@ -367,3 +367,48 @@ def test_statements_that_are_handed_out_keep_their_names(both: Both) -> None:
             return [(await each.fetchrow())[0] for each in (first, second, first)]
 
     assert alone(both, work) == ["first", "second", "first"]
+
+
+def test_a_statement_that_a_listener_has_dropped(both: Both) -> None:
+    """asyncpg closes it when it next prepares one."""
+
+    async def work(engine: AsyncEngine, other: asyncpg.Connection) -> list[Any]:
+        @event.listens_for(engine.sync_engine, "connect")
+        def connect(dbapi_connection: Any, record: Any) -> None:
+            async def prepare(connection: asyncpg.Connection) -> None:
+                await (await connection.prepare("SELECT 1")).fetch()
+
+            dbapi_connection.run_async(prepare)
+
+        return [await one(engine, PLAIN, id=n % 2 + 1) for n in range(4)]
+
+    alone(both, work)
+
+
+@private
+def test_a_text_that_means_something_else_each_time_is_given_up(
+    pgflight_dialect: Dialect,
+) -> None:
+    async def work() -> list[int]:
+        engine = pgflight_dialect.engine(poolclass=NullPool)
+        trips = []
+        async with committed(pgflight_dialect.engine(), metadata):
+            async with View.of(pgflight_dialect.server) as view:
+                await view.connection.execute(f"INSERT INTO {things.name} VALUES (1, 42)")
+                await one(engine, "SELECT 1")  # what an engine's first connection asks
+                for number in range(10):
+                    kind = ("text", "integer")[number % 2]
+                    await view.connection.execute(
+                        f"ALTER TABLE {things.name} ALTER v TYPE {kind} USING v::{kind}"
+                    )
+                    before = pgflight.stats(engine).round_trips
+                    assert await one(engine, PLAIN, id=1) == [
+                        ("int", 42) if number % 2 else ("str", "42")
+                    ]
+                    trips.append(pgflight.stats(engine).round_trips - before)
+        return trips
+
+    first, *others = asyncio.run(work())
+    # refused, rolled back and prepared three times; then prepared at once, like the first
+    assert others[3:] == [first] * 6
+    assert min(others[:3]) > first

@@ -18,9 +18,9 @@ from .insert_plan import ArrayInsert
 from .row_equivalence import why_not_distinct
 
 PAGE_BYTES = 512 * 1024
+"""Size of a page's text and binary values: larger array messages are slower than several."""
 PAGE_ROWS = 10_000
 """Of an INSERT without RETURNING: each page is awaited, where an executemany() waits once."""
-"""Size of a page's text and binary values: larger array messages are slower than several."""
 LARGE_ROW = 10 * 1024
 """Mean row size above which rows are sent faster one by one, if nothing is returned."""
 

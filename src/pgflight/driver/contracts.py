@@ -117,6 +117,7 @@ class Statement(Protocol):
 class Connection(Protocol):
     """An asyncpg connection, or an object that behaves like one."""
 
+    _stmts_to_close: set[Any]
     _top_xact: Any
     _config: ConnectionConfig
     _stmt_cache_enabled: bool
@@ -132,8 +133,6 @@ class Connection(Protocol):
     def _query_loggers(self) -> Any: ...
     @property
     def _termination_listeners(self) -> Any: ...
-    @property
-    def _stmts_to_close(self) -> set[Any]: ...
     @property
     def _transport(self) -> Transport | None: ...
     def is_closed(self) -> bool: ...

@@ -129,8 +129,8 @@ async def prepared(engine: AsyncEngine) -> Answer:
             " add pooler=transaction to the URL",
             {"healed": dict(healed)},
         )
-    known: Any = several.dialect
-    followed = bool(known._known.follows_names and known._known.may_follow_names)
+    dialect: Any = several.dialect
+    followed = bool(dialect._known.follows_names)
     text = f"one statement, in {_TIMES} transactions on each of {_CLIENTS} connections at once"
     if followed:
         text += "; the pooler follows names, so the server keeps plans"

@@ -29,7 +29,7 @@ from ..sockets import is_idle
 from ..watching import CALLS, Watch
 from .messages import DESCRIBE, Screen, parse_message
 
-FIRST_TYPE_OF_THE_CLUSTER = 10000
+_FIRST_TYPE_OF_THE_CLUSTER = 10000
 """Types with smaller numbers are the same on every server (``FirstGenbkiObjectId``)."""
 
 _BINARY = 1
@@ -125,8 +125,6 @@ class DescribedStatement:
         "_heard",
         "_arrays",
         "_watch",
-        "_differed",
-        "_was_sent",
         "renewed",
     )
 
@@ -149,7 +147,6 @@ class DescribedStatement:
         self._messages = parse_message(text, heard.types()) + DESCRIBE
         self._arrays = places_of_arrays(statement._state._get_parameters())
         self._watch = watch
-        self._differed, self._was_sent = False, True
         self.renewed: Callable[[], Callable[[Statement], None] | None] | None = None
 
     def with_text(self, text: str) -> DescribedStatement:
@@ -182,13 +179,13 @@ class DescribedStatement:
         before, alone = protocol.queries_count, not sender.has_unsent
         heard = self._heard
         comparing = Comparing(self._receiver, heard.parameters, heard.columns)
-        comparing.install_behind(self._receiver.screen)  # a proof's, if any
+        comparing.install_behind(self._in_front())
         sender.put(self._messages)
         try:
             reply = await protocol.bind_execute(state, values, "", 0, True, None)
         except BaseException as error:
-            self._was_sent = protocol.queries_count != before
-            if not self._was_sent:
+            sent = protocol.queries_count != before
+            if not sent:
                 comparing.remove()
                 if sender.can_hold_back:
                     if alone:
@@ -196,9 +193,17 @@ class DescribedStatement:
                 elif isinstance(error, Exception):
                     with suppress(asyncpg.PostgresError):
                         await protocol.close_portal("", None)
-            self._differed = comparing.differs
+            if isinstance(error, Exception):
+                self._failed(sent=sent, differs=comparing.differs)
             raise
         return await self._read_anew(comparing, args) if comparing.differs else reply
+
+    def _in_front(self) -> Screen | None:
+        """Put in front of the statement what has to be there; return what sees its answer."""
+        return None
+
+    def _failed(self, *, sent: bool, differs: bool) -> None:
+        """Take note of an error; ``differs``: the server describes the statement otherwise."""
 
     async def _read_anew(self, comparing: Comparing, args: Sequence[Any]) -> Any:
         """Decode the rows that were kept by the description that the server gives now."""
@@ -251,6 +256,6 @@ def describes_in_flight(
         bool(state.prepared)  # else asyncpg parses it itself
         and not statement.get_name()
         and bool(heard.parameters and heard.columns)
-        and (own or all(number < FIRST_TYPE_OF_THE_CLUSTER for number in heard.types()))
+        and (own or all(number < _FIRST_TYPE_OF_THE_CLUSTER for number in heard.types()))
         and (sender.can_hold_back or side_effect_free or heard.columns.startswith(b"n"))
     )

@@ -24,7 +24,7 @@ from ..introspection.question import types_of_columns
 from ..sender import Sender
 from ..watching import Watch
 from .described import PARSED, Comparing, DescribedStatement, Listening
-from .messages import DESCRIBE, parse_message
+from .messages import DESCRIBE, Screen, parse_message
 from .route import Route
 
 
@@ -62,21 +62,31 @@ def prepared_unsent(
     if any(find(number) is None for number in known.types):
         return None
     answer = PARSED + known.parameters + known.columns
-    waiting = sender.take_unsent()  # BEGIN
+    waiting, closing = sender.take_unsent(), connection._stmts_to_close  # the former is BEGIN
+    connection._stmts_to_close = later = _Later()
     try:
         prepare: Any = connection.prepare(text, name="")
         statement: Statement = complete_unsent(protocol, sender, prepare, answer)
         return statement
     finally:
+        connection._stmts_to_close = closing
+        closing.update(later)
         if waiting:
             sender.put(waiting)
+
+
+class _Later(set[Any]):
+    """Statements that asyncpg is not to close now; a garbage collection may add some."""
+
+    def __bool__(self) -> bool:
+        return False
 
 
 class FirstStatement(DescribedStatement):
     """Executes a statement that another connection has had described; once.
 
     ``statement`` is that of :func:`prepared_unsent`; ``ask`` puts a question in front, if one is
-    open.
+    open, and tells whether it has.
     """
 
     __slots__ = ("_route", "_ask")
@@ -89,7 +99,7 @@ class FirstStatement(DescribedStatement):
         text: str,
         known: DescribedElsewhere,
         watch: Watch,
-        ask: Callable[[], object],
+        ask: Callable[[], bool],
     ) -> None:
         sender, receiver = route.sender, route.receiver
         assert sender is not None and receiver is not None
@@ -104,23 +114,24 @@ class FirstStatement(DescribedStatement):
 
         Where it is described otherwise the route has ``refused`` it: it is to be executed again.
         """
-        self._ask()
         try:
             return await super().__call__(args)
-        except Exception:
-            # the arguments were encoded for other types, or could not be: perhaps for those of here
-            if self._differed or not self._was_sent:
-                self._withdraw()
-            self._route.unsent()
-            raise
         except BaseException:
             self._route.unsent()
             raise
 
+    def _in_front(self) -> Screen | None:
+        return self._receiver.screen if self._ask() else None
+
+    def _failed(self, *, sent: bool, differs: bool) -> None:
+        # the arguments were encoded for other types, or could not be: perhaps for those of here
+        if differs or not sent:
+            self._withdraw(refused=differs)
+
     async def _read_anew(self, comparing: Comparing, args: Sequence[Any]) -> NoReturn:
-        self._withdraw()
+        self._withdraw(refused=True)
         raise asyncpg.InvalidCachedStatementError("the statement means something else here")
 
-    def _withdraw(self) -> None:
-        self._route.known.descriptions.forget(self._text, refused=self._differed)
+    def _withdraw(self, *, refused: bool) -> None:
+        self._route.known.descriptions.forget(self._text, refused=refused)
         self._route.refused = True

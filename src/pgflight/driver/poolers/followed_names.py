@@ -63,7 +63,7 @@ class FollowedNames:
     def is_worth_asking(self, known: Known) -> bool:
         """Tell whether the question is open, and names would pay.
 
-        A connection that serves one unit of work asks only where the last answer was that they do.
+        A connection that serves one unit of work asks until one was told that they are not.
         """
         if self._asked or not known.may_follow_names:
             return False
@@ -81,7 +81,7 @@ class FollowedNames:
 
         def answered(found: int | None) -> None:
             if found is None:
-                known.may_follow_names = False
+                known.give_up_names()
                 refused()
             else:
                 self.followed = not found
@@ -93,7 +93,8 @@ class FollowedNames:
     def failed(self, known: Known) -> None:
         """Give no statement of the engine a name any more: one was unknown."""
         if self.followed:
-            self.followed = known.may_follow_names = False
+            self.followed = False
+            known.give_up_names()
 
 
 def shared_text(text: str, generation: int) -> str:

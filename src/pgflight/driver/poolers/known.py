@@ -127,6 +127,10 @@ class Known:
         if followed:
             self._say_once("the pooler follows the names of prepared statements: they are used")
 
+    def give_up_names(self) -> None:
+        """Give no statement a name behind a pooler any more, and ask no more."""
+        self.may_follow_names = self.follows_names = False
+
     def unshare(self, text: str) -> None:
         """Give a text no name any more behind a pooler that follows names."""
         if len(self.unshared) >= MOST_UNSHARED:

@@ -124,19 +124,19 @@ class Preparer:
             return await self._ask_and_listen(operation)
         if not route.pooled or self.is_shared(operation):
             return await self._send(operation, self._name_func() or self._own_name())
-        if not (
-            route.begins_now()
-            and route.forgets_names
-            and self._ask_for_names(operation, route.begins)
-        ):
-            return await self._ask_and_listen(operation)
-        if not route.known.follows_names:
-            return await self._ask_and_listen(operation)
-        return await self._ask_by_name(operation)
+        if route.begins_now() and self._ask_for_names(operation, route.begins):
+            if self._is_likely_shared(operation):
+                return await self._ask_by_name(operation)
+        return await self._ask_and_listen(operation)
 
     def is_shared(self, operation: str) -> bool:
         """Tell whether a statement has a name that a pooler follows, and so shares with others."""
         return self.route.names.followed and operation not in self.route.known.unshared
+
+    def _is_likely_shared(self, operation: str) -> bool:
+        """Tell whether it would be if the pooler did what another connection has found."""
+        known = self.route.known
+        return bool(known.follows_names) and operation not in known.unshared
 
     def schema_generation(self) -> int:
         """Return how often the schema has changed, as far as is known."""
@@ -192,7 +192,7 @@ class Preparer:
         if self.prove(operation):
             named = not route.pooled
             if route.pooled and first:
-                named = self._ask_for_names(operation, begins) and bool(route.known.follows_names)
+                named = self._ask_for_names(operation, begins) and self._is_likely_shared(operation)
         if not named:
             return await self._ask_with(operation, "")
         return await self._ask_by_name(operation, first=first)

@@ -6,6 +6,7 @@ A base of the session's prepared statements; how it is executed, and proven, is 
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from ... import driver
@@ -54,7 +55,7 @@ class FirstStatements(driver.Preparer):
             return None
         first = driver.FirstStatement(
             *(connection, route, statement, operation, described, self._watch),
-            lambda: route.asks and self.prove(operation),
+            partial(self.prove, operation),
         )
         return PreparedEntry(statement, epoch, operation, connection, self._watch).in_flight_by(
             first
