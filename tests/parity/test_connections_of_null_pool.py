@@ -28,14 +28,20 @@ async def outcome(engine: AsyncEngine) -> Any:
         return type(getattr(error, "orig", None) or error).__name__
 
 
-def test_each_follows_the_environment_and_the_user_s_files(
-    dialect: Dialect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What asyncpg made of the last one's arguments is used only while it would be the same."""
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A user's directory without files, and an environment that says nothing to asyncpg."""
     for name in READ_BY_ASYNCPG:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
-    certificate = tmp_path / ".postgresql" / "postgresql.crt"
+    return tmp_path
+
+
+def test_each_follows_the_environment_and_the_user_s_files(
+    dialect: Dialect, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What asyncpg made of the last one's arguments is used only while it would be the same."""
+    certificate = home / ".postgresql" / "postgresql.crt"
 
     async def work() -> list[Any]:
         engine = dialect.engine(poolclass=NullPool)
@@ -62,13 +68,10 @@ def test_each_follows_the_environment_and_the_user_s_files(
 
 
 def test_a_password_that_the_url_has_not(
-    both: Both, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    both: Both, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is looked for where asyncpg does, for each connection."""
-    for name in READ_BY_ASYNCPG:
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    passwords = tmp_path / ".pgpass"
+    passwords = home / ".pgpass"
     passwords.touch(0o600)
     right = both.server.url().password
 

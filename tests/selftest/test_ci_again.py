@@ -31,11 +31,12 @@ class Suite:
         (directory / "test_counted.py").write_text(COUNTED + "def test_good():\n    pass\n")
         (directory / "pytest.ini").write_text("[pytest]\n")
 
-    def add(self, name: str, times: int, file: str = "test_counted.py") -> None:
-        path = self.directory / file
-        path.write_text(
-            f"{path.read_text()}def test_{name}():\n    fails({name!r}, {times})\n",
-        )
+    def add(self, name: str, times: int) -> None:
+        self.append(f"def test_{name}():\n    fails({name!r}, {times})\n")
+
+    def append(self, source: str) -> None:
+        path = self.directory / "test_counted.py"
+        path.write_text(path.read_text() + source)
 
     def count(self, name: str) -> int:
         return int((self.directory / name).read_text())
@@ -80,9 +81,8 @@ def test_one_that_fails_again_is_a_failure(suite: Suite, times: int) -> None:
 
 
 def test_one_that_fails_at_the_last_time_is_a_failure(suite: Suite) -> None:
-    path = suite.directory / "test_counted.py"
-    path.write_text(
-        f"{path.read_text()}\ndef test_odd():\n"
+    suite.append(
+        "def test_odd():\n"
         "    fails('odd', 1)\n"
         "    assert int(pathlib.Path(__file__).with_name('odd').read_text()) != 3\n"
     )
@@ -91,12 +91,8 @@ def test_one_that_fails_at_the_last_time_is_a_failure(suite: Suite) -> None:
 
 
 def test_one_that_is_skipped_has_not_passed(suite: Suite) -> None:
-    path = suite.directory / "test_counted.py"
-    path.write_text(
-        f"{path.read_text()}\ndef test_odd():\n"
-        "    import pytest\n"
-        "    fails('odd', 1)\n"
-        "    pytest.skip('now')\n"
+    suite.append(
+        "def test_odd():\n    import pytest\n    fails('odd', 1)\n    pytest.skip('now')\n"
     )
     assert suite.run().state == "FAILED"
 

@@ -49,6 +49,7 @@ LEFT_OUT = {
 }
 # What quick does instead of the whole, each with the reason.
 SMALLER = {
+    "poolers": "storms scaled down",
     "readme": "installs from source and runs two files: the rest is the step default",
     "wheels": "the interpreters that tests run on; full has every one of a release",
     "sanitized": "the unit tests of the pieces, without the random documents",

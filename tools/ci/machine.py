@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -18,6 +19,9 @@ DEBUG_PACKAGES = ("python{0}-dbg", "libpython{0}-dbg")
 # An interpreter of use can make environments and compile.
 _OF_USE = """import ensurepip, os, sysconfig
 os.stat(os.path.join(sysconfig.get_path("include"), "Python.h"))"""
+
+
+_installing = threading.Lock()  # apt-get fails while another step's is at work
 
 
 class Missing(Exception):
@@ -131,5 +135,6 @@ def install(packages: list[str]) -> None:
         raise Missing(f"{' '.join(packages)}: not installable without root and apt-get")
     options = ["-y", "-qq", "--no-install-recommends", "-o", "Dpkg::Options::=--force-confold"]
     quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    subprocess.run(["apt-get", "update", "-qq"], check=True, env=quiet)
-    subprocess.run(["apt-get", "install", *options, *packages], check=True, env=quiet)
+    with _installing:
+        subprocess.run(["apt-get", "update", "-qq"], check=True, env=quiet)
+        subprocess.run(["apt-get", "install", *options, *packages], check=True, env=quiet)

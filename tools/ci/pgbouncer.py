@@ -7,9 +7,11 @@ use. Needs root, apt-get, a compiler and a mirror of Debian among the sources of
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -37,21 +39,21 @@ def following_pgbouncer() -> Path | None:
 
 def _build(directory: Path) -> None:
     install(PACKAGES)
-    directory.mkdir(parents=True, exist_ok=True)
-    tree = _sources(directory)
-    options = ["--without-cares", "--disable-debug"]
-    for command in (["./configure", *options], ["make", "-j2", "pgbouncer"]):
-        subprocess.run(command, cwd=tree, check=True, stdout=subprocess.DEVNULL)
     built = directory / "pgbouncer.new"
-    built.write_bytes((tree / "pgbouncer").read_bytes())
-    built.chmod(0o755)
+    with tempfile.TemporaryDirectory() as scratch:
+        tree = _sources(Path(scratch))
+        options = ["--without-cares", "--disable-debug"]
+        for command in (["./configure", *options], ["make", "-j2", "pgbouncer"]):
+            subprocess.run(command, cwd=tree, check=True, stdout=subprocess.DEVNULL)
+        directory.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(tree / "pgbouncer", built)
     built.replace(directory / "pgbouncer")
 
 
 def _sources(directory: Path) -> Path:
     """Download the sources with apt-get, which proves where they come from; return their tree."""
     for part in ("lists/partial", "archives/partial"):
-        (directory / part).mkdir(parents=True, exist_ok=True)
+        (directory / part).mkdir(parents=True)
     listed = directory / "sources.list"
     listed.write_text(f"deb-src [signed-by={_KEYRING}] {_mirror()} {RELEASE} main\n")
     settings = {

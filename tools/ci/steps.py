@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from tools.ci import work
 from tools.ci.changes import cache_directory
@@ -150,7 +151,13 @@ STEPS: tuple[Step, ...] = (
         (),
     ),
     _both("tracers", "spans of what people trace with", work.tracers, "env-2.1", "env-2.0"),
-    _both("poolers", "a newer pgbouncer", work.newer_pgbouncer, "env-2.1"),
+    Step(
+        "poolers",
+        "a newer pgbouncer",
+        work.newer_pgbouncer,
+        partial(work.newer_pgbouncer, full=True),
+        ("env-2.1",),
+    ),
     _both("docs", "the site, and the examples of its pages", work.docs, "env-2.1"),
     # The halves are crossed: each function runs in four environments, once with each line of
     # SQLAlchemy and at both levels of each other factor.

@@ -12,7 +12,7 @@ from tools.ci import machine as the_machine
 from tools.ci.environments import VERSIONS
 from tools.ci.jobs import Job, LeftOut
 from tools.ci.pgbouncer import following_pgbouncer
-from tools.ci.suites import python_of
+from tools.ci.suites import QUICK_SCALE, Suite, python_of
 
 DEFAULT = "2.1"
 RELEASED = ("3.10", "3.11", "3.12", "3.13")
@@ -129,7 +129,7 @@ def tracers(job: Job) -> None:
         job.attempt(python_of(job, DEFAULT), *tests, environment=variables)
 
 
-def newer_pgbouncer(job: Job) -> None:
+def newer_pgbouncer(job: Job, *, full: bool = False) -> None:
     """Test with a pgbouncer that follows names; LeftOut where none can be built."""
     built = following_pgbouncer()
     if built is None:
@@ -138,9 +138,9 @@ def newer_pgbouncer(job: Job) -> None:
     directory.mkdir()
     shutil.copy2(built / "pgbouncer", directory)
     path = f"{directory}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-    tests = ("-m", "pytest", *POOLER_TESTS, "-n", "2", "--durations=10")
-    variables = {"PATH": path, "PGFLIGHT_TEST_SCALE": "0.2"}
-    job.attempt(python_of(job, DEFAULT), *tests, environment=variables)
+    scale = "1" if full else QUICK_SCALE
+    suite = Suite(POOLER_TESTS, scale=scale, workers=2, variables=(("PATH", path),))
+    suite.run(job, 0, forgives=not full)
 
 
 def docs(job: Job) -> None:
