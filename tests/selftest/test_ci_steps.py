@@ -174,12 +174,24 @@ def test_each_function_runs_on_each_version_and_at_each_level(directory: str, ha
     found = [
         part.environment
         for part in parts(full=False)
-        if directory in part.paths and part.selection.partition(":")[2] in ("", half)
+        if directory in part.paths and part.selection.split(":")[1:2] in ([], ["1/1"], [half])
     ]
     assert PASSES["default"] in found and PASSES["opposite"] in found
     assert len(found) == len(set(found)) == 4
     for number, factor in enumerate(FACTORS):
         assert {environment[number] for environment in found} == set(FACTORS[factor]), factor
+
+
+def test_two_environments_share_the_values_of_each_function() -> None:
+    shares: dict[tuple[str, str], set[str]] = {}
+    for part in parts(full=False):
+        _, half, share = (*part.selection.split(":"), "", "")[:3]
+        if share:
+            for directory in part.paths:
+                for each in ("1/2", "2/2") if half == "1/1" else (half,):
+                    shares.setdefault((directory, each), set()).add(share)
+    assert {directory for directory, _ in shares} == set(CORE)
+    assert all(found == {"1/2", "2/2"} for found in shares.values())
 
 
 def test_what_quick_leaves_out_is_listed() -> None:

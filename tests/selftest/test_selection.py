@@ -96,7 +96,28 @@ def test_the_parts_are_the_whole(suite: Path) -> None:
     assert first and second
 
 
-@pytest.mark.parametrize("wrong", ["a:3/2", "a:", "a b"])
+def test_two_shares_have_all_values_of_a_function_between_them(suite: Path) -> None:
+    first, second = collected(suite, "word:1/1:1/2"), collected(suite, "other:1/1:2/2")
+    everything = collected(suite, "")
+    for function in ("test_one", "test_pairs"):
+        halves = of(first, function), of(second, function)
+        assert halves[0] | halves[1] == of(everything, function)
+        assert len(halves[0]) == len(halves[1])
+    for chosen in (first, second):
+        assert "test_none" in chosen
+        assert 3 <= len(of(chosen, "test_two")) <= 5
+    numbers = [set(part.split("-")) for part in of(first, "test_two") | of(second, "test_two")]
+    assert set.union(*numbers) == set("01234")
+
+
+def test_what_a_fixture_adds_is_not_shared(suite: Path) -> None:
+    chosen = [of(collected(suite, f"word:1/1:{share}"), "test_both") for share in ("1/2", "2/2")]
+    assert all({name.split("-")[0] for name in names} == {"builtin", "ours"} for names in chosen)
+    ours = {name for names in chosen for name in names if name.startswith("ours")}
+    assert ours == {f"ours-value{number}" for number in range(3)}
+
+
+@pytest.mark.parametrize("wrong", ["a:3/2", "a:", "a b", "a:1/2:3/2"])
 def test_what_is_none_is_refused(suite: Path, wrong: str) -> None:
     ended = collect(suite, wrong)
     assert ended.returncode == pytest.ExitCode.USAGE_ERROR

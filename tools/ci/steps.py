@@ -101,7 +101,8 @@ def _pass(name: str, *parts: tuple[tuple[str, ...], str]) -> Step:
     """Return the step of a pass of the table: in both kinds of run, a selection of the calm tests.
 
     That is, of each of the ``parts``, every function in its paths, or those of a half such as
-    "1/2", with each value of each parameter.
+    "1/2", with each value of each parameter, or a share of them such as "1/2:2/2"
+    (tests/fixtures/selection.py).
     """
     suites = tuple(
         Suite(
@@ -160,14 +161,14 @@ STEPS: tuple[Step, ...] = (
     ),
     _both("docs", "the site, and the examples of its pages", work.docs, "env-2.1"),
     # The halves are crossed: each function runs in four environments, once with each line of
-    # SQLAlchemy and at both levels of each other factor.
+    # SQLAlchemy and at both levels of each other factor. The two on older lines share its values.
     _pass("opposite", (CORE, "")),
     # asyncpg 0.30 may hang by itself where COPY or a pooler is cut off; the level public, which it
     # gets only by hand, does not prevent that
-    _pass("oldest_compiled", (CORE[:3], "1/2")),
-    _pass("oldest_python", (CORE[:3], "2/2"), (CORE[3:], "")),
-    _pass("sa20_python", (CORE, "1/2")),
-    _pass("sa20_compiled", (CORE, "2/2")),
+    _pass("oldest_compiled", (CORE[:3], "1/2:1/2")),
+    _pass("oldest_python", (CORE[:3], "2/2:1/2"), (CORE[3:], "1/1:1/2")),
+    _pass("sa20_python", (CORE, "1/2:2/2")),
+    _pass("sa20_compiled", (CORE, "2/2:2/2")),
     _both("static", "ruff, mypy, pyright", work.static, "env-2.1"),
     _tests("gates", "the benchmarks that count", _benchmarks(COUNTING), ()),
     _built(
