@@ -124,6 +124,11 @@ CASES: dict[str, tuple[Any, list[dict[str, Any]], str]] = {
     ),
     "wide": (wide.insert(), WIDE, "more than 40 columns"),
     "large rows": (insert, numbers(25, data=b"x" * 11_000), "rows of more than 10 KB"),
+    "pages of rows that are not small": (
+        insert,
+        numbers(4_000, data=b"x" * 1_100),
+        "more than a page of rows of more than 1 KB",
+    ),
     "lists for ranges": (
         insert,
         [{"span": span} for span in [(1, 5), [2, 6], None] * 10],
@@ -469,7 +474,7 @@ def test_input_sizes_are_asked_for_each_value(pgflight_dialect: Dialect) -> None
 def test_large_values_go_in_several_pages(both: Both) -> None:
     async def work(engine: AsyncEngine) -> Any:
         async with scratch(engine, metadata) as connection:
-            given = [{"n": n + 100, "data": b"%d" % n * 3000} for n in range(300)]
+            given = [{"n": n + 100, "data": b"%04d" % n * 225} for n in range(10_000)]
             await connection.execute(insert, given)
             statement = full.insert().returning(full.c.n, sort_by_parameter_order=True)
             huge = [{"n": n + 100, "data": b"%d" % n * 50_000} for n in range(30)]

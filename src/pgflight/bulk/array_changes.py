@@ -23,7 +23,7 @@ from ..parameters.plan import PlannedParameters
 from ..session.session import Session
 from ..session.statistics import Counters, EngineCounters
 from . import guarded, insert_plan, update_delete_plan
-from .column_rows import LARGE_ROW, PAGE_ROWS, ColumnRows
+from .column_rows import PAGE_ROWS, ColumnRows
 from .insert_many_values import BatchDialect
 from .insert_plan import ArrayInsert
 from .known_tables import KnownTables, Plain
@@ -203,10 +203,9 @@ class BulkDialect(BatchDialect):
         obstacle = rows.obstacle()
         if obstacle is not None:
             return obstacle
-        size = rows.size()
-        if size > LARGE_ROW * rows.number:
-            return "rows of more than 10 KB"
-        pages = rows.pages(_page_size(context), size)
+        pages = rows.pages(_page_size(context), size := rows.size())
+        if (large := rows.why_large(size, len(pages))) is not None:
+            return large
         if len(pages) > 1 and _session_of(cursor).transactions.autocommit:
             return "more than a page in AUTOCOMMIT"
         text = rows.plan.text

@@ -17,12 +17,14 @@ from uuid import UUID
 from .insert_plan import ArrayInsert
 from .row_equivalence import why_not_distinct
 
-PAGE_BYTES = 512 * 1024
-"""Size of a page's text and binary values: larger array messages are slower than several."""
+PAGE_BYTES = 4 * 1024 * 1024
+"""Size of a page's text and binary values, of which client and server hold some copies."""
 PAGE_ROWS = 10_000
 """Of an INSERT without RETURNING: each page is awaited, where an executemany() waits once."""
 LARGE_ROW = 10 * 1024
 """Mean row size above which rows are sent faster one by one, if nothing is returned."""
+LARGE_ROW_OF_PAGES = 1024
+"""The same for more than a page: there arrays save too little for a wait per page."""
 
 _SCALARS = (
     *(str, bytes, bytearray, memoryview, tuple),  # sized, but no arrays to asyncpg
@@ -113,6 +115,14 @@ class ColumnRows(list[Any]):
                 pages.append(slice(start, at))
                 start, before = at, ends[at - 1]
         return [*pages, slice(start, self.number)]
+
+    def why_large(self, size: int, pages: int) -> str | None:
+        """Return why rows of this size, in so many pages, are sent faster one by one."""
+        if size > LARGE_ROW * self.number:
+            return "rows of more than 10 KB"
+        if pages > 1 and size > LARGE_ROW_OF_PAGES * self.number:
+            return "more than a page of rows of more than 1 KB"
+        return None
 
     def page(self, rows: slice) -> ColumnRows:
         """Return some of the rows."""
