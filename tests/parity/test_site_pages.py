@@ -29,6 +29,7 @@ from tests.fixtures.pages import DOCS, blocks_of, run_blocks
 from tests.fixtures.server import Server
 
 PAGES = (
+    "application.md",
     "errors.md",
     "greenlets.md",
     "performance.md",

@@ -18,8 +18,10 @@ pytestmark = pytest.mark.slow
 
 def test_a_short_run(server: Server, tmp_path: Path) -> None:
     wanted = [Cell(MIX, "asyncio", 3, 0.0), Cell("get", "asyncio", 1, 0.0)]
+    wanted.append(Cell("get", "asyncio", 2, 0.0, frozen=True))
+    wanted.append(Cell("get", "asyncio", 9, 0.0, load=0.3))
     found = run(server, wanted, rounds=1, seconds=0.6)
-    assert list(found) == wanted
+    assert set(found) == set(wanted)
     for of in found.values():
         assert set(of) == set(DRIVERS)
         for figures in of.values():
@@ -32,7 +34,8 @@ def test_a_short_run(server: Server, tmp_path: Path) -> None:
     page.write(written, made)
     text = written.read_text()
     assert text.startswith("before\n") and text.endswith("after\n") and "old" not in text
-    assert "| asyncio, 3 clients | " in text and "| get, asyncio | " in text
+    assert "| asyncio, 3 clients | " in text and text.count("| get, asyncio | ") == 2
+    assert "| get, asyncio, 30% | " in text
     assert written.with_suffix(".svg").read_text().startswith("<?xml")
 
 
@@ -44,6 +47,8 @@ def test_without_its_marks_a_page_is_refused(tmp_path: Path) -> None:
 
 
 def test_each_operation_is_measured_on_both_loops_and_has_its_share() -> None:
-    asked = {(cell.operation, cell.loop) for cell in cells()}
-    assert asked == {(each, loop) for each in (MIX, *OPERATIONS) for loop in ("asyncio", "uvloop")}
+    loops = ("asyncio", "uvloop")
+    for frozen in (False, True):
+        asked = {(cell.operation, cell.loop) for cell in cells() if cell.frozen == frozen}
+        assert asked == {(each, loop) for each in (MIX, *OPERATIONS) for loop in loops}
     assert len(SHARES) == len(OPERATIONS) and sum(SHARES) == 100

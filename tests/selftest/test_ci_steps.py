@@ -174,7 +174,7 @@ def test_each_function_runs_on_each_version_and_at_each_level(directory: str, ha
     found = [
         part.environment
         for part in parts(full=False)
-        if directory in part.paths and part.selection.split(":")[1:2] in ([], ["1/1"], [half])
+        if directory in part.paths and half in shares_of(part)
     ]
     assert PASSES["default"] in found and PASSES["opposite"] in found
     assert len(found) == len(set(found)) == 4
@@ -182,16 +182,30 @@ def test_each_function_runs_on_each_version_and_at_each_level(directory: str, ha
         assert {environment[number] for environment in found} == set(FACTORS[factor]), factor
 
 
-def test_two_environments_share_the_values_of_each_function() -> None:
-    shares: dict[tuple[str, str], set[str]] = {}
-    for part in parts(full=False):
-        _, half, share = (*part.selection.split(":"), "", "")[:3]
-        if share:
-            for directory in part.paths:
-                for each in ("1/2", "2/2") if half == "1/1" else (half,):
-                    shares.setdefault((directory, each), set()).add(share)
-    assert {directory for directory, _ in shares} == set(CORE)
-    assert all(found == {"1/2", "2/2"} for found in shares.values())
+def shares_of(part: Part) -> dict[str, str]:
+    """Return by half of the functions which of their values a selection has."""
+    found = {}
+    for each in part.selection.partition(":")[2].split("+"):
+        half, _, share = each.partition(":")
+        for name in ("1/2", "2/2") if half in ("", "1/1") else (half,):
+            found[name] = share or "1/1"
+    return found
+
+
+@pytest.mark.parametrize("half", ["1/2", "2/2"])
+@pytest.mark.parametrize("directory", CORE)
+def test_each_value_meets_both_forms_and_an_older_line(directory: str, half: str) -> None:
+    found = [
+        (part.environment, shares_of(part)[half])
+        for part in parts(full=False)
+        if directory in part.paths and half in shares_of(part)
+    ]
+    for those in (
+        [share for environment, share in found if environment.form == "python"],
+        [share for environment, share in found if environment.versions != "2.1"],
+    ):
+        assert set(those) == {"1/2", "2/2"}
+    assert (PASSES["default"], "1/1") in found
 
 
 def test_what_quick_leaves_out_is_listed() -> None:

@@ -110,6 +110,13 @@ def test_two_shares_have_all_values_of_a_function_between_them(suite: Path) -> N
     assert set.union(*numbers) == set("01234")
 
 
+def test_parts_can_be_joined(suite: Path) -> None:
+    joined = collected(suite, "word:1/2:1/2+2/2:2/2")
+    apart = [*collected(suite, "word:1/2:1/2"), *collected(suite, "word:2/2:2/2")]
+    assert sorted(joined) == sorted(apart)
+    assert joined == [name for name in collected(suite, "") if name in joined]
+
+
 def test_what_a_fixture_adds_is_not_shared(suite: Path) -> None:
     chosen = [of(collected(suite, f"word:1/1:{share}"), "test_both") for share in ("1/2", "2/2")]
     assert all({name.split("-")[0] for name in names} == {"builtin", "ours"} for names in chosen)
@@ -117,7 +124,7 @@ def test_what_a_fixture_adds_is_not_shared(suite: Path) -> None:
     assert ours == {f"ours-value{number}" for number in range(3)}
 
 
-@pytest.mark.parametrize("wrong", ["a:3/2", "a:", "a b", "a:1/2:3/2"])
+@pytest.mark.parametrize("wrong", ["a:3/2", "a:", "a b", "a:1/2:3/2", "a:1/2+", "a:1/2+3/2"])
 def test_what_is_none_is_refused(suite: Path, wrong: str) -> None:
     ended = collect(suite, wrong)
     assert ended.returncode == pytest.ExitCode.USAGE_ERROR

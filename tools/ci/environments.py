@@ -10,8 +10,8 @@ versions. tests/selftest/test_ci_steps.py computes the cover from this table.
 
 So there are three virtual environments, one for each version, with two passes each. `default` is
 what most people run, and where nearly every bug shows: it gets the whole suite. Its opposite gets
-every function with every value; the two passes of each other version a half of the functions each,
-and of their values those that the other version's passes do not get (`steps`).
+every function, the two passes of each other version a half of the functions each. They share the
+values: each runs in both forms, and on one of the older versions (`steps`).
 """
 
 from __future__ import annotations

@@ -161,8 +161,9 @@ STEPS: tuple[Step, ...] = (
     ),
     _both("docs", "the site, and the examples of its pages", work.docs, "env-2.1"),
     # The halves are crossed: each function runs in four environments, once with each line of
-    # SQLAlchemy and at both levels of each other factor. The two on older lines share its values.
-    _pass("opposite", (CORE, "")),
+    # SQLAlchemy and at both levels of each other factor. Its values are shared by the two on older
+    # lines, and by the two of the Python form: both forms meet each value.
+    _pass("opposite", (CORE, "1/2:1/2+2/2:2/2")),
     # asyncpg 0.30 may hang by itself where COPY or a pooler is cut off; the level public, which it
     # gets only by hand, does not prevent that
     _pass("oldest_compiled", (CORE[:3], "1/2:1/2")),
