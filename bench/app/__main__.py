@@ -1,6 +1,6 @@
 """The command: measure the service on the three dialects, and write what came of it.
 
-    python -m bench.app                        prints a table; about ten minutes
+    python -m bench.app                        prints a table; about 25 minutes
     python -m bench.app --write docs/application.md
     python -m bench.app --only get --rounds 3  the cells whose operation begins so
 
@@ -40,6 +40,7 @@ def document(found: dict[Cell, dict[str, Figures]], server: Server, rounds: int)
                     dialect: {
                         "rate": figures.rate,
                         "p50": figures.latency(50),
+                        "p90": figures.latency(90),
                         "p99": figures.latency(99),
                         "processor": figures.processor,
                     }
@@ -60,7 +61,10 @@ def show(found: dict[Cell, dict[str, Figures]]) -> None:
             for name, figures in of.items()
         )
         away = f" {cell.round_trip * 1e3:g} ms" if cell.round_trip else ""
-        print(f"{ratio:5.2f}  {cell.operation}, {cell.loop}, {cell.clients}{away}:  {rates}")
+        frozen = " frozen" if cell.frozen else f" at random {cell.load:g}" if cell.load else ""
+        print(
+            f"{ratio:5.2f}  {cell.operation}, {cell.loop}, {cell.clients}{away}{frozen}:  {rates}"
+        )
 
 
 def main() -> None:

@@ -1,4 +1,7 @@
-"""HTTP clients, each on a connection of its own, that ask again as soon as they have an answer."""
+"""HTTP clients, each on a connection of its own.
+
+They ask again as soon as they have an answer, or at random times that do not depend on the answers.
+"""
 
 from __future__ import annotations
 
@@ -58,28 +61,66 @@ class Client:
         self._writer.close()
 
 
-async def measure(port: int, operation: str, clients: int, seconds: float, seed: int) -> Answers:
-    """Let ``clients`` ask for ``seconds``; what they ask for is the same for the same seed."""
-    found = Answers()
-    ready = [await Client.connected(port) for _ in range(clients)]
-    end = time.perf_counter() + seconds
+@dataclass
+class Load:
+    """What a service is asked: an operation, by so many clients, for ``seconds``.
 
-    async def go_on(client: Client, random: Random) -> None:
-        now = time.perf_counter()
-        while now < end:
-            await client.ask(request(operation, random))
-            before, now = now, time.perf_counter()
-            found.latencies.append(now - before)
+    With a ``rate`` in requests per second the requests come at random times (a Poisson process),
+    whether or not those before them are answered, and a client that is free takes each; without,
+    each client asks as soon as it has an answer.  The same seed asks for the same.
+    """
 
-    try:
-        used = float(await ready[0].ask(Request("GET", "/cpu")))
-        began = time.perf_counter()
-        await asyncio.gather(
-            *(go_on(client, Random(seed * 1000 + n)) for n, client in enumerate(ready))
-        )
-        found.seconds = time.perf_counter() - began
-        found.processor = float(await ready[0].ask(Request("GET", "/cpu"))) - used
-    finally:
-        for client in ready:
-            client.close()
-    return found
+    operation: str
+    clients: int
+    seconds: float
+    seed: int
+    rate: float = 0.0
+
+    async def measure(self, port: int) -> Answers:
+        """Ask the service that listens on ``port``."""
+        found = Answers()
+        clients = [await Client.connected(port) for _ in range(self.clients)]
+        try:
+            used = float(await clients[0].ask(Request("GET", "/cpu")))
+            began = time.perf_counter()
+            await (self._at_random(clients, found) if self.rate else self._in_turn(clients, found))
+            found.seconds = time.perf_counter() - began
+            found.processor = float(await clients[0].ask(Request("GET", "/cpu"))) - used
+        finally:
+            for client in clients:
+                client.close()
+        return found
+
+    async def _in_turn(self, clients: list[Client], found: Answers) -> None:
+        end = time.perf_counter() + self.seconds
+
+        async def go_on(client: Client, random: Random) -> None:
+            now = time.perf_counter()
+            while now < end:
+                await client.ask(request(self.operation, random))
+                before, now = now, time.perf_counter()
+                found.latencies.append(now - before)
+
+        randoms = [Random(self.seed * 1000 + number) for number in range(len(clients))]
+        await asyncio.gather(*map(go_on, clients, randoms))
+
+    async def _at_random(self, clients: list[Client], found: Answers) -> None:
+        random = Random(self.seed)
+        free: asyncio.LifoQueue[Client] = asyncio.LifoQueue()
+        for client in clients:
+            free.put_nowait(client)
+
+        async def one(asked: Request, due: float) -> None:
+            client = await free.get()
+            await client.ask(asked)
+            # since it was due: what waits for a client waits for its answer
+            found.latencies.append(time.perf_counter() - due)
+            free.put_nowait(client)
+
+        due = began = time.perf_counter()
+        asking = []
+        while due < began + self.seconds:
+            due += random.expovariate(self.rate)
+            await asyncio.sleep(max(due - time.perf_counter(), 0))
+            asking.append(asyncio.create_task(one(request(self.operation, random), due)))
+        await asyncio.gather(*asking)

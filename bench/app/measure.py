@@ -17,7 +17,7 @@ from typing import NamedTuple
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from bench.app.clients import Answers, Client, measure
+from bench.app.clients import Answers, Client, Load
 from bench.app.models import fill
 from bench.app.operations import MIX, OPERATIONS, request
 from bench.peers.line import DelayLine
@@ -33,28 +33,48 @@ DRIVERS = {
 LOOPS = ("asyncio", "uvloop")
 CLIENTS = (1, 20, 100)
 ROUND_TRIPS = (0.0, 0.001)
+LOADS = (0.5, 0.7)
 _READS = ("get", "get with selectinload", "list of 20 with selectinload")
 _STOP_SECONDS = 20.0
 
 
 class Cell(NamedTuple):
-    """What is measured: an operation, the service's loop, clients, and the server's distance."""
+    """What is measured: an operation, the service's loop, clients, and the server's distance.
+
+    ``frozen``: the service has called `gc.freeze()` when it started.  ``load``: requests come at
+    random, so many times as often as the built-in dialect answers 20 clients that ask in turn.
+    """
 
     operation: str
     loop: str
     clients: int
     round_trip: float
+    frozen: bool = False
+    load: float = 0.0
 
 
 def cells() -> list[Cell]:
-    """Return the mix in every situation, and each operation on both loops with 20 clients."""
+    """Return the mix in every situation, and each operation on both loops with 20 clients.
+
+    The latter also with `gc.freeze()`; and the mix and gets at random times.
+    """
     mixed = [
         Cell(MIX, loop, clients, trip)
         for trip in ROUND_TRIPS
         for loop in LOOPS
         for clients in CLIENTS
     ]
-    return mixed + [Cell(each, loop, 20, 0.0) for loop in LOOPS for each in OPERATIONS]
+    single = [Cell(each, loop, 20, 0.0) for loop in LOOPS for each in OPERATIONS]
+    frozen = [
+        Cell(each, loop, 20, 0.0, frozen=True) for loop in LOOPS for each in (MIX, *OPERATIONS)
+    ]
+    at_random = [
+        Cell(each, loop, 100, 0.0, load=load)
+        for loop in LOOPS
+        for each in (MIX, "get")
+        for load in LOADS
+    ]
+    return [*mixed, *single, *frozen, *at_random]
 
 
 @dataclass
@@ -80,11 +100,11 @@ class Figures:
 
 
 @contextmanager
-def served(url: URL, loop: str) -> Iterator[int]:
+def served(url: URL, loop: str, *, frozen: bool = False) -> Iterator[int]:
     """Run a process of the service; yield its port."""
     shown = url.render_as_string(hide_password=False)
     process = subprocess.Popen(
-        [sys.executable, "-m", "bench.app.serve", loop],
+        [sys.executable, "-m", "bench.app.serve", loop, *["frozen"] * frozen],
         stdout=subprocess.PIPE,
         text=True,
         cwd=ROOT,
@@ -125,10 +145,10 @@ def run(server: Server, wanted: Iterable[Cell], *, rounds: int, seconds: float) 
     """Measure these cells in ``rounds`` of ``seconds`` each, the dialects in turns."""
     found: _Figures = {}
     asyncio.run(_fill(server))
-    situations: dict[tuple[str, float], list[Cell]] = {}
+    situations: dict[tuple[str, float, bool], list[Cell]] = {}
     for cell in wanted:
-        situations.setdefault((cell.loop, cell.round_trip), []).append(cell)
-    for (loop, trip), there in situations.items():
+        situations.setdefault((cell.loop, cell.round_trip, cell.frozen), []).append(cell)
+    for (loop, trip, frozen), there in situations.items():
         with ExitStack() as stack:
             url = _address(server)
             if trip:
@@ -136,7 +156,9 @@ def run(server: Server, wanted: Iterable[Cell], *, rounds: int, seconds: float) 
                 line.set_round_trip(trip)
                 url = line.url
             ports = {
-                dialect: stack.enter_context(served(url.set(drivername=driver), loop))
+                dialect: stack.enter_context(
+                    served(url.set(drivername=driver), loop, frozen=frozen)
+                )
                 for dialect, driver in DRIVERS.items()
             }
             asyncio.run(same_answers(ports))
@@ -151,13 +173,16 @@ _Figures = dict[Cell, dict[str, Figures]]
 async def _measure(
     cell: Cell, ports: Mapping[str, int], found: _Figures, rounds: int, seconds: float
 ) -> None:
+    rate = 0.0
+    if cell.load:
+        full = await Load(cell.operation, 20, seconds, 0).measure(ports[BUILTIN])
+        rate = cell.load * full.rate
     figures = found[cell] = {dialect: Figures() for dialect in ports}
     for number in range(-1, rounds):  # the first round warms up
         order = list(ports) if number % 2 else list(ports)[::-1]
         for dialect in order:
-            answers = await measure(
-                ports[dialect], cell.operation, cell.clients, seconds, number + 1
-            )
+            load = Load(cell.operation, cell.clients, seconds, number + 1, rate)
+            answers = await load.measure(ports[dialect])
             if number >= 0:
                 figures[dialect].rounds.append(answers)
 

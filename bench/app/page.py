@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import matplotlib
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.app.operations import MIX
@@ -14,7 +16,11 @@ from bench.plots import FAINT, STYLE, save
 
 OPENS, CLOSES = "<!-- figures -->\n", "<!-- end of the figures -->\n"
 Document = dict[str, Any]
-_COLOURS = {"pgflight": "#0969da", "psycopg": "#bf8700"}
+_COLOURS = {
+    "pgflight": "#0969da",
+    "pgflight, with gc.freeze() in both": "#1a7f37",
+    "psycopg": "#bf8700",
+}
 
 
 def write(page: Path, document: Document) -> None:
@@ -34,12 +40,29 @@ def _lines(document: Document) -> Iterator[str]:
     yield ""
     yield "The mix of all operations:"
     yield ""
-    yield from _table([cell for cell in document["cells"] if cell["operation"] == MIX], _situation)
+    started = _as_written(document)
+    yield from _table([cell for cell in started if cell["operation"] == MIX], _situation)
     yield ""
     yield "Each operation, 20 clients, over a Unix socket:"
     yield ""
-    single = [cell for cell in document["cells"] if cell["operation"] != MIX]
-    yield from _table(single, lambda cell: f"{cell['operation']}, {cell['loop']}")
+    yield from _table([cell for cell in started if cell["operation"] != MIX], _operation)
+    yield ""
+    yield "The same where the service calls `gc.freeze()` when it starts (see below):"
+    yield ""
+    yield from _table([cell for cell in document["cells"] if cell["frozen"]], _operation)
+    yield ""
+    yield "Requests that come at random, in shares of what the built-in dialect can answer at most:"
+    yield ""
+    yield from _latencies([cell for cell in document["cells"] if cell["load"]])
+
+
+def _as_written(document: Document) -> list[Document]:
+    """Return the cells where clients ask in turn, of the service as people write it."""
+    return [cell for cell in document["cells"] if not cell["frozen"] and not cell["load"]]
+
+
+def _operation(cell: Document) -> str:
+    return f"{cell['operation']}, {cell['loop']}"
 
 
 def _situation(cell: Document) -> str:
@@ -63,32 +86,68 @@ def _table(cells: list[Document], title: Any) -> Iterator[str]:
         yield f"| {' | '.join([title(cell), *rates, f'{_ratio(cell):.2f}', *times, *used])} |"
 
 
+def _latencies(cells: list[Document]) -> Iterator[str]:
+    yield (
+        "| | requests/s | p50, p90, p99 in ms: built-in | pgflight | psycopg"
+        " | CPU µs: built-in | pgflight | psycopg |"
+    )
+    yield "|---|---:|---:|---:|---:|---:|---:|---:|"
+    for cell in cells:
+        of = [cell["dialects"][name] for name in ("builtin", "pgflight", "psycopg")]
+        times = [", ".join(f"{each[p] * 1e3:.1f}" for p in ("p50", "p90", "p99")) for each in of]
+        used = [f"{each['processor'] * 1e6:,.0f}" for each in of]
+        title, rate = f"{_operation(cell)}, {cell['load']:.0%}", f"{of[0]['rate']:,.0f}"
+        yield f"| {' | '.join([title, rate, *times, *used])} |"
+
+
 def _ratio(cell: Document, name: str = "pgflight") -> float:
     ratio: float = cell["dialects"][name]["rate"] / cell["dialects"]["builtin"]["rate"]
     return ratio
 
 
 def draw(document: Document, path: Path) -> None:
-    """Draw requests per second against the built-in dialect's, a bar for each cell and dialect."""
+    """Draw requests per second against the built-in dialect's: situations, then operations."""
     cells = document["cells"]
+    mixed = [cell for cell in _as_written(document) if cell["operation"] == MIX]
+    single = [cell for cell in _as_written(document) if cell["operation"] != MIX]
+    frozen = {(cell["operation"], cell["loop"]): cell for cell in cells if cell["frozen"]}
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(9, len(cells) * 0.36 + 1.4), layout="constrained")
-        axes = figure.subplots()
-        for offset, (name, colour) in zip((-0.19, 0.19), _COLOURS.items()):
-            ratios = [_ratio(cell, name) for cell in cells]
-            places = [number + offset for number in range(len(cells))]
-            bars = axes.barh(places, ratios, 0.36, color=colour, label=name)
-            axes.bar_label(bars, [f"{ratio:.2f}" for ratio in ratios], padding=3, size=7)
-        axes.axvline(1, color=FAINT, linewidth=1)
-        titles = [
-            f"{cell['operation']}: {_situation(cell)}"
-            if cell["operation"] == MIX
-            else f"{cell['operation']}: {cell['loop']}"
-            for cell in cells
-        ]
-        axes.set_yticks(range(len(cells)), titles, size=7.5)
-        axes.invert_yaxis()
-        axes.legend(loc="lower right", frameon=False)
-        axes.set_xlabel("requests per second, times those on the built-in dialect", size=8)
+        figure = Figure(figsize=(9, len(mixed + single) * 0.36 + 2), layout="constrained")
+        above, below = figure.subplots(2, height_ratios=[max(len(mixed), 1), max(len(single), 1)])
+        _bars(above, [_situation(cell) for cell in mixed], _series(mixed))
+        above.set_title("the mix of all operations", size=9, loc="left")
+        again = [frozen.get((cell["operation"], cell["loop"])) for cell in single]
+        series = {
+            "pgflight": _series(single)["pgflight"],
+            "pgflight, with gc.freeze() in both": [
+                None if cell is None else _ratio(cell) for cell in again
+            ],
+            "psycopg": _series(single)["psycopg"],
+        }
+        _bars(below, [_operation(cell) for cell in single], series)
+        below.set_title("20 clients", size=9, loc="left")
+        below.set_xlabel("requests per second, times those on the built-in dialect", size=8)
         figure.suptitle("A FastAPI service", weight="bold")
         save(figure, path)
+
+
+def _series(cells: list[Document]) -> dict[str, list[float | None]]:
+    return {name: [_ratio(cell, name) for cell in cells] for name in ("pgflight", "psycopg")}
+
+
+def _bars(axes: Axes, titles: list[str], series: dict[str, list[float | None]]) -> None:
+    """Draw a row for each title, in it a bar of each series that has a number there."""
+    height = 0.76 / len(series)
+    for index, (name, numbers) in enumerate(series.items()):
+        rows = [(row, number) for row, number in enumerate(numbers) if number is not None]
+        places = [row + (index - (len(series) - 1) / 2) * height for row, _ in rows]
+        ratios = [number for _, number in rows]
+        bars = axes.barh(places, ratios, height * 0.95, color=_COLOURS[name], label=name)
+        axes.bar_label(bars, [f"{ratio:.2f}" for ratio in ratios], padding=3, size=6.5)
+    axes.axvline(1, color=FAINT, linewidth=1)
+    axes.set_yticks(range(len(titles)), titles, size=7.5)
+    axes.invert_yaxis()
+    axes.set_xlim(0, 1.1 * max(filter(None, chain(*series.values())), default=1))
+    axes.legend(
+        loc="lower right", bbox_to_anchor=(1, 1), ncols=len(series), frameon=False, fontsize=7
+    )
