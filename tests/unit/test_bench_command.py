@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import signal
@@ -11,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 import pgflight
 from pgflight import driver
@@ -19,9 +22,11 @@ from pgflight.__main__ import main
 from pgflight.cli.bench import command, units
 from pgflight.cli.bench import run as running
 from pgflight.cli.bench.dialects import BUILTIN, DIALECTS, PGFLIGHT, PSYCOPG, url_for
-from pgflight.cli.bench.units import BULK, UNITS
+from pgflight.cli.bench.measuring import Turns
+from pgflight.cli.bench.units import BULK, UNITS, Unit
 from pgflight.cli.server.cluster import TempCluster, embedded_binaries, find_binaries
 from tests.fixtures.commands import begun, ended_by, schemas
+from tests.fixtures.engines import Dialect
 from tests.fixtures.pgbouncer import Pgbouncer
 from tests.fixtures.server import Server
 
@@ -65,6 +70,24 @@ def test_run(server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert len(at_once) == 2 * len(DIALECTS) and all(set(each) == {"1", "3"} for each in at_once)
     text = written.read_text("utf-8")
     assert text.count("<svg") == 8 and text.startswith("<!DOCTYPE html>")
+
+
+def test_a_slice_that_is_over_at_once_measures_all_the_same(pgflight_dialect: Dialect) -> None:
+    """A busy machine may be elsewhere from the slice's beginning to its end."""
+
+    async def one(engine: AsyncEngine) -> None:
+        async with engine.connect() as connection:
+            await connection.scalar(sa.select(1))
+
+    async def work() -> None:
+        unit = Unit("one", one)
+        turns = Turns({PGFLIGHT: pgflight_dialect.engine()}, 0.0, 1, lambda unit, dialect: None)
+        sample = (await turns.alone([unit]))["one", PGFLIGHT]
+        assert 0 < sample.median and len(sample.seconds) == 1
+        rates = (await turns.at_once([unit], [1, 2]))["one", PGFLIGHT]
+        assert all(rate > 0 for rate in rates.values())
+
+    asyncio.run(work())
 
 
 @pytest.mark.usefixtures("nothing_left")

@@ -52,6 +52,7 @@ from .execution import receive_in_bulk as receive_in_bulk
 from .execution import settle as settle
 from .execution import transaction_status as transaction_status
 from .futures import retrieve as retrieve
+from .introspection.type_codecs import set_type_codec as set_type_codec
 from .known_types import FIRST_USER_OID as FIRST_USER_OID
 from .known_types import UUID_CLASSES as UUID_CLASSES
 from .known_types import NumericPlaces as NumericPlaces

@@ -21,6 +21,7 @@ from .capability import OWNERS, can_tell_types
 from .contracts import Connection
 from .error_texts import shown
 from .introspection.built_in import ARRAY_ROWS
+from .introspection.type_codecs import set_type_codec
 from .watching.replaced import is_own
 
 
@@ -59,9 +60,7 @@ SetCodec = Callable[
 async def _set_codec_public(
     connection: Connection, name: str, encoder: object, decoder: object
 ) -> None:
-    await connection.set_type_codec(
-        name, schema="pg_catalog", format="binary", encoder=encoder, decoder=decoder
-    )
+    await set_type_codec(connection, name, format="binary", encoder=encoder, decoder=decoder)
 
 
 async def _set_codec_private(

@@ -76,6 +76,6 @@ def _as_text(value: str) -> str:
 async def set_plain_inet_codecs(connection: driver.Connection) -> None:
     """Exchange inet and cidr values as text instead of :mod:`ipaddress` objects."""
     for name in ("inet", "cidr"):
-        await connection.set_type_codec(
-            name, schema="pg_catalog", format="text", encoder=_as_text, decoder=_as_text
+        await driver.set_type_codec(
+            connection, name, format="text", encoder=_as_text, decoder=_as_text
         )
