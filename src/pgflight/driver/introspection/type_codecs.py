@@ -36,9 +36,20 @@ async def set_type_codec(connection: Connection, name: str, **options: Any) -> N
     for left in reversed(range(_TRIES)):
         try:
             await connection.reload_schema_state()  # forgets the statement, and with it its name
-            async with connection.transaction():
-                await connection.set_type_codec(name, schema="pg_catalog", **options)
+            await _set_in_transaction(connection, name, options)
             return
         except _OF_ANOTHER_SESSION:  # the next name may be free
             if not left or connection.is_closed():
                 raise
+
+
+async def _set_in_transaction(connection: Connection, name: str, options: dict[str, Any]) -> None:
+    transaction = connection.transaction()
+    await transaction.start()
+    try:
+        await connection.set_type_codec(name, schema="pg_catalog", **options)
+    except BaseException:
+        if not connection.is_closed():
+            await transaction.rollback()
+        raise
+    await transaction.commit()
