@@ -200,8 +200,9 @@ def selections(*, full: bool, python_only: bool) -> list[Selection]:
     else:
         wanted = [
             Selection("compiled", FULL_ONLY),
-            # of what has run compiled, half of the functions: ten minutes in all
-            Selection("python", ONCE, marker="not slow", selection="python:1/2"),
+            # of what has run compiled, half of the functions, and half of their values: less than
+            # ten minutes in all
+            Selection("python", ONCE, marker="not slow", selection="python:1/2:1/2"),
         ]
     if full:
         return wanted

@@ -257,4 +257,4 @@ def test_the_quick_check_of_the_readme_runs_both_forms() -> None:
     assert set(compiled.ignored) == {"compliance", "leaks", "packaging", "selftest"}
     assert not compiled.marker and not compiled.keyword
     # so that the two forms take different combinations
-    assert (compiled.selection, python.selection) == ("compiled", "python:1/2")
+    assert (compiled.selection, python.selection) == ("compiled", "python:1/2:1/2")
