@@ -173,3 +173,18 @@ def test_a_value_without_a_size_has_none() -> None:
     rows = made(rows=[(1, 5), (2, "x" * (PAGE_BYTES + 1)), (3, "x"), (4, object())])
     assert rows.size() == PAGE_BYTES + 2
     assert [rows.page(page).number for page in rows.pages(10)] == [1, 1, 2]
+
+
+@pytest.mark.parametrize("number", [2, 5, 6, 900])
+@pytest.mark.parametrize("size", [1, 1_100, 9_000])
+@pytest.mark.parametrize("most", [5, 1_000])
+def test_rows_of_1_kb_are_large_where_they_fill_pages(number: int, size: int, most: int) -> None:
+    rows = made(rows=[(n, "x" * size) for n in range(number)])
+    several = len(rows.pages(most)) > 1
+    expected = "more than a page of rows of more than 1 KB" if several and size > 1_024 else None
+    assert rows.why_large(most, rows.size()) == expected
+
+
+def test_rows_of_10_kb_are_large() -> None:
+    rows = made(rows=[(n, "x" * 11_000) for n in range(2)])
+    assert rows.why_large(5, rows.size()) == "rows of more than 10 KB"

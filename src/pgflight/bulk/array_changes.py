@@ -203,9 +203,10 @@ class BulkDialect(BatchDialect):
         obstacle = rows.obstacle()
         if obstacle is not None:
             return obstacle
-        pages = rows.pages(_page_size(context), size := rows.size())
-        if (large := rows.why_large(size, len(pages))) is not None:
+        page_size, size = _page_size(context), rows.size()
+        if (large := rows.why_large(page_size, size)) is not None:
             return large
+        pages = rows.pages(page_size, size)
         if len(pages) > 1 and _session_of(cursor).transactions.autocommit:
             return "more than a page in AUTOCOMMIT"
         text = rows.plan.text

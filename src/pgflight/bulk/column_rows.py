@@ -116,11 +116,12 @@ class ColumnRows(list[Any]):
                 start, before = at, ends[at - 1]
         return [*pages, slice(start, self.number)]
 
-    def why_large(self, size: int, pages: int) -> str | None:
-        """Return why rows of this size, in so many pages, are sent faster one by one."""
+    def why_large(self, rows: int, size: int) -> str | None:
+        """Return why these rows, in pages of up to ``rows``, are sent faster one by one."""
         if size > LARGE_ROW * self.number:
             return "rows of more than 10 KB"
-        if pages > 1 and size > LARGE_ROW_OF_PAGES * self.number:
+        several = self.number > rows or size > PAGE_BYTES  # as pages() cuts two rows or more
+        if several and size > LARGE_ROW_OF_PAGES * self.number:
             return "more than a page of rows of more than 1 KB"
         return None
 

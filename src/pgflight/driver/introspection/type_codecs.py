@@ -48,7 +48,7 @@ async def _set_in_transaction(connection: Connection, name: str, options: dict[s
     await transaction.start()
     try:
         await connection.set_type_codec(name, schema="pg_catalog", **options)
-    except BaseException:
+    except Exception:  # nobody waits for a ROLLBACK once cancelled: the connection is given up
         if not connection.is_closed():
             await transaction.rollback()
         raise
