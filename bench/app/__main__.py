@@ -61,10 +61,8 @@ def show(found: dict[Cell, dict[str, Figures]]) -> None:
             for name, figures in of.items()
         )
         away = f" {cell.round_trip * 1e3:g} ms" if cell.round_trip else ""
-        frozen = " frozen" if cell.frozen else f" at random {cell.load:g}" if cell.load else ""
-        print(
-            f"{ratio:5.2f}  {cell.operation}, {cell.loop}, {cell.clients}{away}{frozen}:  {rates}"
-        )
+        how = " frozen" if cell.frozen else f" at random {cell.load:g}" if cell.load else ""
+        print(f"{ratio:5.2f}  {cell.operation}, {cell.loop}, {cell.clients}{away}{how}:  {rates}")
 
 
 def main() -> None:

@@ -16,11 +16,9 @@ from bench.plots import FAINT, STYLE, save
 
 OPENS, CLOSES = "<!-- figures -->\n", "<!-- end of the figures -->\n"
 Document = dict[str, Any]
-_COLOURS = {
-    "pgflight": "#0969da",
-    "pgflight, with gc.freeze() in both": "#1a7f37",
-    "psycopg": "#bf8700",
-}
+_DIALECTS = ("builtin", "pgflight", "psycopg")
+_FROZEN = "pgflight, with gc.freeze() in both"
+_COLOURS = {"pgflight": "#0969da", _FROZEN: "#1a7f37", "psycopg": "#bf8700"}
 
 
 def write(page: Path, document: Document) -> None:
@@ -40,12 +38,12 @@ def _lines(document: Document) -> Iterator[str]:
     yield ""
     yield "The mix of all operations:"
     yield ""
-    started = _as_written(document)
-    yield from _table([cell for cell in started if cell["operation"] == MIX], _situation)
+    mixed, single = _as_written(document)
+    yield from _table(mixed, _situation)
     yield ""
     yield "Each operation, 20 clients, over a Unix socket:"
     yield ""
-    yield from _table([cell for cell in started if cell["operation"] != MIX], _operation)
+    yield from _table(single, _operation)
     yield ""
     yield "The same where the service calls `gc.freeze()` when it starts (see below):"
     yield ""
@@ -56,9 +54,14 @@ def _lines(document: Document) -> Iterator[str]:
     yield from _latencies([cell for cell in document["cells"] if cell["load"]])
 
 
-def _as_written(document: Document) -> list[Document]:
-    """Return the cells where clients ask in turn, of the service as people write it."""
-    return [cell for cell in document["cells"] if not cell["frozen"] and not cell["load"]]
+def _as_written(document: Document) -> tuple[list[Document], list[Document]]:
+    """Return the cells where clients ask the service as people write it: the mix, and the others.
+
+    That is, in turn, not at random times.
+    """
+    cells = [cell for cell in document["cells"] if not cell["frozen"] and not cell["load"]]
+    mixed = [cell for cell in cells if cell["operation"] == MIX]
+    return mixed, [cell for cell in cells if cell["operation"] != MIX]
 
 
 def _operation(cell: Document) -> str:
@@ -78,12 +81,9 @@ def _table(cells: list[Document], title: Any) -> Iterator[str]:
     )
     yield "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|"
     for cell in cells:
-        of = cell["dialects"]
-        names = ("builtin", "pgflight", "psycopg")
-        rates = [f"{of[name]['rate']:,.0f}" for name in names]
-        times = [f"{of[name]['p50'] * 1e3:.1f}, {of[name]['p99'] * 1e3:.1f}" for name in names]
-        used = [f"{of[name]['processor'] * 1e6:,.0f}" for name in names]
-        yield f"| {' | '.join([title(cell), *rates, f'{_ratio(cell):.2f}', *times, *used])} |"
+        rates = [f"{cell['dialects'][name]['rate']:,.0f}" for name in _DIALECTS]
+        times = _times_and_processor(cell, "p50", "p99")
+        yield f"| {' | '.join([title(cell), *rates, f'{_ratio(cell):.2f}', *times])} |"
 
 
 def _latencies(cells: list[Document]) -> Iterator[str]:
@@ -93,11 +93,17 @@ def _latencies(cells: list[Document]) -> Iterator[str]:
     )
     yield "|---|---:|---:|---:|---:|---:|---:|---:|"
     for cell in cells:
-        of = [cell["dialects"][name] for name in ("builtin", "pgflight", "psycopg")]
-        times = [", ".join(f"{each[p] * 1e3:.1f}" for p in ("p50", "p90", "p99")) for each in of]
-        used = [f"{each['processor'] * 1e6:,.0f}" for each in of]
-        title, rate = f"{_operation(cell)}, {cell['load']:.0%}", f"{of[0]['rate']:,.0f}"
-        yield f"| {' | '.join([title, rate, *times, *used])} |"
+        title = f"{_operation(cell)}, {cell['load']:.0%}"
+        rate = f"{cell['dialects']['builtin']['rate']:,.0f}"
+        times = _times_and_processor(cell, "p50", "p90", "p99")
+        yield f"| {' | '.join([title, rate, *times])} |"
+
+
+def _times_and_processor(cell: Document, *percentiles: str) -> list[str]:
+    """Return these latencies of each dialect, in ms, then its processor time, in µs."""
+    of = [cell["dialects"][name] for name in _DIALECTS]
+    times = [", ".join(f"{each[p] * 1e3:.1f}" for p in percentiles) for each in of]
+    return [*times, *(f"{each['processor'] * 1e6:,.0f}" for each in of)]
 
 
 def _ratio(cell: Document, name: str = "pgflight") -> float:
@@ -107,23 +113,20 @@ def _ratio(cell: Document, name: str = "pgflight") -> float:
 
 def draw(document: Document, path: Path) -> None:
     """Draw requests per second against the built-in dialect's: situations, then operations."""
-    cells = document["cells"]
-    mixed = [cell for cell in _as_written(document) if cell["operation"] == MIX]
-    single = [cell for cell in _as_written(document) if cell["operation"] != MIX]
-    frozen = {(cell["operation"], cell["loop"]): cell for cell in cells if cell["frozen"]}
+    mixed, single = _as_written(document)
+    frozen = {
+        (cell["operation"], cell["loop"]): _ratio(cell)
+        for cell in document["cells"]
+        if cell["frozen"]
+    }
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(9, len(mixed + single) * 0.36 + 2), layout="constrained")
         above, below = figure.subplots(2, height_ratios=[max(len(mixed), 1), max(len(single), 1)])
         _bars(above, [_situation(cell) for cell in mixed], _series(mixed))
         above.set_title("the mix of all operations", size=9, loc="left")
-        again = [frozen.get((cell["operation"], cell["loop"])) for cell in single]
-        series = {
-            "pgflight": _series(single)["pgflight"],
-            "pgflight, with gc.freeze() in both": [
-                None if cell is None else _ratio(cell) for cell in again
-            ],
-            "psycopg": _series(single)["psycopg"],
-        }
+        series = _series(single)
+        series[_FROZEN] = [frozen.get((cell["operation"], cell["loop"])) for cell in single]
+        series = {name: series[name] for name in _COLOURS}
         _bars(below, [_operation(cell) for cell in single], series)
         below.set_title("20 clients", size=9, loc="left")
         below.set_xlabel("requests per second, times those on the built-in dialect", size=8)
